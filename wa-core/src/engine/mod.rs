@@ -1,0 +1,1 @@
+//! The engine: steps that fetch, ask the rules, perform and persist.

@@ -1,0 +1,123 @@
+//! Contacts, their attributes and their consent.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::ids::ContactId;
+use super::message::{ValueError, names};
+use super::recipient::Recipient;
+
+/// Free attributes of a contact, by column name.
+pub type ContactAttributes = BTreeMap<String, String>;
+
+/// The name of a contact list, unique per tenant: 1 to 200 characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ListName(String);
+
+/// Whether a contact may be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consent {
+    /// Everything that the rules allow.
+    Allowed,
+    /// No marketing; the provider said so (131050, `user_preferences`).
+    NoMarketing,
+    /// Nothing any more: the person said STOP or was imported as opted out.
+    OptedOut,
+    /// Nothing: the tenant blocked the contact.
+    Blocked,
+}
+
+/// What a change of consent came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentSource {
+    /// A stop word that the person wrote.
+    StopWord,
+    /// The provider's preference event or error.
+    Provider,
+    /// An imported file.
+    Import,
+    /// A call of the embedding application.
+    Caller,
+}
+
+/// One person that a tenant writes to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// Its id.
+    pub id: ContactId,
+    /// Its addresses.
+    pub recipient: Recipient,
+    /// Its attributes.
+    pub attributes: ContactAttributes,
+    /// Whether it may be written to.
+    pub consent: Consent,
+    /// When the consent last changed.
+    pub consent_at: Option<DateTime<Utc>>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+names!(Consent {
+    Allowed = "allowed",
+    NoMarketing = "no_marketing",
+    OptedOut = "opted_out",
+    Blocked = "blocked",
+});
+
+names!(ConsentSource {
+    StopWord = "stop_word",
+    Provider = "provider",
+    Import = "import",
+    Caller = "caller",
+});
+
+impl std::fmt::Debug for Contact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Attributes are personal data; their names are enough to find a fault.
+        f.debug_struct("Contact")
+            .field("id", &self.id)
+            .field("recipient", &self.recipient)
+            .field("attributes", &self.attributes.keys())
+            .field("consent", &self.consent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ListName {
+    /// The text inside.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ListName {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let chars = text.chars().count();
+        if (1..=200).contains(&chars) && !text.trim().is_empty() && !text.chars().any(char::is_control) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ValueError::new("a list name", "1 to 200 characters without control characters"))
+        }
+    }
+}
+
+impl TryFrom<String> for ListName {
+    type Error = ValueError;
+    fn try_from(text: String) -> Result<Self, ValueError> {
+        text.parse()
+    }
+}
+
+impl From<ListName> for String {
+    fn from(name: ListName) -> Self {
+        name.0
+    }
+}

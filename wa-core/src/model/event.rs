@@ -1,0 +1,81 @@
+//! Events out: what happened, written in the transaction of its cause.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::breaker::BreakerReason;
+use super::campaign::CampaignState;
+use super::contact::{Consent, ConsentSource};
+use super::ids::{CampaignId, ContactId, EventId, MessageId, SessionId, TenantId};
+use super::message::MessageState;
+
+/// Where a reader of the events stands: everything up to and including it is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StreamPosition(pub u64);
+
+/// One journal row: what one transaction did for one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Stable over redelivery.
+    pub id: EventId,
+    /// Rises strictly; no reader sees a later one before an earlier one.
+    pub position: StreamPosition,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// When it was written, by the store's clock.
+    pub at: DateTime<Utc>,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventBody {
+    /// Messages changed their state; one batch, in the order of the changes.
+    Messages {
+        /// Message and new state.
+        changes: Vec<(MessageId, MessageState)>,
+    },
+    /// A user wrote.
+    Inbound {
+        /// The number that got it.
+        session: SessionId,
+        /// Who wrote.
+        contact: ContactId,
+        /// The provider's message id.
+        provider_id: String,
+    },
+    /// A campaign moved.
+    Campaign {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Its new state.
+        state: CampaignState,
+    },
+    /// A contact's consent changed.
+    Consent {
+        /// The contact.
+        contact: ContactId,
+        /// The new consent.
+        consent: Consent,
+        /// What it came from.
+        source: ConsentSource,
+    },
+    /// A session stopped sending.
+    SessionStopped {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        reason: BreakerReason,
+        /// The provider's code.
+        code: i64,
+    },
+    /// A session may send again.
+    SessionResumed {
+        /// The session.
+        session: SessionId,
+    },
+}

@@ -1,0 +1,58 @@
+//! Values that are valid once made: ids, phones, money, content, states, events.
+//!
+//! Nothing here reads a clock, draws randomness or does I/O.
+
+mod attempt;
+mod breaker;
+mod campaign;
+mod contact;
+mod content;
+mod event;
+mod fingerprint;
+mod ids;
+mod import;
+mod inbound;
+mod message;
+mod money;
+mod phone;
+mod plan;
+mod recipient;
+mod session;
+mod tag;
+mod template;
+mod tenant;
+mod time;
+
+pub use attempt::{AttemptKey, DeliveryFacts, Fact, FailureCode, Outcome, RejectClass};
+pub use breaker::{Breaker, BreakerReason, BreakerScope};
+pub use campaign::{
+    Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError,
+    NewCampaign,
+};
+pub use contact::{Consent, ConsentSource, Contact, ContactAttributes, ListName};
+pub use content::{Category, Content, Text, TextError};
+pub use event::{Event, EventBody, StreamPosition};
+pub use fingerprint::Fingerprint;
+pub use ids::{
+    BatchId, CampaignId, ContactId, EventId, IdMint, ImportId, IncarnationId, InstanceId, MessageId, RawId,
+    SessionId, TenantId, WorkerId,
+};
+pub use import::{ImportLine, ImportProgress, ImportRow, LineOutcome, LineProblem};
+pub use inbound::{InboundEvent, InboundKind, InboundMessage, StatusUpdate, WebhookPricing};
+pub use message::{
+    AttemptView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason, ValueError,
+};
+pub use money::{Currency, Money, MoneyError, PriceList};
+pub use phone::{Phone, PhoneError, Region};
+pub use plan::{Entitlement, Period, QuotaUsage};
+pub use recipient::{Bsuid, Recipient, RecipientError};
+pub use session::{
+    NewSession, NumberId, Quality, Session, SessionReport, SessionState, Throughput, Tier, TransportName,
+};
+pub use tag::{AttemptTag, TagError, TagKey};
+pub use template::{
+    ButtonType, CarouselCard, Component, Currencied, HeaderMedia, LanguageCode, MediaRef, Parameter,
+    TemplateContent, TemplateError, TemplateName,
+};
+pub use tenant::{Tenant, TenantName, TenantSettings};
+pub use time::{from_micros, micros, whole_micros};

@@ -1,0 +1,186 @@
+//! Phone numbers in E.164, parsed by the `phonenumber` crate.
+//!
+//! Invariant: a `Phone` holds 7 to 15 digits with a country code. It has no `Display`, and its
+//! `Debug` shows the last two digits only.
+
+use std::fmt;
+use std::str::FromStr;
+
+use phonenumber::Mode;
+use serde::{Deserialize, Serialize};
+
+/// A phone number in E.164.
+///
+/// ```
+/// use wa_core::model::{Phone, Region};
+/// let de: Region = "DE".parse()?;
+/// let phone = Phone::parse("0151 1234 5678", Some(de))?;
+/// assert_eq!(phone.e164(), "+4915112345678");
+/// assert_eq!(format!("{phone:?}"), "Phone(..78)");
+/// assert!(Phone::parse("0151 1234 5678", None).is_err());
+/// # Ok::<(), wa_core::model::PhoneError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Phone(u64);
+
+/// A country, by its two-letter ISO 3166 code, whose national number format is assumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region(phonenumber::country::Id);
+
+/// Why a text is not a phone number.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PhoneError {
+    /// Nothing was given.
+    #[error("the phone number is empty")]
+    Empty,
+    /// There is no country code and no default region.
+    #[error("the phone number has no country code; write it with + or set a default region")]
+    NoCountry,
+    /// The text cannot be read as a phone number.
+    #[error("this is not a phone number")]
+    Unreadable,
+    /// The digits are not a number that exists in their country's plan.
+    #[error("the phone number is not valid in its country")]
+    NotValid,
+    /// The region is not a two-letter country code.
+    #[error("{0:?} is not a two-letter country code such as DE or US")]
+    NoSuchRegion(String),
+}
+
+impl Phone {
+    /// Parses a number as a person writes it; a national format needs `region`.
+    ///
+    /// # Errors
+    /// [`PhoneError::NoCountry`] without `+` and region, [`PhoneError::NotValid`] when the
+    /// number is not in its country's numbering plan, otherwise why it cannot be read.
+    pub fn parse(text: &str, region: Option<Region>) -> Result<Self, PhoneError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(PhoneError::Empty);
+        }
+        // Longer texts are never numbers, and parsing them would cost time for nothing.
+        if text.len() > 64 {
+            return Err(PhoneError::Unreadable);
+        }
+        let international = text.starts_with('+') || text.starts_with('\u{ff0b}');
+        if region.is_none() && !international {
+            return Err(PhoneError::NoCountry);
+        }
+        let number =
+            phonenumber::parse(region.map(|region| region.0), text).map_err(|_| PhoneError::Unreadable)?;
+        if !phonenumber::is_valid(&number) {
+            return Err(PhoneError::NotValid);
+        }
+        let e164 = number.format().mode(Mode::E164).to_string();
+        Self::from_digits(e164.trim_start_matches('+'))
+    }
+
+    /// Takes the digits of a number as a provider sends them, country code first, without `+`.
+    ///
+    /// Only their shape is checked: 7 to 15 digits that do not start with 0.
+    ///
+    /// # Errors
+    /// [`PhoneError::Empty`] or [`PhoneError::Unreadable`].
+    pub fn from_digits(digits: &str) -> Result<Self, PhoneError> {
+        let digits = digits.strip_prefix('+').unwrap_or(digits);
+        if digits.is_empty() {
+            return Err(PhoneError::Empty);
+        }
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(PhoneError::Unreadable);
+        }
+        digits.parse::<u64>().map_err(|_| PhoneError::Unreadable).and_then(Self::try_from)
+    }
+
+    /// The number with its leading `+`: personal data, so say it on purpose.
+    #[must_use]
+    pub fn e164(&self) -> String {
+        format!("+{}", self.0)
+    }
+
+    /// The digits without `+`, as providers want them.
+    #[must_use]
+    pub fn digits(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// The digits as one number, for compact storage.
+    #[must_use]
+    pub const fn as_u64(&self) -> u64 {
+        self.0
+    }
+}
+
+impl TryFrom<u64> for Phone {
+    type Error = PhoneError;
+    fn try_from(digits: u64) -> Result<Self, PhoneError> {
+        if (1_000_000..=999_999_999_999_999).contains(&digits) {
+            Ok(Self(digits))
+        } else {
+            Err(PhoneError::Unreadable)
+        }
+    }
+}
+
+impl From<Phone> for u64 {
+    fn from(phone: Phone) -> Self {
+        phone.0
+    }
+}
+
+impl fmt::Debug for Phone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Phone(..{:02})", self.0 % 100)
+    }
+}
+
+impl FromStr for Region {
+    type Err = PhoneError;
+    fn from_str(text: &str) -> Result<Self, PhoneError> {
+        text.trim()
+            .to_ascii_uppercase()
+            .parse()
+            .map(Self)
+            .map_err(|_| PhoneError::NoSuchRegion(text.chars().take(16).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, region: Option<&str>, expected: Result<&str, PhoneError>) {
+        let region = region.map(|code| code.parse().expect("a region"));
+        let got = Phone::parse(text, region).map(|phone| phone.e164());
+        assert_eq!(got, expected.map(str::to_owned), "{text}");
+    }
+
+    #[test]
+    fn national_and_international_formats_meet_in_e164() {
+        check("0151 1234 5678", Some("DE"), Ok("+4915112345678"));
+        check("+49 (151) 1234-5678", None, Ok("+4915112345678"));
+        check("0049 151 12345678", Some("DE"), Ok("+4915112345678"));
+        check("(202) 555-0123", Some("US"), Ok("+12025550123"));
+    }
+
+    #[test]
+    fn what_is_not_a_number_says_why() {
+        check("", None, Err(PhoneError::Empty));
+        check("015112345678", None, Err(PhoneError::NoCountry));
+        check("hello", Some("DE"), Err(PhoneError::Unreadable));
+        check("+49 1", None, Err(PhoneError::Unreadable));
+        check("+49 111 11111", None, Err(PhoneError::NotValid));
+        check(&"9".repeat(65), Some("DE"), Err(PhoneError::Unreadable));
+        assert!(matches!("ZZ".parse::<Region>(), Err(PhoneError::NoSuchRegion(_))));
+    }
+
+    #[test]
+    fn a_provider_number_is_checked_for_shape_only() {
+        assert_eq!(Phone::from_digits("15550000001").map(|phone| phone.as_u64()), Ok(15_550_000_001));
+        assert_eq!(Phone::from_digits("123"), Err(PhoneError::Unreadable));
+        assert_eq!(Phone::from_digits("1555000000x"), Err(PhoneError::Unreadable));
+        assert_eq!(Phone::from_digits("99999999999999999999"), Err(PhoneError::Unreadable));
+    }
+}

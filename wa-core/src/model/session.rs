@@ -1,0 +1,219 @@
+//! Sessions: sending WhatsApp numbers, and what their provider says about them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::ids::SessionId;
+use super::message::{ValueError, names};
+
+/// The name under which a transport is registered, such as `cloud`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TransportName(String);
+
+/// The provider's id of a number, such as Meta's phone number id: 1 to 128 visible ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NumberId(String);
+
+/// Messages a second that a number takes, in and out: 1 to 10,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Throughput(u32);
+
+/// How many people a portfolio may write to outside open windows in a moving 24 hours.
+///
+/// Source: Meta, Messaging limits, read December 2025.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// At most this many.
+    Limited(u32),
+    /// As many as wanted.
+    Unlimited,
+}
+
+/// Meta's quality rating of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// Good.
+    Green,
+    /// Getting worse.
+    Yellow,
+    /// Bad.
+    Red,
+    /// Not rated.
+    Unknown,
+}
+
+/// The states of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// Can send.
+    Connected,
+    /// Cannot send at present.
+    Disconnected,
+    /// Stopped by the provider.
+    Banned,
+    /// Removed by the tenant.
+    Deleted,
+}
+
+/// A number as a tenant adds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSession {
+    /// Its id, minted by the kit; kept only if the number is new to the tenant.
+    pub id: SessionId,
+    /// Which transport sends for it.
+    pub transport: TransportName,
+    /// The provider's id of the number.
+    pub number: NumberId,
+    /// The provider's id of the account whose limits it shares; the number itself when unknown.
+    pub portfolio: String,
+}
+
+/// A stored session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Which transport sends for it.
+    pub transport: TransportName,
+    /// The provider's id of the number.
+    pub number: NumberId,
+    /// The provider's id of the account whose limits it shares.
+    pub portfolio: String,
+    /// Its state.
+    pub state: SessionState,
+    /// Messages a second.
+    pub throughput: Throughput,
+    /// People a day outside windows.
+    pub tier: Tier,
+    /// The provider's rating.
+    pub quality: Quality,
+    /// When it was added.
+    pub created_at: DateTime<Utc>,
+    /// When the provider last answered about it.
+    pub checked_at: Option<DateTime<Utc>>,
+}
+
+/// What a provider says about a number; `None` where it does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionReport {
+    /// Its state.
+    pub state: Option<SessionState>,
+    /// Messages a second.
+    pub throughput: Option<Throughput>,
+    /// People a day outside windows.
+    pub tier: Option<Tier>,
+    /// The rating.
+    pub quality: Option<Quality>,
+}
+
+names!(Quality { Green = "green", Yellow = "yellow", Red = "red", Unknown = "unknown" });
+names!(SessionState {
+    Connected = "connected",
+    Disconnected = "disconnected",
+    Banned = "banned",
+    Deleted = "deleted",
+});
+
+impl Throughput {
+    /// What a number has until its provider says otherwise.
+    ///
+    /// Source: Meta, Throughput, read May 2026: 80 messages a second by default.
+    pub const DEFAULT: Self = Self(80);
+
+    /// Messages a second.
+    #[must_use]
+    pub const fn per_second(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for Throughput {
+    type Error = ValueError;
+    fn try_from(per_second: u32) -> Result<Self, ValueError> {
+        if (1..=10_000).contains(&per_second) {
+            Ok(Self(per_second))
+        } else {
+            Err(ValueError::new("a throughput", "1 to 10,000 messages a second"))
+        }
+    }
+}
+
+impl From<Throughput> for u32 {
+    fn from(throughput: Throughput) -> Self {
+        throughput.0
+    }
+}
+
+impl Tier {
+    /// The limit as a number, `None` for unlimited.
+    #[must_use]
+    pub const fn limit(self) -> Option<u32> {
+        match self {
+            Self::Limited(limit) => Some(limit),
+            Self::Unlimited => None,
+        }
+    }
+
+    /// The tier with this limit.
+    #[must_use]
+    pub const fn from_limit(limit: Option<u32>) -> Self {
+        match limit {
+            Some(limit) => Self::Limited(limit),
+            None => Self::Unlimited,
+        }
+    }
+}
+
+macro_rules! token {
+    ($name:ident, $what:literal) => {
+        impl $name {
+            /// The text inside.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ValueError;
+            fn from_str(text: &str) -> Result<Self, ValueError> {
+                if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(ValueError::new($what, "1 to 128 visible ASCII characters"))
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = ValueError;
+            fn try_from(text: String) -> Result<Self, ValueError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+token!(TransportName, "a transport name");
+token!(NumberId, "a number id");

@@ -1,0 +1,101 @@
+//! Tenants and their settings.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::ids::TenantId;
+use super::message::ValueError;
+use super::money::PriceList;
+
+/// A tenant's name, unique per store: 1 to 200 characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TenantName(String);
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its name.
+    pub name: TenantName,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What a tenant can set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TenantSettings {
+    /// Nothing of this tenant begins while it is set.
+    pub paused: bool,
+    /// How often a message may be tried again after a passing, definite failure: 0 to 10.
+    pub max_retries: u8,
+    /// Seconds before each retry; the last one repeats.
+    pub retry_after_seconds: Vec<u32>,
+    /// What messages cost; `None` while nothing is known.
+    pub prices: Option<PriceList>,
+}
+
+impl Default for TenantSettings {
+    /// Not paused; up to 3 retries after 5, 10 and 15 seconds; no prices.
+    fn default() -> Self {
+        Self { paused: false, max_retries: 3, retry_after_seconds: vec![5, 10, 15], prices: None }
+    }
+}
+
+impl TenantSettings {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// Which setting is out of range.
+    pub fn validate(&self) -> Result<(), ValueError> {
+        let Self { paused: _, max_retries, retry_after_seconds, prices } = self;
+        if *max_retries > 10 {
+            return Err(ValueError::new("max_retries", "0 to 10"));
+        }
+        let waits_fit = retry_after_seconds.iter().all(|seconds| (1..=86_400).contains(seconds));
+        if retry_after_seconds.is_empty() || retry_after_seconds.len() > 10 || !waits_fit {
+            return Err(ValueError::new("retry_after_seconds", "1 to 10 waits of 1 to 86,400 seconds"));
+        }
+        if prices.as_ref().is_some_and(|list| list.per_message.values().any(|micros| *micros < 0)) {
+            return Err(ValueError::new("a price", "0 or more"));
+        }
+        Ok(())
+    }
+}
+
+impl TenantName {
+    /// The text inside.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TenantName {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let chars = text.chars().count();
+        if (1..=200).contains(&chars) && !text.trim().is_empty() && !text.chars().any(char::is_control) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ValueError::new("a tenant name", "1 to 200 characters without control characters"))
+        }
+    }
+}
+
+impl TryFrom<String> for TenantName {
+    type Error = ValueError;
+    fn try_from(text: String) -> Result<Self, ValueError> {
+        text.parse()
+    }
+}
+
+impl From<TenantName> for String {
+    fn from(name: TenantName) -> Self {
+        name.0
+    }
+}

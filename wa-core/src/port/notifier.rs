@@ -1,0 +1,83 @@
+//! Notices to people: what a tenant should hear about.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{CampaignId, EventId, SessionId, TenantId};
+
+/// Tells people. Called at least once per notice; the id is stable, so a receiver can deduplicate.
+///
+/// # Clauses
+/// - `notify_can_be_repeated`: the same notice twice is not an error and is shown once where the receiver can tell.
+/// - `notify_says_when_it_failed`: a notice that could not be passed on is an error, so that it comes again.
+#[async_trait]
+pub trait Notifier: Debug + Send + Sync + 'static {
+    /// Passes one notice on.
+    ///
+    /// # Errors
+    /// When it could not be passed on; the engine calls again with the same id.
+    async fn notify(&self, notice: &Notice) -> Result<(), NotifyError>;
+}
+
+const _OBJECT_SAFE: fn(&dyn Notifier) = |_| {};
+
+/// Something that a tenant should hear about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Stable over redelivery: the id of the event that caused it.
+    pub id: EventId,
+    /// Who should hear it.
+    pub tenant: TenantId,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// What happened.
+    pub kind: NoticeKind,
+}
+
+/// What a notice is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NoticeKind {
+    /// A campaign began to send.
+    CampaignStarted {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// A campaign has nothing left to begin.
+    CampaignCompleted {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// A campaign was stopped by a rule.
+    CampaignPaused {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// A session stopped sending and needs somebody.
+    SessionStopped {
+        /// The session.
+        session: SessionId,
+        /// What to do, in plain words.
+        advice: String,
+    },
+}
+
+/// A notice that could not be passed on.
+#[derive(Debug, thiserror::Error)]
+#[error("the notice was not passed on: {what}")]
+pub struct NotifyError {
+    what: String,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl NotifyError {
+    /// Says what could not be done, and why.
+    pub fn new(what: impl Into<String>, source: Option<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { what: what.into(), source }
+    }
+}

@@ -1,0 +1,68 @@
+//! The Store seam: narrow rooms, each an object-safe trait with a written contract.
+//!
+//! Methods are intents with their atomicity, never row-level CRUD. What holds in every room:
+//!
+//! - Every method is atomic: it happens as a whole or not at all.
+//! - A foreign id looks exactly like a missing one.
+//! - An expected negative (stale, closed, missing) is a value in `Ok`; an `Err` says what the
+//!   caller may do, by [`StoreErrorKind`].
+//! - Methods that depend on time use the store's clock and return the instant they used.
+//! - Lists are paged by key; `after` is exclusive, `limit` is clamped to 1 ..= 10,000.
+//! - Instants come back in whole microseconds, exactly as they went in.
+//!
+//! A clause is a list item that starts with a name in backquotes. `wa_core::testing` has a test of
+//! that name for each, and compares the two lists.
+
+mod audience;
+mod directory;
+mod error;
+mod inbox;
+mod journal;
+mod ledger;
+mod numbers;
+mod outbox;
+mod reports;
+
+use std::fmt::Debug;
+
+pub use audience::{
+    ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep,
+    ReportedLine, StartImport, UpsertContact,
+};
+pub use directory::{Directory, StoreIdentity};
+pub use error::{StoreError, StoreErrorKind};
+pub use inbox::{Inbox, KeptRaw, Projected, ProjectedEvent, Projection, RawBody, StoredInbound, WindowView};
+pub use journal::{Journal, ReaderName};
+pub use ledger::{Cost, Ledger};
+pub use numbers::{AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route};
+pub use outbox::{
+    Abandoned, AttemptFact, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, CampaignBrief,
+    CancelMessage, DueBody, DueMessage, DuePage, DueQuery, DueSource, Enqueue, Outbox, Settled, Stopped,
+    Swept,
+};
+pub use reports::Reports;
+
+/// A store: one object that implements every room on one database.
+pub trait Store: Debug + Send + Sync + 'static {
+    /// Tenants and settings.
+    fn directory(&self) -> &dyn Directory;
+    /// Sessions, leases, breakers.
+    fn numbers(&self) -> &dyn Numbers;
+    /// Contacts, lists, imports, campaigns.
+    fn audience(&self) -> &dyn Audience;
+    /// Due messages, attempts and their outcomes.
+    fn outbox(&self) -> &dyn Outbox;
+    /// Webhooks, windows, inbound messages.
+    fn inbox(&self) -> &dyn Inbox;
+    /// Quota and cost.
+    fn ledger(&self) -> &dyn Ledger;
+    /// Events out and notices.
+    fn journal(&self) -> &dyn Journal;
+    /// The read side.
+    fn reports(&self) -> &dyn Reports;
+}
+
+const _OBJECT_SAFE: fn(&dyn Store) = |_| {};
+
+/// The largest page that a store gives.
+pub const MAX_PAGE: u32 = 10_000;

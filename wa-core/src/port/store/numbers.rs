@@ -1,0 +1,226 @@
+//! Numbers: sessions, who owns them, and what stops them.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use super::StoreError;
+use crate::model::{
+    Breaker, BreakerScope, NewSession, NumberId, Session, SessionId, SessionReport, TenantId, TransportName,
+    WorkerId,
+};
+use crate::port::{AdminScope, Scope, WorkerScope};
+
+/// The room of sessions.
+#[async_trait]
+pub trait Numbers: Send + Sync {
+    /// Adds a number, or finds it again.
+    ///
+    /// - `add_session_is_idempotent_by_number`: the same transport and number of a tenant give the same session.
+    /// - `add_session_keeps_the_plans_limit`: beyond the entitlement's number of sessions nothing is added; deleted ones do not count.
+    /// - `add_session_needs_its_tenant`: an unknown tenant adds nothing.
+    /// - `two_tenants_may_add_one_number`: neither learns of the other.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn add_session(&self, scope: &Scope, new: &NewSession) -> Result<AddSession, StoreError>;
+
+    /// One session.
+    ///
+    /// - `a_foreign_session_is_missing`: another tenant's session is `None`.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn session(&self, scope: &Scope, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// The tenant's sessions, in order of their ids.
+    ///
+    /// - `sessions_are_paged_by_id`: pages neither repeat nor miss a session, and hold no foreign one.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn sessions(
+        &self,
+        scope: &Scope,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Takes over what a provider said; `None` fields stay as they are.
+    ///
+    /// - `report_session_keeps_what_is_not_said`: only `Some` fields change, and `checked_at` is set.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn report_session(
+        &self,
+        scope: &Scope,
+        id: SessionId,
+        report: &SessionReport,
+    ) -> Result<Option<Session>, StoreError>;
+
+    /// Which sessions stand for a provider's number; deleted ones left out.
+    ///
+    /// - `route_finds_every_tenant_of_a_number`: one entry per tenant that added it under this transport.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn route(
+        &self,
+        scope: &AdminScope,
+        transport: &TransportName,
+        number: &NumberId,
+    ) -> Result<Vec<Route>, StoreError>;
+
+    /// Takes ownership of sessions that nobody holds, oldest first, at most `most`.
+    ///
+    /// Free are sessions that were never held, were released, whose lease ended, or whose owner is
+    /// known to be dead. Sessions that this worker holds already are not given again.
+    ///
+    /// - `acquire_raises_the_epoch`: each acquisition of a session has a higher epoch than all before.
+    /// - `acquire_gives_a_session_to_one_worker`: a session with a live lease is not given to another worker.
+    /// - `acquire_after_the_lease_ended_names_the_quiet_time`: `quiet_until` is the latest `end_by` of attempts without outcome begun under earlier epochs, if in the future.
+    /// - `acquire_counts_unsettled_deaths`: a takeover that finds open attempts of the former epoch raises `unsettled_deaths`.
+    /// - `acquire_passes_a_released_state_on`: the state given to `release` comes back once.
+    ///
+    /// Where the store knows at once that the former owner is dead (a file lock), its leases end
+    /// at once, its open attempts become in doubt at once, and there is no quiet time.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn acquire(&self, scope: &AdminScope, ask: &AcquireSessions) -> Result<Vec<Lease>, StoreError>;
+
+    /// Prolongs the leases of the scope; returns those that are still held.
+    ///
+    /// - `heartbeat_prolongs_held_leases`: they end `lease` after the store's now.
+    /// - `heartbeat_leaves_out_lost_sessions`: a session with a higher epoch or an ended lease is not returned and not prolonged.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn heartbeat(&self, scope: &WorkerScope, lease: Duration) -> Result<Vec<SessionId>, StoreError>;
+
+    /// Gives a session back at once; `false` when it was not held.
+    ///
+    /// - `release_frees_at_once`: another worker can acquire the session right after.
+    /// - `a_stale_release_changes_nothing`: a worker whose epoch has passed frees nothing.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn release(
+        &self,
+        scope: &WorkerScope,
+        session: SessionId,
+        state: &DispatchState,
+    ) -> Result<bool, StoreError>;
+
+    /// Attempts of a session begun at or after an instant, oldest first, those not sent left out.
+    ///
+    /// - `recent_gives_what_meters_are_rebuilt_from`: every attempt since the instant, at most 100,000, the latest kept.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn recent(
+        &self,
+        scope: &WorkerScope,
+        session: SessionId,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<RecentAttempt>, StoreError>;
+
+    /// Opens a breaker, or changes an open one. Ordered before every later begin.
+    ///
+    /// - `an_open_breaker_binds_the_next_begin`: what it stops is not begun.
+    /// - `a_foreign_session_gets_no_breaker`: `false`, and nothing changes.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn open_breaker(&self, scope: &Scope, breaker: &Breaker) -> Result<bool, StoreError>;
+
+    /// Closes a breaker; `false` when none was open.
+    ///
+    /// - `a_reset_breaker_lets_go`: what it stopped can begin again, and the journal says so for a session.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn reset_breaker(&self, scope: &Scope, what: &BreakerScope) -> Result<bool, StoreError>;
+
+    /// The tenant's open breakers, in order of their scopes; those whose time is over left out.
+    ///
+    /// - `breakers_lists_open_ones`: an ended or reset breaker is not listed.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn breakers(&self, scope: &Scope) -> Result<Vec<Breaker>, StoreError>;
+}
+
+const _OBJECT_SAFE: fn(&dyn Numbers) = |_| {};
+
+/// What became of an addition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddSession {
+    /// It is new.
+    Added(Session),
+    /// The tenant had it already.
+    Known(Session),
+    /// The plan allows no more.
+    OverPlan {
+        /// How many it allows.
+        limit: u32,
+    },
+    /// There is no such tenant.
+    NoTenant,
+}
+
+/// A session that stands for a provider's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The session.
+    pub session: SessionId,
+}
+
+/// A request for sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcquireSessions {
+    /// Who wants them.
+    pub worker: WorkerId,
+    /// How long the leases last without heartbeat.
+    pub lease: Duration,
+    /// At most this many.
+    pub most: u32,
+}
+
+/// Ownership of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The session as stored.
+    pub session: Session,
+    /// The epoch under which it is held.
+    pub epoch: u64,
+    /// When the lease ends without heartbeat.
+    pub until: DateTime<Utc>,
+    /// Nothing may be sent before.
+    pub quiet_until: Option<DateTime<Utc>>,
+    /// What the former owner passed on.
+    pub state: Option<DispatchState>,
+    /// How often in a row an owner died with open attempts.
+    pub unsettled_deaths: u32,
+}
+
+/// What one owner of a session passes on to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DispatchState {
+    /// The latest releases, oldest first, in microseconds since the Unix epoch.
+    pub releases: Vec<i64>,
+}
+
+/// An attempt as rate meters need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecentAttempt {
+    /// [`Recipient::key`](crate::model::Recipient::key).
+    pub recipient: u64,
+    /// When it was begun.
+    pub begun_at: DateTime<Utc>,
+}

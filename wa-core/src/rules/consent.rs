@@ -1,0 +1,125 @@
+//! Consent: what a stop word is, and what each consent allows.
+
+use crate::model::{Category, Consent, SkipReason};
+
+/// Stop words by language, lower case, without punctuation. A message is one only as a whole.
+///
+/// Source: what carriers and mail senders treat as opt-out in each language; the English list is
+/// the CTIA's (Messaging Principles and Best Practices, 2023): stop, end, cancel, unsubscribe, quit.
+const STOP_WORDS: &[(&str, &[&str])] = &[
+    (
+        "en",
+        &[
+            "stop",
+            "stopall",
+            "stop all",
+            "unsubscribe",
+            "cancel",
+            "end",
+            "quit",
+            "opt out",
+            "opt-out",
+            "optout",
+            "remove me",
+        ],
+    ),
+    ("de", &["stopp", "abmelden", "abbestellen", "austragen", "keine werbung", "beenden"]),
+    (
+        "fr",
+        &[
+            "arret",
+            "arrêt",
+            "arreter",
+            "arrêter",
+            "desabonner",
+            "désabonner",
+            "se désabonner",
+            "desinscrire",
+            "désinscrire",
+            "désinscription",
+        ],
+    ),
+    ("es", &["parar", "baja", "darse de baja", "cancelar", "alto", "detener", "no más mensajes"]),
+    ("pt", &["pare", "parar", "sair", "cancelar", "descadastrar", "remover"]),
+    ("it", &["ferma", "fermare", "annulla", "disiscriviti", "cancellami", "basta"]),
+    ("nl", &["afmelden", "uitschrijven", "stoppen", "annuleren"]),
+    ("ar", &["توقف", "قف", "إيقاف", "ايقاف", "الغاء", "إلغاء", "إلغاء الاشتراك", "الغاء الاشتراك"]),
+    ("hi", &["रोकें", "रोको", "बंद", "बंद करें", "बंद करो", "सदस्यता समाप्त करें"]),
+    ("id", &["berhenti", "hentikan", "batal", "keluar", "berhenti berlangganan"]),
+];
+
+/// The languages whose stop words are known, as ISO 639-1 codes.
+pub fn languages() -> impl Iterator<Item = &'static str> {
+    STOP_WORDS.iter().map(|(language, _)| *language)
+}
+
+/// The stop words of a language, lower case.
+#[must_use]
+pub fn stop_words(language: &str) -> &'static [&'static str] {
+    STOP_WORDS.iter().find(|(code, _)| *code == language).map_or(&[], |(_, words)| words)
+}
+
+/// Whether a whole message is a stop word in any of the known languages.
+///
+/// White space and punctuation around it and upper or lower case do not matter; a stop word inside
+/// a sentence is no opt-out.
+///
+/// ```
+/// use wa_core::rules::consent::is_stop_word;
+/// assert!(is_stop_word("  STOP! "));
+/// assert!(is_stop_word("Désabonner"));
+/// assert!(!is_stop_word("Please don't stop"));
+/// ```
+#[must_use]
+pub fn is_stop_word(text: &str) -> bool {
+    // No stop word is longer; a long message needs no folding.
+    if text.len() > 256 {
+        return false;
+    }
+    let folded = fold(text);
+    STOP_WORDS.iter().any(|(_, words)| words.iter().any(|word| fold(word) == folded))
+}
+
+/// Lower case, white space collapsed, punctuation and invisible characters at the ends removed.
+fn fold(text: &str) -> String {
+    let trimmed = text.trim_matches(|c: char| {
+        c.is_whitespace()
+            || c.is_ascii_punctuation()
+            || c.is_control()
+            || "。！？…،؟।“”„«»’‘\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{feff}\u{2060}".contains(c)
+    });
+    let mut folded = String::with_capacity(trimmed.len());
+    for word in trimmed.split_whitespace() {
+        if !folded.is_empty() {
+            folded.push(' ');
+        }
+        folded.extend(word.chars().flat_map(char::to_lowercase));
+    }
+    folded
+}
+
+/// Why a contact with this consent does not get a message of this category, if so.
+#[must_use]
+pub const fn refusal(consent: Consent, category: Category) -> Option<SkipReason> {
+    match (consent, category) {
+        (Consent::Allowed, _)
+        | (Consent::NoMarketing, Category::Utility | Category::Authentication | Category::Service) => None,
+        (Consent::NoMarketing, Category::Marketing) | (Consent::OptedOut, _) => Some(SkipReason::OptedOut),
+        (Consent::Blocked, _) => Some(SkipReason::Blocked),
+    }
+}
+
+/// What the consent is after an opt-out of the given strength; a stronger one is never weakened by it.
+#[must_use]
+pub const fn strengthen(known: Consent, opt_out: Consent) -> Consent {
+    if strength(opt_out) > strength(known) { opt_out } else { known }
+}
+
+const fn strength(consent: Consent) -> u8 {
+    match consent {
+        Consent::Allowed => 0,
+        Consent::NoMarketing => 1,
+        Consent::OptedOut => 2,
+        Consent::Blocked => 3,
+    }
+}

@@ -1,0 +1,67 @@
+//! The pair rate of a number and one recipient, as a generic cell rate.
+//!
+//! Source: Meta, About the platform: pair rate limits, read December 2025: one message every six
+//! seconds to the same user; up to 45 at once borrow from the future; after 131056 wait 4^X
+//! seconds. Meta's own model is a leaky bucket, hence GCRA with T = 6 s and a burst of 45.
+
+use super::throughput::Micros;
+
+/// One message every six seconds.
+pub const INTERVAL: Micros = 6_000_000;
+/// So many may go at once.
+pub const BURST: u64 = 45;
+/// How far a pair may borrow from its future.
+const TOLERANCE: Micros = INTERVAL * (BURST - 1);
+
+/// The meter of one pair: when it would be empty again, on a monotonic clock.
+///
+/// Eight bytes. A meter that is empty at `now` says the same as no meter at all.
+///
+/// ```
+/// use wa_core::rules::pair::{Meter, BURST, INTERVAL};
+/// let mut meter = Meter::default();
+/// for _ in 0..BURST {
+///     assert_eq!(meter.next_at(0), 0);
+///     meter.take(0);
+/// }
+/// assert_eq!(meter.next_at(0), INTERVAL);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Meter {
+    empty_at: Micros,
+}
+
+impl Meter {
+    /// The earliest instant from `now` on at which one more message may go to this recipient.
+    #[must_use]
+    pub fn next_at(&self, now: Micros) -> Micros {
+        now.max(self.empty_at.saturating_sub(TOLERANCE))
+    }
+
+    /// Counts a message at `at`.
+    pub fn take(&mut self, at: Micros) {
+        self.empty_at = self.empty_at.max(at).saturating_add(INTERVAL);
+    }
+
+    /// Gives the latest message back: it did not leave.
+    pub fn give_back(&mut self) {
+        self.empty_at = self.empty_at.saturating_sub(INTERVAL);
+    }
+
+    /// Nothing more goes before `until`: the provider said that the pair is throttled.
+    pub fn hold(&mut self, until: Micros) {
+        self.empty_at = self.empty_at.max(until.saturating_add(TOLERANCE));
+    }
+
+    /// Whether the meter says the same as none.
+    #[must_use]
+    pub const fn is_empty(&self, now: Micros) -> bool {
+        self.empty_at <= now
+    }
+}
+
+/// How long to wait after the n-th refusal in a row for the pair (131056), n from 0: 4^n seconds, at most an hour.
+#[must_use]
+pub fn backoff_seconds(refusals: u32) -> u32 {
+    4_u32.checked_pow(refusals).unwrap_or(3_600).min(3_600)
+}

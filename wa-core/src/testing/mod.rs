@@ -1,0 +1,10 @@
+//! For tests of stores, transports and of applications: suites, a manual clock, seeded randomness.
+//!
+//! Not a stable part of the public interface.
+
+mod clock;
+mod entropy;
+pub mod scope;
+
+pub use clock::ManualClock;
+pub use entropy::SeededEntropy;
