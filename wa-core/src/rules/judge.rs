@@ -1,5 +1,7 @@
 //! The judge: whether one message may begin now, with every fact read under the locks.
 
+use std::fmt::Debug;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::tier::{self, TierFacts, TierVerdict};
@@ -10,7 +12,7 @@ use crate::model::{
 use crate::port::store::{BeginItem, DueSource};
 
 /// Decides inside begin. Pure: the store calls it in its transaction.
-pub trait Judge: Sync {
+pub trait Judge: Debug + Send + Sync + 'static {
     /// Whether a campaign's messages, or those without campaign, may begin at all.
     fn admit(&self, group: &GroupFacts, now: DateTime<Utc>) -> Admission;
 

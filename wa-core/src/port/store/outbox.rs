@@ -90,7 +90,7 @@ pub trait Outbox: Send + Sync {
         &self,
         scope: &WorkerScope,
         batch: &BeginBatch,
-        judge: &dyn Judge,
+        judge: Arc<dyn Judge>,
     ) -> Result<Begun, StoreError>;
 
     /// Makes sure that a batch whose commit is unknown is not sent and never will be.
