@@ -5,6 +5,8 @@
 mod clock;
 mod entropy;
 pub mod scope;
+mod transport;
 
 pub use clock::ManualClock;
 pub use entropy::SeededEntropy;
+pub use transport::{Reply, ScriptedTransport, SentRequest, permit};
