@@ -1,0 +1,3 @@
+//! The integration tests of wa-core, as one binary.
+
+mod rules;
