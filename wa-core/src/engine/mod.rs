@@ -33,3 +33,6 @@ pub(crate) use ports::Ports;
 pub(crate) use runner::{Signals, start};
 pub(crate) use signal::Signal;
 pub(crate) use worker::Worker;
+
+#[cfg(test)]
+mod tests;
