@@ -205,6 +205,7 @@ fn due(tenant: &TenantRow, ask: &DueQuery, now: DateTime<Utc>) -> DuePage {
         let feed = row.feeds.get(&ask.session).filter(|_| wanted_lane(row.campaign.lane));
         let Some(feed) = feed.filter(|_| briefs.is_wanted(*id)) else { continue };
         let open = feed.rest().filter(|id| !tenant.closed.contains_key(id));
+        let open = page(open, ask.limit).into_iter();
         waiting.extend(open.filter_map(|id| Some((id, tenant.messages.get(&id)?, DueSource::Feed))));
     }
     let messages = waiting.into_iter().map(|(id, message, source)| DueMessage {
