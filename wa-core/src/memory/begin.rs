@@ -9,13 +9,14 @@ use chrono::{DateTime, Utc};
 
 use super::journal::Entries;
 use super::later;
-use super::state::{AttemptRow, BatchFate, DueRow, State, TenantRow};
+use super::state::{AttemptRow, BatchFate, DueRow, Feed, State, TenantRow};
 use crate::model::{
-    AttemptKey, BreakerScope, CampaignId, Consent, DeliveryFacts, MessageId, Period, Session, SkipReason,
+    AttemptKey, Breaker, BreakerScope, CampaignId, Consent, DeliveryFacts, MessageId, Period, Session,
+    SkipReason,
 };
 use crate::port::WorkerScope;
 use crate::port::store::{BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, DueSource, Stopped};
-use crate::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, QuotaFacts, Verdict};
+use crate::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, QuotaFacts, Verdict, is_open};
 use crate::rules::tier::{SLOT, TierFacts};
 use crate::rules::window;
 
@@ -90,7 +91,7 @@ fn present<'a>(
     for (campaign, row) in &tenant.campaigns {
         let is_fed = |item: &&BeginItem| item.source == DueSource::Feed && item.campaign == Some(*campaign);
         let asked: Vec<_> = present.iter().copied().filter(is_fed).map(|item| item.message).collect();
-        let feed = row.feeds.get(&session.id).into_iter().flat_map(super::state::Feed::rest);
+        let feed = row.feeds.get(&session.id).into_iter().flat_map(Feed::rest);
         let open = feed.filter(|id| !tenant.closed.contains_key(id));
         if !open.take(asked.len()).eq(asked.iter().copied()) {
             gone.extend(asked);
@@ -140,8 +141,8 @@ fn group(
 }
 
 impl TenantRow {
-    fn open_breaker(&self, scope: &BreakerScope, now: DateTime<Utc>) -> Option<crate::model::Breaker> {
-        self.breakers.get(scope).filter(|it| crate::rules::judge::is_open(it, now)).cloned()
+    fn open_breaker(&self, scope: &BreakerScope, now: DateTime<Utc>) -> Option<Breaker> {
+        self.breakers.get(scope).filter(|it| is_open(it, now)).cloned()
     }
 }
 
@@ -188,8 +189,7 @@ impl<'a> Court<'a> {
                 (Verdict::Send(grant), keeps_slot) => {
                     self.quota.used = self.quota.used.saturating_add(1);
                     if keeps_slot {
-                        let until = self.now + SLOT;
-                        self.slots.insert(item.recipient.key(), until);
+                        self.slots.insert(self.meter_of(item), self.now + SLOT);
                     }
                     steps.push((*item, Step::Send { grant, keeps_slot }));
                 }
@@ -207,6 +207,12 @@ impl<'a> Court<'a> {
         steps
     }
 
+    /// The number under which the stored recipient of an item is counted.
+    fn meter_of(&self, item: &BeginItem) -> u64 {
+        let stored = self.tenant.messages.get(&item.message).map(|message| &message.recipient);
+        stored.unwrap_or(&item.recipient).key()
+    }
+
     /// The verdict on an item, and whether its attempt keeps its recipient's slot taken.
     fn judge_one(&self, item: &BeginItem) -> (Verdict, bool) {
         let message = self.tenant.messages.get(&item.message);
@@ -220,7 +226,7 @@ impl<'a> Court<'a> {
         let tier = TierFacts {
             limit: self.session.tier.limit(),
             used: u32::try_from(self.slots.len()).unwrap_or(u32::MAX),
-            has_slot: self.slots.contains_key(&item.recipient.key()),
+            has_slot: self.slots.contains_key(&self.meter_of(item)),
             next_free_at: self.slots.values().min().copied(),
         };
         let facts = Facts {

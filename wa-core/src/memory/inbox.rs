@@ -93,6 +93,7 @@ impl Inbox for MemoryStore {
         Ok(self.write(|state, _| {
             let had = state.bodies.len();
             state.bodies.retain(|_, row| !row.projected || row.body.received_at >= before);
+            state.digests.retain(|_, id| state.bodies.contains_key(id));
             u64::try_from(had - state.bodies.len()).unwrap_or(u64::MAX)
         }))
     }
@@ -159,6 +160,9 @@ fn find(
 
 /// Keeps a status until a settle brings its provider id.
 fn wait(state: &mut State, transport: &TransportName, update: &StatusUpdate) {
+    if update.provider_id.is_empty() {
+        return;
+    }
     let key = (transport.clone(), update.number.clone(), update.provider_id.clone());
     let waiting = state.waiting.entry(key).or_default();
     if !waiting.contains(update) {

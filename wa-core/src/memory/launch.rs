@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use super::journal::Entries;
 use super::state::{CampaignRow, MessageRow, TenantRow};
 use crate::model::{
-    Campaign, CampaignId, CampaignState, ContactId, Fingerprint, IdMint, MessageId, NewCampaign, SkipReason,
+    Campaign, CampaignId, CampaignState, ContactId, Fingerprint, IdMint, MessageId, NewCampaign, SessionId,
+    SkipReason,
 };
 use crate::port::store::{DueBody, LaunchChunk, LaunchStep};
 use crate::rules::campaign;
@@ -84,7 +85,7 @@ fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactI
 }
 
 /// The place in the launch, the id and the session of the next message.
-fn next_message(row: &CampaignRow, chunk: &LaunchChunk) -> Option<(u64, MessageId, crate::model::SessionId)> {
+fn next_message(row: &CampaignRow, chunk: &LaunchChunk) -> Option<(u64, MessageId, SessionId)> {
     let Campaign { sessions, launched_at, .. } = &row.campaign;
     let place = row.audience;
     let width = u64::try_from(sessions.len()).ok()?;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::MemoryStore;
-use super::state::TenantRow;
+use super::state::{AttemptRow, TenantRow};
 use crate::model::{CampaignId, Entitlement, Period, QuotaUsage};
 use crate::port::Scope;
 use crate::port::store::{Cost, Ledger, StoreError};
@@ -36,7 +36,7 @@ impl Ledger for MemoryStore {
 impl TenantRow {
     /// How much of a month's quota is used.
     pub(super) fn usage(&self, period: Period) -> QuotaUsage {
-        let begun = |it: &&super::state::AttemptRow| it.counts() && Period::of(it.begun_at) == period;
+        let begun = |it: &&AttemptRow| it.counts() && Period::of(it.begun_at) == period;
         QuotaUsage {
             period,
             used: u64::try_from(self.attempts.values().filter(begun).count()).unwrap_or(u64::MAX),

@@ -11,7 +11,7 @@ use super::journal::Entries;
 use super::state::{DueRow, State, TenantRow};
 use crate::model::{
     AttemptKey, Breaker, BreakerScope, CampaignState, ConsentSource, DeliveryFacts, Fact, NumberId, Outcome,
-    SkipReason, StatusUpdate, TenantId, TransportName,
+    SessionId, SkipReason, StatusUpdate, TenantId, TransportName,
 };
 use crate::rules::judge;
 use crate::rules::retry::Next;
@@ -133,7 +133,7 @@ impl TenantRow {
     fn trip(
         &mut self,
         key: AttemptKey,
-        session: crate::model::SessionId,
+        session: SessionId,
         rule: BreakerRule,
         now: DateTime<Utc>,
         merged: &mut Merged,

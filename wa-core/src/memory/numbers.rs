@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::journal::Entries;
-use super::state::{LeaseRow, State, TenantRow};
+use super::state::{AttemptRow, LeaseRow, State, TenantRow};
 use super::{MemoryStore, behind, id_taken, later, page};
 use crate::model::{
     Breaker, BreakerScope, EventBody, Fact, NewSession, NumberId, Quality, Session, SessionId, SessionReport,
@@ -257,6 +257,6 @@ fn acquire(state: &mut State, ask: &AcquireSessions, now: DateTime<Utc>) -> Vec<
 }
 
 /// The attempts of a session about which nobody has said anything.
-fn open(tenant: &TenantRow, session: SessionId) -> impl Iterator<Item = &super::state::AttemptRow> {
+fn open(tenant: &TenantRow, session: SessionId) -> impl Iterator<Item = &AttemptRow> {
     tenant.attempts.values().filter(move |it| it.session == session && it.is_open())
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::journal::Entries;
 use super::merge::{Merged, News};
-use super::state::{BatchFate, DueRow, MessageRow, State, TenantRow};
+use super::state::{AttemptRow, BatchFate, DueRow, MessageRow, State, TenantRow};
 use super::{MemoryStore, begin, later, page};
 use crate::model::{
     AttemptKey, BatchId, CampaignId, CampaignState, Lane, MessageId, MessageState, NewMessage, Outcome,
@@ -177,10 +177,7 @@ fn cancel(tenant: &mut TenantRow, id: MessageId, entries: &mut Entries) -> Cance
 }
 
 /// The attempts of every tenant that fit, in order, with the ends of their requests.
-fn attempts(
-    state: &State,
-    fits: impl Fn(&super::state::AttemptRow) -> bool,
-) -> Vec<(AttemptKey, DateTime<Utc>)> {
+fn attempts(state: &State, fits: impl Fn(&AttemptRow) -> bool) -> Vec<(AttemptKey, DateTime<Utc>)> {
     let mut found = Vec::new();
     for (tenant, row) in &state.tenants {
         for ((message, n), attempt) in row.attempts.iter().filter(|(_, attempt)| fits(attempt)) {
@@ -208,6 +205,7 @@ fn due(tenant: &TenantRow, ask: &DueQuery, now: DateTime<Utc>) -> DuePage {
         let feed = row.feeds.get(&ask.session).filter(|_| wanted_lane(row.campaign.lane));
         let Some(feed) = feed.filter(|_| briefs.is_wanted(*id)) else { continue };
         let open = feed.rest().filter(|id| !tenant.closed.contains_key(id));
+        let open = page(open, ask.limit).into_iter();
         waiting.extend(open.filter_map(|id| Some((id, tenant.messages.get(&id)?, DueSource::Feed))));
     }
     let messages = waiting.into_iter().map(|(id, message, source)| DueMessage {

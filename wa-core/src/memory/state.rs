@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use super::contacts::Contacts;
 use crate::model::{
     AttemptKey, AttemptView, BatchId, Breaker, BreakerScope, Campaign, CampaignCounts, CampaignId, ContactId,
-    Content, DeliveryFacts, Entitlement, Event, EventId, Fact, HoldReason, ImportId, ImportProgress, Lane,
-    LanguageCode, ListName, MessageId, MessageState, MessageView, Money, NumberId, Phone, RawId, Recipient,
-    SendKey, Session, SessionId, SkipReason, StatusUpdate, StreamPosition, TemplateName, Tenant, TenantId,
-    TenantSettings, TransportName, WorkerId,
+    Content, DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason, ImportId,
+    ImportProgress, Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, Money, NumberId,
+    Phone, RawId, Recipient, SendKey, Session, SessionId, SkipReason, StatusUpdate, StreamPosition,
+    TemplateName, Tenant, TenantId, TenantSettings, TransportName, WorkerId,
 };
 use crate::port::store::{
     Cost, DispatchState, DueBody, RawBody, ReaderName, ReportedLine, StoreIdentity, StoredInbound,
@@ -34,6 +34,8 @@ pub(super) struct State {
     /// Statuses whose provider id no attempt has yet.
     pub(super) waiting: BTreeMap<(TransportName, NumberId, String), Vec<StatusUpdate>>,
     pub(super) bodies: BTreeMap<RawId, BodyRow>,
+    /// Which bodies are known; follows from the bodies, kept for speed.
+    pub(super) digests: BTreeMap<(TransportName, Fingerprint), RawId>,
     pub(super) events: BTreeMap<StreamPosition, Event>,
     pub(super) last_position: StreamPosition,
     pub(super) readers: BTreeMap<ReaderName, StreamPosition>,

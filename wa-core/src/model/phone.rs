@@ -136,6 +136,14 @@ impl fmt::Debug for Phone {
     }
 }
 
+impl Region {
+    /// The two letters.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.0.as_ref()
+    }
+}
+
 impl FromStr for Region {
     type Err = PhoneError;
     fn from_str(text: &str) -> Result<Self, PhoneError> {
