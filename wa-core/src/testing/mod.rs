@@ -4,7 +4,9 @@
 
 mod clock;
 mod entropy;
+mod permit;
 pub mod scope;
 
 pub use clock::ManualClock;
 pub use entropy::SeededEntropy;
+pub use permit::permit;
