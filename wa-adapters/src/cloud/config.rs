@@ -18,12 +18,12 @@ use secrecy::{ExposeSecret, SecretString};
 /// use wa_adapters::cloud::CloudConfig;
 /// let config = CloudConfig::builder()
 ///     .graph_url("http://127.0.0.1:8080")
-///     .access_token("token")
-///     .app_secret("secret")
-///     .verify_token("verify")
+///     .access_token("EAAG-hush")
+///     .app_secret("hush")
+///     .verify_token("hush-hush")
 ///     .build()?;
 /// assert_eq!(config.base_url(), "http://127.0.0.1:8080/v26.0");
-/// assert!(!format!("{config:?}").contains("secret"));
+/// assert!(!format!("{config:?}").contains("hush"));
 /// # Ok::<(), wa_adapters::cloud::CloudConfigError>(())
 /// ```
 #[derive(Clone)]

@@ -69,7 +69,7 @@ proptest! {
     #[test]
     fn a_right_challenge_is_echoed(challenge in "[A-Za-z0-9_-]{1,256}", token in "[ -~äö日]{0,20}[a-z]", first in 0_usize..3) {
         let hooks = CloudWebhooks::new(&config().verify_token(format!("t{token}")).build().expect("a configuration"));
-        let mut parts = vec![
+        let mut parts = [
             "hub.mode=subscribe".to_owned(),
             format!("hub.verify_token={}", encode(&format!("t{token}"))),
             format!("hub.challenge={challenge}"),
