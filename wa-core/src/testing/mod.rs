@@ -4,9 +4,11 @@
 
 mod clock;
 mod entropy;
+mod permit;
 pub mod scope;
 mod transport;
 
 pub use clock::ManualClock;
 pub use entropy::SeededEntropy;
-pub use transport::{Reply, ScriptedTransport, SentRequest, permit};
+pub use permit::permit;
+pub use transport::{Reply, ScriptedTransport, SentRequest};

@@ -17,21 +17,6 @@ use crate::port::{
     TransportErrorKind,
 };
 
-/// Makes a permit for a transport under test; in an application only the engine makes them.
-///
-/// `start_by` is on the scale of [`Clock::monotonic`].
-pub fn permit(
-    attempt: AttemptKey,
-    session: SessionRef,
-    recipient: Recipient,
-    content: Content,
-    tag: AttemptTag,
-    start_by: Duration,
-    timeout: Duration,
-) -> SendPermit {
-    SendPermit::new(attempt, session, recipient, content, tag, start_by, timeout)
-}
-
 /// One request as a [`ScriptedTransport`] saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentRequest {

@@ -1,0 +1,5 @@
+//! Integration tests of the adapters: everything that needs a socket, Meta's own files or many messages.
+
+#[cfg(test)]
+#[cfg(feature = "cloud")]
+mod cloud;
