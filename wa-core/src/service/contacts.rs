@@ -1,12 +1,15 @@
 //! The contacts of a tenant.
 
+use std::io::{Read, Seek};
+
 use super::error::KitError;
+use super::import::{CsvContacts, CsvMapping, CsvProblem, source_fingerprint};
 use super::tenant::TenantHandle;
 use crate::model::{
     Consent, ConsentSource, Contact, ContactAttributes, ContactId, Fingerprint, ImportId, ImportProgress,
-    ImportRow, ListName, Recipient,
+    ImportRow, ListName, Recipient, SessionId,
 };
-use crate::port::store::{ImportChunk, ImportStep, ReportedLine, StartImport, UpsertContact};
+use crate::port::store::{ImportChunk, ImportStep, ReportedLine, StartImport, UpsertContact, WindowView};
 
 /// Rows taken in with one commit.
 const CHUNK: usize = 1_000;
@@ -22,37 +25,74 @@ impl<'a> Contacts<'a> {
         Self { tenant }
     }
 
-    /// Takes the rows of a file into a list, in chunks, each with one commit.
+    /// Takes a CSV file into a list, in chunks, each with one commit.
     ///
-    /// `source` is the digest of the file and its mapping. The same source into the same list goes
-    /// on where it stopped, whatever stopped it; `rows` starts at the beginning of the file each
-    /// time. `progress` is called after each chunk. Reading and parsing happen on the calling task.
+    /// The same file with the same mapping goes on where it stopped, whatever stopped it. `progress`
+    /// is called after each chunk. Memory is bounded; reading and parsing happen on the calling task.
     ///
     /// # Errors
-    /// When there is no such tenant, the same import runs elsewhere, or the store fails.
+    /// When the file cannot be read with this mapping, there is no such tenant, the same import runs
+    /// elsewhere, or the store fails. What came before a line that cannot be read on is kept.
+    pub async fn import_csv(
+        &self,
+        list: &ListName,
+        mut file: impl Read + Seek + Send,
+        mapping: &CsvMapping,
+        progress: impl FnMut(&ImportProgress) + Send,
+    ) -> Result<ImportProgress, KitError> {
+        let unreadable = |error| KitError::Import(CsvProblem::Io(error));
+        let source = source_fingerprint(&mut file, mapping).map_err(unreadable)?;
+        file.rewind().map_err(unreadable)?;
+        let ports = &self.tenant.kit.inner.ports;
+        let mint = || ContactId::mint(ports.clock.now(), ports.draw());
+        let rows = CsvContacts::new(file, mapping, mint)?;
+        self.import(list, source, rows, progress).await
+    }
+
+    /// Takes rows of any source into a list, as [`import_csv`](Self::import_csv) does.
+    ///
+    /// `source` is the digest by which the import is known again; `rows` starts at the beginning
+    /// each time.
+    ///
+    /// # Errors
+    /// As [`import_csv`](Self::import_csv).
     pub async fn import(
         &self,
         list: &ListName,
         source: Fingerprint,
-        rows: impl Iterator<Item = ImportRow> + Send,
+        rows: impl Iterator<Item = Result<ImportRow, CsvProblem>> + Send,
         mut progress: impl FnMut(&ImportProgress) + Send,
     ) -> Result<ImportProgress, KitError> {
         let ports = &self.tenant.kit.inner.ports;
         let audience = ports.store.audience();
-        let start =
-            StartImport { id: ImportId::mint(ports.clock.now(), ports.draw()), list: list.clone(), source };
+        let id = ImportId::mint(ports.clock.now(), ports.draw());
+        let start = StartImport { id, list: list.clone(), source };
         let started = audience.start_import(&self.tenant.scope, &start).await?;
         let mut at = started.ok_or(KitError::NoTenant)?;
         let mut rows = rows.skip(usize::try_from(at.records).unwrap_or(usize::MAX)).peekable();
         while !at.finished {
-            let chunk: Vec<_> = rows.by_ref().take(CHUNK).collect();
-            let last = rows.peek().is_none();
+            let mut chunk = Vec::with_capacity(CHUNK);
+            let mut broken = None;
+            while chunk.len() < CHUNK {
+                match rows.next() {
+                    Some(Ok(row)) => chunk.push(row),
+                    Some(Err(problem)) => {
+                        broken = Some(problem);
+                        break;
+                    }
+                    None => break,
+                }
+            }
+            let last = broken.is_none() && rows.peek().is_none();
             let chunk = ImportChunk { import: at.id, from_record: at.records, rows: chunk, last };
             at = match audience.import(&self.tenant.scope, &chunk).await? {
                 ImportStep::Applied(applied) => applied,
                 ImportStep::Elsewhere(_) | ImportStep::Missing => return Err(KitError::ImportElsewhere),
             };
             progress(&at);
+            if let Some(problem) = broken {
+                return Err(problem.into());
+            }
         }
         Ok(at)
     }
@@ -124,6 +164,18 @@ impl<'a> Contacts<'a> {
         limit: u32,
     ) -> Result<Vec<Contact>, KitError> {
         Ok(self.tenant.kit.store().audience().contacts(&self.tenant.scope, list, after, limit).await?)
+    }
+
+    /// The 24-hour window of a contact with a session; `None` when the contact never wrote to it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn window(
+        &self,
+        session: SessionId,
+        contact: ContactId,
+    ) -> Result<Option<WindowView>, KitError> {
+        Ok(self.tenant.kit.store().inbox().window(&self.tenant.scope, session, contact).await?)
     }
 
     /// Changes whether a contact may be written to; it binds every message that begins afterwards.

@@ -1,5 +1,6 @@
 //! The one error type of the services.
 
+use super::import::CsvProblem;
 use crate::engine::ConfigError;
 use crate::model::{
     CampaignAction, CampaignName, CampaignState, ContentError, MessageId, SessionId, TemplateError,
@@ -33,6 +34,9 @@ pub enum KitError {
     /// The content cannot be made.
     #[error(transparent)]
     Content(#[from] ContentError),
+    /// The file cannot be imported.
+    #[error(transparent)]
+    Import(#[from] CsvProblem),
     /// There is no such tenant.
     #[error("there is no such tenant")]
     NoTenant,

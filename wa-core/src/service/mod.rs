@@ -3,6 +3,7 @@
 mod campaigns;
 mod contacts;
 mod error;
+pub mod import;
 mod kit;
 mod messages;
 mod notifiers;

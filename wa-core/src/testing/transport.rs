@@ -6,12 +6,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::model::{AttemptKey, AttemptTag, Content, Recipient, SessionId, SessionReport};
+use crate::model::{AttemptKey, Content, Recipient, SessionId, SessionReport};
 use crate::port::{
     Acknowledge, Capabilities, Clock, SendOutcome, SendPermit, SessionRef, Transport, TransportError,
     TransportErrorKind,
@@ -207,9 +206,13 @@ impl fmt::Debug for ScriptedTransport {
 mod tests {
     use futures::FutureExt;
 
+    use std::time::Duration;
+
     use super::*;
+    use crate::model::AttemptTag;
     use crate::model::{InstanceId, MessageId, Phone, TagKey, TenantId, from_micros};
     use crate::testing::ManualClock;
+    use crate::testing::permit;
 
     fn a_permit(n: u16, start_by: Duration) -> SendPermit {
         let at = from_micros(1_790_000_000_000_000);
