@@ -1,1 +1,4 @@
-//! x
+//! Transports for wa-kit, each behind the feature of its name.
+
+#[cfg(feature = "simulator")]
+pub mod simulator;
