@@ -100,7 +100,8 @@ impl Args {
             Ok(args) => Ok(args),
             Err(error) if error.use_stderr() && wants_json => {
                 let text = error.render().to_string();
-                let text = text.strip_prefix("error: ").unwrap_or(&text).split("\n\nUsage").next().unwrap_or("");
+                let text =
+                    text.strip_prefix("error: ").unwrap_or(&text).split("\n\nUsage").next().unwrap_or("");
                 Err(Failure::bad_input(text.trim()).tell(true))
             }
             Err(error) => {
@@ -115,9 +116,9 @@ impl Args {
         let Some(store) = &self.store else { return Ok(None) };
         match store.strip_prefix("sqlite:") {
             Some(path) if !path.is_empty() => Ok(Some(PathBuf::from(path))),
-            Some(_) | None => Err(Failure::bad_input(format!(
-                "--store {store:?} is not a store; write it as sqlite:PATH"
-            ))),
+            Some(_) | None => {
+                Err(Failure::bad_input(format!("--store {store:?} is not a store; write it as sqlite:PATH")))
+            }
         }
     }
 

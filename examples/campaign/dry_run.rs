@@ -60,7 +60,9 @@ pub fn report(
         counts.cost.insert(price.currency.to_string(), micros);
     }
     if args.text.is_some() && !args.json {
-        eprintln!("text goes to contacts with an open window only; the others will be skipped as window_closed");
+        eprintln!(
+            "text goes to contacts with an open window only; the others will be skipped as window_closed"
+        );
     }
     let report = Report {
         campaign: args.name.clone(),

@@ -11,9 +11,7 @@ impl Progress {
     /// A bar on stderr, hidden when that is no terminal or `hidden` is set.
     pub fn new(hidden: bool) -> Self {
         let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(0) };
-        let style = ProgressStyle::with_template(
-            "{msg:<10} [{bar:30}] {pos}/{len}  {per_sec}  ETA {eta}",
-        );
+        let style = ProgressStyle::with_template("{msg:<10} [{bar:30}] {pos}/{len}  {per_sec}  ETA {eta}");
         if let Ok(style) = style {
             bar.set_style(style.progress_chars("=> "));
         }

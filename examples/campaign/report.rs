@@ -110,7 +110,11 @@ impl Report {
         let mut text = format!("{title} {:?}\n{text}", self.campaign);
         for (reason, count) in self.reasons() {
             let advice = reason.parse().map_or("", cloud::advice);
-            let _ = writeln!(text, "  {count:>9} × {reason}{}{advice}", if advice.is_empty() { "" } else { ": " });
+            let _ = writeln!(
+                text,
+                "  {count:>9} × {reason}{}{advice}",
+                if advice.is_empty() { "" } else { ": " }
+            );
         }
         let (currency, micros) = self.cost();
         let _ = writeln!(

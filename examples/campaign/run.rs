@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wa_kit::model::{
-    BreakerScope, Campaign, CampaignCounts, CampaignContent, CampaignName, CampaignState, ImportProgress,
+    BreakerScope, Campaign, CampaignContent, CampaignCounts, CampaignName, CampaignState, ImportProgress,
     ListName, Session,
 };
 use wa_kit::prelude::*;
@@ -51,7 +51,8 @@ pub async fn campaign(args: Args) -> Result<Done, Failure> {
     let started = Instant::now();
     let plan = Plan::new(&args)?;
     // A column that is not there is found before anything is opened or sent.
-    CsvContacts::new(open(&args)?, &plan.mapping, || unreachable!("no row is read")).map_err(|error| bad_file(&args, &error))?;
+    CsvContacts::new(open(&args)?, &plan.mapping, || unreachable!("no row is read"))
+        .map_err(|error| bad_file(&args, &error))?;
     if args.dry_run {
         return dry_run::report(&args, &plan.content, &plan.mapping, started);
     }
@@ -59,7 +60,11 @@ pub async fn campaign(args: Args) -> Result<Done, Failure> {
     let session = setup::session(&stage, args.rate).await?;
     let progress = Progress::new(args.json);
     let running = stage.kit.start();
-    let mut report = Report { campaign: plan.name.as_str().to_owned(), store: Some(stage.path.clone()), ..Report::default() };
+    let mut report = Report {
+        campaign: plan.name.as_str().to_owned(),
+        store: Some(stage.path.clone()),
+        ..Report::default()
+    };
     let before = accepted_so_far(&stage, &plan.name).await?;
     let ended = tokio::select! {
         ended = work(&args, &plan, &stage, &session, &running, &progress, &mut report) => ended,
@@ -113,7 +118,12 @@ async fn work(
             plan.name.as_str()
         )));
     }
-    let mut spec = CampaignSpec::new(plan.name.clone(), plan.list.clone(), plan.content.pattern().clone(), vec![session.id]);
+    let mut spec = CampaignSpec::new(
+        plan.name.clone(),
+        plan.list.clone(),
+        plan.content.pattern().clone(),
+        vec![session.id],
+    );
     spec.rate = args.rate;
     let campaign = campaigns.create(spec).await?;
     let count = |at: &ImportProgress| progress.count("importing", at.records);
@@ -143,7 +153,9 @@ async fn launch(
             campaigns.resume(campaign.id).await?;
             let resumed = campaigns.get(campaign.id).await?;
             if resumed.state == CampaignState::Launching {
-                return Ok(campaigns.launch(campaign.id, |frozen| progress.count("freezing", frozen)).await?);
+                return Ok(campaigns
+                    .launch(campaign.id, |frozen| progress.count("freezing", frozen))
+                    .await?);
             }
             Ok(resumed)
         }

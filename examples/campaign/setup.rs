@@ -96,7 +96,8 @@ pub async fn session(stage: &Stage, rate: Option<u32>) -> Result<wa_kit::model::
     match sessions.check(session.id).await {
         Ok(session) => Ok(session),
         Err(error) => {
-            let throughput = rate.and_then(|rate| Throughput::try_from(rate).ok()).unwrap_or(Throughput::DEFAULT);
+            let throughput =
+                rate.and_then(|rate| Throughput::try_from(rate).ok()).unwrap_or(Throughput::DEFAULT);
             eprintln!(
                 "warning: the number was not looked up ({error}); going on with {} messages/s and no messaging limit",
                 throughput.per_second()
@@ -176,7 +177,10 @@ fn answer(response: Result<WebhookResponse, KitError>) -> (StatusCode, String) {
             if let Some(refusal) = response.refusal {
                 eprintln!("a webhook was refused: {refusal}");
             }
-            (StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), response.body)
+            (
+                StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                response.body,
+            )
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
@@ -193,9 +197,9 @@ impl Secrets {
         let read = |option: &str, variable: Option<&str>| match variable {
             Some(variable) => match std::env::var(variable) {
                 Ok(value) if !value.is_empty() => Ok(value),
-                Ok(_) | Err(_) => {
-                    Err(Failure::bad_input(format!("{option}: the environment variable {variable} is not set")))
-                }
+                Ok(_) | Err(_) => Err(Failure::bad_input(format!(
+                    "{option}: the environment variable {variable} is not set"
+                ))),
             },
             // Nobody knows this one, so nothing passes its check.
             None => Ok(unguessable()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use super::entitle::entitle;
 use super::ports::Ports;
 use super::turn::{self, Turn, TurnDone};
 use crate::model::{BatchId, Lane, SessionId, SessionReport};
@@ -114,22 +115,6 @@ async fn hold(ports: &Ports, scope: &WorkerScope, lease: Duration, most: u32) ->
         fresh.push((lease, recent));
     }
     Ok(Leased { kept, fresh })
-}
-
-/// Asks billing about one tenant and stores the answer.
-pub(crate) async fn entitle(ports: &Ports, tenant: &crate::model::Tenant) -> Result<(), StoreError> {
-    let Some(billing) = &ports.billing else { return Ok(()) };
-    match billing.entitlement(tenant).await {
-        Ok(entitlement) => {
-            let scope = Scope::new(tenant.id);
-            if ports.store.ledger().entitlement(&scope).await?.as_ref() != Some(&entitlement) {
-                ports.store.ledger().set_entitlement(&scope, &entitlement).await?;
-            }
-        }
-        // The last known answer stays in force.
-        Err(error) => tracing::warn!(tenant = %tenant.id, %error, "billing did not answer"),
-    }
-    Ok(())
 }
 
 async fn entitle_all(ports: &Ports) -> Result<(), StoreError> {

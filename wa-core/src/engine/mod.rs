@@ -5,7 +5,7 @@
 //! results back. `runner` drives it with tokio; tests drive it single-threaded on manual time.
 
 mod config;
-#[cfg(feature = "engine")]
+mod entitle;
 mod events;
 mod gate;
 mod intake;
@@ -13,23 +13,19 @@ mod job;
 mod notices;
 mod planner;
 mod ports;
-#[cfg(feature = "engine")]
 mod runner;
 mod signal;
 mod turn;
 mod worker;
 
 pub use config::{ConfigError, EngineConfig};
-#[cfg(feature = "engine")]
 pub use events::EventStream;
-#[cfg(feature = "engine")]
 pub use runner::{Running, StopReport};
 pub use worker::WorkerStatus;
 
+pub(crate) use entitle::entitle;
 pub(crate) use intake::{Intake, IntakeRequest};
-pub(crate) use job::entitle;
-pub(crate) use ports::Ports;
-#[cfg(feature = "engine")]
+pub(crate) use ports::{Ports, draw};
 pub(crate) use runner::{Signals, start};
 pub(crate) use signal::Signal;
 pub(crate) use worker::Worker;

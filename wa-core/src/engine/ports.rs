@@ -28,6 +28,13 @@ impl Ports {
 
     /// Fresh random bytes.
     pub(crate) fn draw<const N: usize>(&self) -> [u8; N] {
-        crate::port::draw(&*self.entropy)
+        draw(&*self.entropy)
     }
+}
+
+/// Draws random bytes.
+pub(crate) fn draw<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
+    let mut bytes = [0; N];
+    entropy.fill(&mut bytes);
+    bytes
 }

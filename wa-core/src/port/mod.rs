@@ -14,7 +14,6 @@ mod webhook;
 
 pub use billing::{Billing, BillingError, UsageReport};
 pub use clock::{Clock, SystemClock};
-pub(crate) use entropy::draw;
 pub use entropy::{Entropy, SystemEntropy};
 pub use notifier::{Notice, NoticeKind, Notifier, NotifyError};
 pub use scope::{AdminScope, Scope, WorkerScope};

@@ -1,7 +1,7 @@
 //! The kit: built once, shared everywhere.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures::channel::mpsc;
 
@@ -98,7 +98,6 @@ impl Kit {
     ///
     /// # Errors
     /// When the name is not valid or the store cannot be read.
-    #[cfg(feature = "engine")]
     pub async fn events(&self, reader: &str) -> Result<engine::EventStream, KitError> {
         let inner = &self.inner;
         let stream =
@@ -112,13 +111,12 @@ impl Kit {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    #[cfg(feature = "engine")]
     #[must_use = "dropping the handle stops the engine at once"]
     pub fn start(&self) -> engine::Running {
         let inner = &self.inner;
         let worker = engine::Worker::new(inner.ports.clone(), inner.config.clone(), inner.judge);
         let (sender, receiver) = mpsc::channel(2 * inner.config.intake_batch);
-        *inner.intake.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        *inner.intake.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(sender);
         let signals = engine::Signals { work: inner.work.clone(), journal: inner.journal.clone() };
         engine::start(worker, &inner.config, signals, receiver)
     }
@@ -227,11 +225,11 @@ impl KitBuilder {
         let sources = named(self.sources)?;
         let now = self.clock.now();
         let entropy = &*self.entropy;
-        let worker = WorkerId::mint(now, crate::port::draw(entropy));
+        let worker = WorkerId::mint(now, engine::draw(entropy));
         let fresh = StoreIdentity {
-            instance: InstanceId::mint(now, crate::port::draw(entropy)),
-            incarnation: IncarnationId::mint(now, crate::port::draw(entropy)),
-            tag_key: TagKey::new(crate::port::draw(entropy)),
+            instance: InstanceId::mint(now, engine::draw(entropy)),
+            incarnation: IncarnationId::mint(now, engine::draw(entropy)),
+            tag_key: TagKey::new(engine::draw(entropy)),
         };
         let identity = self.store.directory().identity(&AdminScope::new(worker), &fresh).await?;
         let ports = Ports {

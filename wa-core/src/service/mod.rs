@@ -21,6 +21,4 @@ pub use sessions::{Number, Sessions};
 pub use tenant::TenantHandle;
 pub use webhooks::{WebhookResponse, Webhooks};
 
-pub use crate::engine::{ConfigError, EngineConfig, WorkerStatus};
-#[cfg(feature = "engine")]
-pub use crate::engine::{EventStream, Running, StopReport};
+pub use crate::engine::{ConfigError, EngineConfig, EventStream, Running, StopReport, WorkerStatus};
