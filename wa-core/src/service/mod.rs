@@ -1,1 +1,3 @@
 //! What an embedder calls.
+
+pub mod import;
