@@ -1,3 +1,5 @@
+//! The reader against files good and bad, and against the parser that it stands on.
+
 use std::io::{self, Cursor, Read};
 
 use proptest::prelude::*;
