@@ -1,0 +1,7 @@
+//! What needs several crates or several processes: the example as its users run it, killed and
+//! resumed, beside the simulator as its own program.
+
+mod bad_input;
+mod campaign;
+mod kill;
+mod program;
