@@ -1,0 +1,4 @@
+//! The adapters, driven over real sockets.
+
+#[cfg(feature = "simulator")]
+mod simulator;
