@@ -201,7 +201,7 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        self.world.stop.send_replace(true);
+        self.world.close();
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

@@ -65,6 +65,8 @@ pub(crate) struct State {
     pub(crate) token: Option<String>,
     pub(crate) accepted: Vec<Arc<Accepted>>,
     log: Option<Log>,
+    /// The simulator is gone; connections that outlive it for a moment are not answered.
+    closed: bool,
     next_send: u64,
     next_event: u64,
 }
@@ -144,7 +146,8 @@ impl World {
             log = Some(opened);
         }
         let faults = Faults::new(settings.seed, stats.requests, &settings.faults);
-        let state = State { truth, stats, queue, faults, token, accepted, log, next_send, next_event };
+        let state =
+            State { truth, stats, queue, faults, token, accepted, log, closed: false, next_send, next_event };
         let born = micros(clock.now());
         let (due, posted, stop) = (Notify::new(), Notify::new(), watch::Sender::new(false));
         Ok(Self { settings, clock, receiver, due, posted, stop, born, state: Mutex::new(state) })
@@ -157,6 +160,14 @@ impl World {
 
     pub(crate) fn now(&self) -> Micros {
         micros(self.clock.now())
+    }
+
+    /// Lets go of the log, so that the next simulator can take it at once.
+    pub(crate) fn close(&self) {
+        self.stop.send_replace(true);
+        let mut state = self.state();
+        state.closed = true;
+        state.log = None;
     }
 
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
@@ -198,6 +209,9 @@ impl World {
             }
         });
         let mut state = self.state();
+        if state.closed {
+            return Reply::Lost;
+        }
         match request {
             Err(refusal) => state.refuse(refusal),
             Ok(Request::Read { message_id }) => {
