@@ -5,6 +5,7 @@
 mod clock;
 mod entropy;
 pub mod scope;
+pub mod store;
 mod transport;
 
 pub use clock::ManualClock;
