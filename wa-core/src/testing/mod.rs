@@ -6,6 +6,7 @@ mod clock;
 mod entropy;
 mod permit;
 pub mod scope;
+pub mod store;
 mod transport;
 
 pub use clock::ManualClock;

@@ -3,7 +3,7 @@
 //! Methods are intents with their atomicity, never row-level CRUD. What holds in every room:
 //!
 //! - Every method is atomic: it happens as a whole or not at all.
-//! - A foreign id looks exactly like a missing one.
+//! - `a_foreign_id_looks_missing`: in every method, as an answer and in that nothing changes.
 //! - An expected negative (stale, closed, missing) is a value in `Ok`; an `Err` says what the
 //!   caller may do, by [`StoreErrorKind`].
 //! - Methods that depend on time use the store's clock and return the instant they used.
