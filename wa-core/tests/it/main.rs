@@ -1,0 +1,4 @@
+//! The integration tests of wa-core, in one binary.
+
+mod clauses;
+mod conformance;
