@@ -187,7 +187,8 @@ pub(super) async fn acquire_raises_the_epoch(mut w: World) {
     let session = w.session(&scope).await;
     let mut before = 0;
     for turn in 0..5 {
-        let lease = only(w.acquire(w.another_worker(), LEASE, 10).await);
+        let worker = w.another_worker();
+        let lease = only(w.acquire(worker, LEASE, 10).await);
         assert_eq!((lease.tenant, lease.session.id), (scope.tenant(), session.id));
         assert_eq!(lease.until, w.now() + LEASE);
         assert!(lease.epoch > before, "turn {turn}: {} after {before}", lease.epoch);
@@ -195,8 +196,8 @@ pub(super) async fn acquire_raises_the_epoch(mut w: World) {
         match turn {
             // After a release, after the lease ended, after a restart.
             0 => {
-                let own = holding(w.worker, std::slice::from_ref(&lease));
-                must(w.numbers().release(&own, session.id, &DispatchState::default()).await);
+                let own = holding(worker, std::slice::from_ref(&lease));
+                assert!(must(w.numbers().release(&own, session.id, &DispatchState::default()).await));
             }
             1 => w.reopen().await,
             _ => {}
@@ -240,14 +241,16 @@ pub(super) async fn acquire_after_the_lease_ended_names_the_quiet_time(w: World)
     w.settle(settled.key, accepted("wamid.1")).await;
 
     w.pass(10);
-    let second = only(w.acquire(w.another_worker(), LEASE, 10).await);
+    let next = w.another_worker();
+    let second = only(w.acquire(next, LEASE, 10).await);
     assert!(late.end_by > early.end_by && late.end_by > w.now());
     assert_eq!(second.quiet_until, Some(late.end_by), "the latest end of a request that may be under way");
 
     // It reaches over more than one owner, and an outcome shortens it.
     w.settle(late.key, Outcome::Ambiguous).await;
     w.pass(14);
-    must(w.numbers().release(&holding(w.worker, &[second]), session.id, &DispatchState::default()).await);
+    let own = holding(next, &[second]);
+    assert!(must(w.numbers().release(&own, session.id, &DispatchState::default()).await));
     let third = only(w.acquire(w.another_worker(), LEASE, 10).await);
     assert!(early.end_by > w.now());
     assert_eq!(third.quiet_until, Some(early.end_by));
@@ -260,16 +263,18 @@ pub(super) async fn acquire_counts_unsettled_deaths(w: World) {
     let scope = w.tenant("one").await;
     let session = w.session(&scope).await;
     for deaths in 0..3 {
-        let lease = only(w.acquire(w.another_worker(), LEASE, 10).await);
+        let worker = w.another_worker();
+        let lease = only(w.acquire(worker, LEASE, 10).await);
         assert_eq!(lease.unsettled_deaths, deaths, "so many owners died with open attempts");
-        let own = holding(w.worker, &[lease]);
+        let own = holding(worker, &[lease]);
         w.begun(&scope, session.id, &own).await;
         w.pass(16);
     }
     // An owner that settles what it began ends the row.
-    let lease = only(w.acquire(w.another_worker(), LEASE, 10).await);
+    let worker = w.another_worker();
+    let lease = only(w.acquire(worker, LEASE, 10).await);
     assert_eq!(lease.unsettled_deaths, 3);
-    let own = holding(w.worker, &[lease]);
+    let own = holding(worker, &[lease]);
     let attempt = w.begun(&scope, session.id, &own).await;
     w.settle(attempt.key, accepted("wamid.1")).await;
     assert!(must(w.numbers().release(&own, session.id, &DispatchState::default()).await));
@@ -280,10 +285,11 @@ pub(super) async fn acquire_counts_unsettled_deaths(w: World) {
 pub(super) async fn acquire_passes_a_released_state_on(mut w: World) {
     let scope = w.tenant("one").await;
     let session = w.session(&scope).await;
-    let lease = only(w.acquire(w.another_worker(), LEASE, 10).await);
+    let worker = w.another_worker();
+    let lease = only(w.acquire(worker, LEASE, 10).await);
     assert_eq!(lease.state, None, "nobody passed anything on");
     let state = DispatchState { releases: vec![-5, 0, 1_794_320_000_123_457] };
-    assert!(must(w.numbers().release(&holding(w.worker, &[lease]), session.id, &state).await));
+    assert!(must(w.numbers().release(&holding(worker, &[lease]), session.id, &state).await));
     w.reopen().await;
     let lease = only(w.acquire(w.another_worker(), LEASE, 10).await);
     assert_eq!(lease.state, Some(state), "what was passed on comes back");

@@ -158,21 +158,27 @@ pub(crate) async fn begin_moves_the_feed_in_order(w: World) {
     let order = ids(&page);
     assert_eq!(order, sorted(order.clone()), "a feed is read in id order");
 
-    let late = w.begin(&own, session.id, &pick(&page, &[1, 2]), standard()).await;
-    assert!(late.attempts.is_empty(), "a batch that leaves the first one out begins nothing: {late:?}");
-    assert_eq!(w.due_ids(&own, session.id).await, order, "and nothing is lost");
-    let gap = w.begin(&own, session.id, &pick(&page, &[0, 2]), standard()).await;
-    assert!(gap.attempts.is_empty(), "nor does one with a gap: {gap:?}");
-    assert_eq!(w.due_ids(&own, session.id).await, order, "the one between is not lost");
-    let back = w.begin(&own, session.id, &pick(&page, &[1, 0]), standard()).await;
-    assert!(back.attempts.is_empty(), "nor does one out of order: {back:?}");
+    for (places, what) in [
+        (&[1, 2][..], "a batch that leaves the first one out"),
+        (&[0, 2], "one with a gap"),
+        (&[1, 0], "one out of order"),
+    ] {
+        let wrong = pick(&page, places);
+        let begun = w.begin(&own, session.id, &wrong, standard()).await;
+        assert!(begun.attempts.is_empty(), "{what} begins nothing: {begun:?}");
+        assert_eq!(sorted(begun.gone), sorted(ids(&wrong)), "{what}");
+        assert_eq!(w.due_ids(&own, session.id).await, order, "and nothing is lost by {what}");
+    }
 
     let head = w.begin(&own, session.id, &pick(&page, &[0, 1]), standard()).await;
     assert_eq!(messages(&head), order.get(..2).expect("five messages"));
+    // What has left the feed is named; what is still in it goes on exactly where the feed stands.
     let overlap = w.begin(&own, session.id, &pick(&page, &[1, 2]), standard()).await;
-    assert!(overlap.attempts.is_empty(), "nor one that starts behind: {overlap:?}");
-    let tail = w.begin(&own, session.id, &pick(&page, &[2, 3, 4]), standard()).await;
-    assert_eq!(messages(&tail), order.get(2..).expect("five messages"));
+    assert_eq!((messages(&overlap), overlap.gone), (ids(&pick(&page, &[2])), ids(&pick(&page, &[1]))));
+    let ahead = w.begin(&own, session.id, &pick(&page, &[0, 4]), standard()).await;
+    assert!(ahead.attempts.is_empty(), "{ahead:?}");
+    let tail = w.begin(&own, session.id, &pick(&page, &[3, 4]), standard()).await;
+    assert_eq!(messages(&tail), order.get(3..).expect("five messages"));
     assert!(w.due_ids(&own, session.id).await.is_empty());
 }
 

@@ -10,7 +10,9 @@ use crate::testing::store::world::{World, accepted, holding, must, only, orders,
 
 /// The facts with the provider's id, which differs from message to message, left out.
 fn anonymous(facts: &DeliveryFacts) -> DeliveryFacts {
-    DeliveryFacts { provider_id: facts.provider_id.as_ref().map(|_| String::new()), ..facts.clone() }
+    let mut anonymous = facts.clone();
+    anonymous.provider_id = facts.provider_id.as_ref().map(|_| String::new());
+    anonymous
 }
 
 pub(crate) async fn settle_merges_and_repeats_safely(w: World) {
