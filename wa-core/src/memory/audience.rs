@@ -150,12 +150,15 @@ impl Audience for MemoryStore {
                 return unknown(new.sessions.first().copied());
             };
             if let Some(known) = named(tenant, &new.name) {
-                let known = known.clone();
-                return Ok(if known.definition == new.definition() {
-                    CreateCampaign::Known(known)
-                } else {
-                    CreateCampaign::Different(known)
-                });
+                let (id, known) = (known.id, known.clone());
+                if known.definition != new.definition() {
+                    return Ok(CreateCampaign::Different(known));
+                }
+                let Some(row) = tenant.campaigns.get_mut(&id) else {
+                    return Ok(CreateCampaign::Known(known));
+                };
+                row.campaign.rate = new.rate;
+                return Ok(CreateCampaign::Known(row.campaign.clone()));
             }
             let foreign = new.sessions.iter().find(|session| !tenant.sessions.contains_key(session));
             if foreign.is_some() || new.sessions.is_empty() {

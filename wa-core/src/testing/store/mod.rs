@@ -226,6 +226,7 @@ macro_rules! __store_clauses {
                 an_opt_out_binds_the_next_begin
                 create_campaign_is_idempotent_by_name
                 another_definition_under_a_name_is_refused
+                create_campaign_takes_a_new_rate_over
                 create_campaign_needs_own_sessions
                 launch_freezes_each_member_once
                 launch_resumes_where_it_stopped

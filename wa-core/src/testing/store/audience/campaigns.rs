@@ -55,6 +55,24 @@ pub(crate) async fn create_campaign_is_idempotent_by_name(mut w: World) {
     assert_eq!(must(w.audience().campaign(&scope, again.id).await), None);
 }
 
+pub(crate) async fn create_campaign_takes_a_new_rate_over(mut w: World) {
+    let scope = w.tenant("one").await;
+    let session = w.session(&scope).await.id;
+    let (list, _) = w.list(&scope, 2).await;
+    let new = NewCampaign { rate: Some(7), ..w.new_campaign(&list, &[session]) };
+    let stored = w.draft(&scope, &new).await;
+    w.launch(&scope, new.id, 10).await;
+    for rate in [Some(20), None] {
+        let again = NewCampaign { id: w.mint(CampaignId::mint), rate, ..new.clone() };
+        let CreateCampaign::Known(known) = create(&w, &scope, &again).await else {
+            unreachable!("the definition is the same")
+        };
+        assert_eq!((known.id, known.rate), (stored.id, rate));
+        w.reopen().await;
+        assert_eq!(found(w.audience().campaign(&scope, stored.id).await).rate, rate);
+    }
+}
+
 pub(crate) async fn another_definition_under_a_name_is_refused(w: World) {
     let (scope, other) = (w.tenant("one").await, w.tenant("other").await);
     let (first, second) = (w.session(&scope).await.id, w.session(&scope).await.id);
