@@ -2,12 +2,14 @@
 //!
 //! Not a stable part of the public interface.
 
+pub mod billing;
 mod clock;
 mod entropy;
+pub mod notifier;
 pub mod scope;
 pub mod store;
 mod transport;
 
-pub use clock::ManualClock;
+pub use clock::{ManualClock, check_clock};
 pub use entropy::SeededEntropy;
 pub use transport::{Reply, ScriptedTransport, SentRequest, permit};

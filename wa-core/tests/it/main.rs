@@ -2,3 +2,4 @@
 
 mod clauses;
 mod conformance;
+mod seams;
