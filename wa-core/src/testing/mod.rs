@@ -2,14 +2,16 @@
 //!
 //! Not a stable part of the public interface.
 
+pub mod billing;
 mod clock;
 mod entropy;
+pub mod notifier;
 mod permit;
 pub mod scope;
 pub mod store;
 mod transport;
 
-pub use clock::ManualClock;
+pub use clock::{ManualClock, check_clock};
 pub use entropy::SeededEntropy;
 pub use permit::permit;
 pub use transport::{Reply, ScriptedTransport, SentRequest};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use wa_core::testing::store;
 
 /// The names at the start of list items of doc comments.
-fn named(contract: &str) -> BTreeSet<&str> {
+pub(super) fn named(contract: &str) -> BTreeSet<&str> {
     let clause = |line: &str| -> Option<(usize, usize)> {
         let trimmed = line.trim_start();
         let text = trimmed.strip_prefix("/// - `").or_else(|| trimmed.strip_prefix("//! - `"))?;

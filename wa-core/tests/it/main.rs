@@ -4,3 +4,4 @@
 mod clauses;
 mod conformance;
 mod rules;
+mod seams;

@@ -108,7 +108,7 @@ pub(super) async fn project_applies_statuses_in_any_order(w: World) {
             .map(|fact| {
                 let mut update = w.status(&session, &id, fact);
                 update.at = base + TimeDelta::seconds(i64::from(fact.bit()));
-                update.failure = (fact == Fact::Failed).then(|| failure(RejectClass::Recipient, 131_026));
+                update.failure = (fact == Fact::Failed).then(|| failure(RejectClass::Retry, 131_000));
                 // By the tag or by the id, it must not matter.
                 let attempt = (turn % 2 == 0).then_some(key);
                 ProjectedEvent::Status { attempt, update }
@@ -135,6 +135,12 @@ pub(super) async fn project_applies_statuses_in_any_order(w: World) {
     assert!(ends.iter().all(|end| end == first), "every order ends alike: {ends:?}");
     let read_at = base + TimeDelta::seconds(i64::from(Fact::Read.bit()));
     assert!(first.1.contains(&Some(read_at)), "with the provider's own instants");
+    w.pass(86_400);
+    let due = w.due(&own, session.id).await;
+    assert!(
+        due.messages.is_empty(),
+        "a retry that was planned before the delivery was known is off: {due:?}"
+    );
 
     // A second delivery with a later stamp does not move the first.
     let key = w.begun(&scope, session.id, &own).await.key;

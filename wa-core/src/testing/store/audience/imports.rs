@@ -35,7 +35,7 @@ fn opted_out(row: ImportRow) -> ImportRow {
 
 fn bad(line: u64) -> (ImportRow, LineProblem) {
     let problem = LineProblem {
-        column: (line % 2 == 0).then(|| "phone".to_owned()),
+        column: line.is_multiple_of(2).then(|| "phone".to_owned()),
         message: format!("problem {line}"),
     };
     (ImportRow { line, content: Err(problem.clone()) }, problem)

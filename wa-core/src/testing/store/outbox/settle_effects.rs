@@ -146,7 +146,7 @@ pub(crate) async fn settle_opens_a_breaker(w: World) {
     let (tenant, opened) = only(settled.opened);
     assert_eq!((tenant, &opened.scope), (scope.tenant(), &BreakerScope::Session(session.id)));
     assert_eq!((opened.reason, opened.code, opened.until), (BreakerReason::Credential, 190, None));
-    assert_eq!(must(w.numbers().breakers(&scope).await), [opened.clone()]);
+    assert_eq!(must(w.numbers().breakers(&scope).await), std::slice::from_ref(&opened));
     assert_eq!(opened.since, w.now());
     let stops: Vec<_> = w
         .events()
