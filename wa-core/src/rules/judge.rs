@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::port::store::{BeginItem, DueSource};
 
-/// Decides inside begin. Pure: the store calls it in its transaction.
+/// Decides inside begin. Pure: the store calls it in its transaction, on a thread of its own if it has one.
 pub trait Judge: Debug + Send + Sync + 'static {
     /// Whether a campaign's messages, or those without campaign, may begin at all.
     fn admit(&self, group: &GroupFacts, now: DateTime<Utc>) -> Admission;

@@ -1,0 +1,249 @@
+//! Contacts, the lists that they are on, and their consent.
+
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use wa_core::model::{
+    Bsuid, Consent, ConsentSource, Contact, ContactAttributes, ContactId, EventBody, ListName, Recipient,
+    TenantId, micros,
+};
+use wa_core::port::store::UpsertContact;
+
+use crate::sqlite::changes::Changes;
+use crate::sqlite::codec::{
+    addresses, at, column, id, json, named, opt_at, opt_micros, phone_number, recipient, to_json,
+};
+use crate::sqlite::directory::settings_of;
+use crate::sqlite::error::{Fallible, Fault};
+use crate::sqlite::page_size;
+use crate::sqlite::reader::Snapshot;
+use crate::sqlite::writer::Tx;
+
+const COLUMNS: &str = "c.id, c.phone, c.bsuid, c.attributes, c.consent, c.consent_at, c.created_at";
+
+pub(in crate::sqlite) fn by_id(
+    conn: &Connection,
+    tenant: TenantId,
+    id: ContactId,
+) -> Fallible<Option<Contact>> {
+    one(conn, "c.id = ?2", tenant, id.as_bytes())
+}
+
+/// The contact with this phone, else the one with this business-scoped user id.
+pub(in crate::sqlite) fn by_address(
+    conn: &Connection,
+    tenant: TenantId,
+    who: &Recipient,
+) -> Fallible<Option<Contact>> {
+    if let Some(phone) = who.phone()
+        && let Some(found) = one(conn, "c.phone = ?2", tenant, &phone_number(phone))?
+    {
+        return Ok(Some(found));
+    }
+    who.bsuid().map_or(Ok(None), |bsuid| by_bsuid(conn, tenant, bsuid))
+}
+
+fn by_bsuid(conn: &Connection, tenant: TenantId, bsuid: &Bsuid) -> Fallible<Option<Contact>> {
+    one(conn, "c.bsuid = ?2", tenant, &bsuid.as_str())
+}
+
+fn one(conn: &Connection, is: &str, tenant: TenantId, key: &dyn ToSql) -> Fallible<Option<Contact>> {
+    let found = conn
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM contact c WHERE c.tenant = ?1 AND {is}"))?
+        .query_row(params![tenant.as_bytes(), key], contact)
+        .optional()?;
+    Ok(found)
+}
+
+pub(super) fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
+    Ok(Contact {
+        id: id(row, 0)?,
+        recipient: recipient(row, 1)?,
+        attributes: json(row, 3)?,
+        consent: named(row, 4, Consent::from_name)?,
+        consent_at: opt_at(row, 5)?,
+        created_at: at(row, 6)?,
+    })
+}
+
+pub(super) fn page(
+    snapshot: &Snapshot<'_>,
+    tenant: TenantId,
+    list: Option<&ListName>,
+    after: Option<ContactId>,
+    limit: u32,
+) -> Fallible<Vec<Contact>> {
+    let after = after.as_ref().map_or([].as_slice(), |id| id.as_bytes().as_slice());
+    let conn = snapshot.conn;
+    let contacts = match list {
+        None => conn
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM contact c WHERE c.tenant = ?1 AND c.id > ?2 ORDER BY c.id LIMIT ?3"
+            ))?
+            .query_map(params![tenant.as_bytes(), after, page_size(limit)], contact)?
+            .collect::<rusqlite::Result<_>>()?,
+        Some(name) => {
+            let Some(list) = list_of(conn, tenant, name)? else { return Ok(Vec::new()) };
+            conn.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM list_member m JOIN contact c ON c.tenant = ?1 AND c.id = m.contact \
+                 WHERE m.list = ?2 AND m.contact > ?3 ORDER BY m.contact LIMIT ?4"
+            ))?
+            .query_map(params![tenant.as_bytes(), list, after, page_size(limit)], contact)?
+            .collect::<rusqlite::Result<_>>()?
+        }
+    };
+    Ok(contacts)
+}
+
+pub(super) fn upsert(tx: &Tx<'_>, tenant: TenantId, new: &UpsertContact) -> Fallible<Option<Contact>> {
+    let UpsertContact { id, recipient, attributes, list } = new;
+    if settings_of(tx.conn, tenant)?.is_none() {
+        return Ok(None);
+    }
+    let contact = find_or_create(tx, tenant, recipient, *id, attributes)?;
+    if let Some(name) = list {
+        let list = ensure_list(tx.conn, tenant, name)?;
+        join(tx.conn, list, contact.id)?;
+    }
+    Ok(Some(contact))
+}
+
+/// The contact of these addresses, brought up to date, or a new one.
+pub(in crate::sqlite) fn find_or_create(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    who: &Recipient,
+    fresh: ContactId,
+    attributes: &ContactAttributes,
+) -> Fallible<Contact> {
+    let Some(mut known) = by_address(tx.conn, tenant, who)? else {
+        let contact = Contact {
+            id: fresh,
+            recipient: who.clone(),
+            attributes: attributes.clone(),
+            consent: Consent::Allowed,
+            consent_at: None,
+            created_at: tx.now,
+        };
+        insert(tx.conn, tenant, &contact)?;
+        return Ok(contact);
+    };
+    // Whoever is found by phone was looked for by it first, so a missing phone belongs to nobody.
+    let phone = known.recipient.phone().or(who.phone());
+    let bsuid = match (known.recipient.bsuid(), who.bsuid()) {
+        (Some(own), _) => Some(own.clone()),
+        (None, Some(new)) if by_bsuid(tx.conn, tenant, new)?.is_none() => Some(new.clone()),
+        (None, _) => None,
+    };
+    let learned = Recipient::new(phone, bsuid).map_err(|_| Fault::Broken("a contact lost its addresses"))?;
+    let mut merged = known.attributes.clone();
+    merged.extend(attributes.iter().map(|(name, value)| (name.clone(), value.clone())));
+    if learned != known.recipient || merged != known.attributes {
+        known.recipient = learned;
+        known.attributes = merged;
+        update(tx.conn, tenant, &known)?;
+    }
+    Ok(known)
+}
+
+pub(super) fn insert(conn: &Connection, tenant: TenantId, contact: &Contact) -> Fallible<()> {
+    let Contact { id, recipient, attributes, consent, consent_at, created_at } = contact;
+    let (phone, bsuid) = addresses(recipient);
+    conn.prepare_cached(
+        "INSERT INTO contact (tenant, id, phone, bsuid, attributes, consent, consent_at, created_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        tenant.as_bytes(),
+        id.as_bytes(),
+        phone,
+        bsuid,
+        to_json(attributes)?,
+        consent.as_str(),
+        opt_micros(*consent_at),
+        micros(*created_at)
+    ])?;
+    Ok(())
+}
+
+pub(super) fn update(conn: &Connection, tenant: TenantId, contact: &Contact) -> Fallible<()> {
+    let Contact { id, recipient, attributes, consent, consent_at, created_at: _ } = contact;
+    let (phone, bsuid) = addresses(recipient);
+    conn.prepare_cached(
+        "UPDATE contact SET phone = ?3, bsuid = ?4, attributes = ?5, consent = ?6, consent_at = ?7 \
+         WHERE tenant = ?1 AND id = ?2",
+    )?
+    .execute(params![
+        tenant.as_bytes(),
+        id.as_bytes(),
+        phone,
+        bsuid,
+        to_json(attributes)?,
+        consent.as_str(),
+        opt_micros(*consent_at)
+    ])?;
+    Ok(())
+}
+
+pub(super) fn set_consent(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    contact: ContactId,
+    consent: Consent,
+    source: ConsentSource,
+) -> Fallible<Option<Contact>> {
+    let Some(known) = by_id(tx.conn, tenant, contact)? else { return Ok(None) };
+    let mut changes = Changes::default();
+    let contact = change_consent(tx, &mut changes, tenant, &known, consent, source)?;
+    changes.write(tx)?;
+    Ok(Some(contact))
+}
+
+/// Gives a contact another consent, and says so in the journal; the same one changes nothing.
+pub(in crate::sqlite) fn change_consent(
+    tx: &Tx<'_>,
+    changes: &mut Changes,
+    tenant: TenantId,
+    known: &Contact,
+    consent: Consent,
+    source: ConsentSource,
+) -> Fallible<Contact> {
+    if known.consent == consent {
+        return Ok(known.clone());
+    }
+    let contact = Contact { consent, consent_at: Some(tx.now), ..known.clone() };
+    update(tx.conn, tenant, &contact)?;
+    changes.event(tenant, EventBody::Consent { contact: contact.id, consent, source });
+    Ok(contact)
+}
+
+/// The key of a list, if the tenant has it.
+pub(super) fn list_of(conn: &Connection, tenant: TenantId, name: &ListName) -> Fallible<Option<i64>> {
+    let found = conn
+        .prepare_cached("SELECT id FROM list WHERE tenant = ?1 AND name = ?2")?
+        .query_row(params![tenant.as_bytes(), name.as_str()], column)
+        .optional()?;
+    Ok(found)
+}
+
+pub(super) fn ensure_list(conn: &Connection, tenant: TenantId, name: &ListName) -> Fallible<i64> {
+    if let Some(list) = list_of(conn, tenant, name)? {
+        return Ok(list);
+    }
+    conn.prepare_cached("INSERT INTO list (tenant, name) VALUES (?1, ?2)")?
+        .execute(params![tenant.as_bytes(), name.as_str()])?;
+    Ok(conn.last_insert_rowid())
+}
+
+/// Puts a contact on a list, behind everybody who is on it; again changes nothing.
+pub(super) fn join(conn: &Connection, list: i64, contact: ContactId) -> Fallible<()> {
+    let joined = conn
+        .prepare_cached(
+            "INSERT INTO list_member (list, contact, seq) \
+             VALUES (?1, ?2, (SELECT last_seq + 1 FROM list WHERE id = ?1)) \
+             ON CONFLICT (list, contact) DO NOTHING",
+        )?
+        .execute(params![list, contact.as_bytes()])?;
+    if joined > 0 {
+        conn.prepare_cached("UPDATE list SET last_seq = last_seq + 1 WHERE id = ?1")?.execute([list])?;
+    }
+    Ok(())
+}

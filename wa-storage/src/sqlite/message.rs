@@ -1,0 +1,298 @@
+//! One message with everything that decides its state: its attempts, its closing, its due row.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use wa_core::model::{
+    AttemptView, CampaignId, ContactId, DeliveryFacts, HoldReason, MessageId, MessageState, MessageView,
+    Money, Recipient, SessionId, SkipReason, TenantId, micros,
+};
+use wa_core::rules::status::{self, MessageFacts};
+use wa_core::rules::tally::Standing;
+
+use super::codec::{
+    at, facts, id, opt_at, opt_id, opt_named, opt_uint, parsed, provider_hash, recipient, uint, undecodable,
+};
+use super::error::Fallible;
+
+pub(super) const SELECT_HEAD: &str = "SELECT m.campaign, m.contact, m.phone, m.bsuid, c.reason, d.n, d.why, d.due_at \
+     FROM message m \
+     LEFT JOIN closed c ON c.tenant = m.tenant AND c.message = m.id \
+     LEFT JOIN due d ON d.tenant = m.tenant AND d.message = m.id \
+     WHERE m.tenant = ?1 AND m.id = ?2";
+
+pub(super) const SELECT_ATTEMPTS: &str = "SELECT a.n, a.session, a.begun_at, a.end_by, a.recipient, a.tier_slot, a.price, a.currency, \
+     r.not_sent_at, r.rejected_at, r.accepted_at, r.in_doubt_at, r.sent_at, r.delivered_at, r.read_at, \
+     r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.provider_id \
+     FROM attempt a \
+     LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
+     WHERE a.tenant = ?1 AND a.message = ?2 ORDER BY a.n";
+
+pub(super) const PUT_RESULT: &str = "INSERT INTO result (tenant, message, n, facts, not_sent_at, rejected_at, \
+     accepted_at, in_doubt_at, sent_at, delivered_at, read_at, played_at, failed_at, released_at, \
+     code, class, title, provider_id, provider_hash) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) \
+     ON CONFLICT (tenant, message, n) DO UPDATE SET facts = excluded.facts, \
+     not_sent_at = excluded.not_sent_at, rejected_at = excluded.rejected_at, \
+     accepted_at = excluded.accepted_at, in_doubt_at = excluded.in_doubt_at, sent_at = excluded.sent_at, \
+     delivered_at = excluded.delivered_at, read_at = excluded.read_at, played_at = excluded.played_at, \
+     failed_at = excluded.failed_at, released_at = excluded.released_at, code = excluded.code, \
+     class = excluded.class, title = excluded.title, provider_id = excluded.provider_id, \
+     provider_hash = excluded.provider_hash";
+
+pub(super) const PUT_DUE: &str = "INSERT INTO due (tenant, message, session, lane, due_at, n, campaign, why) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+     ON CONFLICT (tenant, message) DO UPDATE SET session = excluded.session, lane = excluded.lane, \
+     due_at = excluded.due_at, n = excluded.n, why = excluded.why";
+pub(super) const DELETE_DUE: &str = "DELETE FROM due WHERE tenant = ?1 AND message = ?2";
+pub(super) const PUT_CLOSED: &str =
+    "INSERT OR IGNORE INTO closed (tenant, message, reason, at) VALUES (?1, ?2, ?3, ?4)";
+
+/// The place of a message that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) n: u16,
+    pub(super) why: Option<HoldReason>,
+    pub(super) at: DateTime<Utc>,
+}
+
+/// One attempt as stored.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    pub(super) n: u16,
+    pub(super) session: SessionId,
+    pub(super) begun_at: DateTime<Utc>,
+    pub(super) end_by: DateTime<Utc>,
+    pub(super) recipient: i64,
+    pub(super) tier_slot: bool,
+    pub(super) price: Option<Money>,
+    pub(super) facts: DeliveryFacts,
+}
+
+/// One message as stored, without its content.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) tenant: TenantId,
+    pub(super) id: MessageId,
+    pub(super) campaign: Option<CampaignId>,
+    pub(super) contact: Option<ContactId>,
+    pub(super) recipient: Recipient,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) closed: Option<SkipReason>,
+    pub(super) due: Option<Due>,
+}
+
+impl Stored {
+    pub(super) fn load(conn: &Connection, tenant: TenantId, message: MessageId) -> Fallible<Option<Self>> {
+        let head = |row: &Row<'_>| {
+            let due_at = opt_at(row, 7)?;
+            let due = match (opt_uint(row, 5)?, due_at) {
+                (Some(n), Some(at)) => Some(Due { n, why: opt_named(row, 6, HoldReason::from_name)?, at }),
+                (None, None) => None,
+                (Some(_), None) | (None, Some(_)) => return Err(undecodable(5)),
+            };
+            Ok(Self {
+                tenant,
+                id: message,
+                campaign: opt_id(row, 0)?,
+                contact: opt_id(row, 1)?,
+                recipient: recipient(row, 2)?,
+                attempts: Vec::new(),
+                closed: opt_named(row, 4, SkipReason::from_name)?,
+                due,
+            })
+        };
+        let key = params![tenant.as_bytes(), message.as_bytes()];
+        let Some(mut stored) = conn.prepare_cached(SELECT_HEAD)?.query_row(key, head).optional()? else {
+            return Ok(None);
+        };
+        let mut statement = conn.prepare_cached(SELECT_ATTEMPTS)?;
+        let attempts = statement.query_map(params![tenant.as_bytes(), message.as_bytes()], attempt)?;
+        stored.attempts = attempts.collect::<rusqlite::Result<_>>()?;
+        Ok(Some(stored))
+    }
+
+    /// The facts of its attempts, oldest first.
+    pub(super) fn chain(&self) -> Vec<&DeliveryFacts> {
+        self.attempts.iter().map(|attempt| &attempt.facts).collect()
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let chain = self.chain();
+        let state = status::message_state(&MessageFacts {
+            attempts: &chain,
+            closed: self.closed,
+            queued: self.due.map(|due| due.why),
+        });
+        Standing::new(state, self.closed, &chain)
+    }
+
+    /// Closes it, unless it is closed already.
+    pub(super) fn close(
+        &mut self,
+        conn: &Connection,
+        reason: SkipReason,
+        now: DateTime<Utc>,
+    ) -> Fallible<()> {
+        put_closed(conn, self.tenant, self.id, reason, now)?;
+        self.closed.get_or_insert(reason);
+        Ok(())
+    }
+
+    pub(super) fn delete_due(&mut self, conn: &Connection) -> Fallible<()> {
+        if self.due.take().is_some() {
+            delete_due(conn, self.tenant, self.id)?;
+        }
+        Ok(())
+    }
+
+    /// The message as a report shows it; `place` says what its campaign knows of it.
+    pub(super) fn into_view(mut self, conn: &Connection) -> Fallible<MessageView> {
+        let session = match (self.attempts.last(), self.campaign) {
+            (Some(last), _) => last.session,
+            (None, Some(campaign)) => {
+                let feed = feed_of(conn, self.tenant, campaign, self.id)?;
+                if feed.cancelled && self.due.is_none() {
+                    // A cancelled feed is moved as a range; its messages have no rows of their own.
+                    self.closed.get_or_insert(SkipReason::Cancelled);
+                }
+                feed.session
+            }
+            (None, None) => conn
+                .prepare_cached("SELECT session FROM single WHERE tenant = ?1 AND message = ?2")?
+                .query_row(params![self.tenant.as_bytes(), self.id.as_bytes()], |row| id(row, 0))?,
+        };
+        let state = self.standing().state;
+        Ok(MessageView {
+            id: self.id,
+            campaign: self.campaign,
+            session,
+            recipient: self.recipient,
+            state,
+            skipped: self.closed.filter(|_| state == MessageState::Skipped),
+            held: self.due.and_then(|due| Some((due.why?, due.at))),
+            attempts: self
+                .attempts
+                .into_iter()
+                .map(
+                    |Attempt {
+                         n,
+                         begun_at,
+                         end_by,
+                         facts,
+                         session: _,
+                         recipient: _,
+                         tier_slot: _,
+                         price: _,
+                     }| { AttemptView { n, begun_at, end_by, facts } },
+                )
+                .collect(),
+        })
+    }
+}
+
+/// What a campaign's feed says of a message that has no row of its own in `attempt` or `due`.
+struct FeedPlace {
+    session: SessionId,
+    cancelled: bool,
+}
+
+fn feed_of(
+    conn: &Connection,
+    tenant: TenantId,
+    campaign: CampaignId,
+    message: MessageId,
+) -> Fallible<FeedPlace> {
+    let found = conn
+        .prepare_cached(
+            "SELECT session, cancelled_at IS NOT NULL AND after_id < ?3 FROM feed \
+             WHERE tenant = ?1 AND campaign = ?2 AND first_id <= ?3 AND last_id >= ?3",
+        )?
+        .query_row(params![tenant.as_bytes(), campaign.as_bytes(), message.as_bytes()], |row| {
+            Ok(FeedPlace { session: id(row, 0)?, cancelled: row.get(1)? })
+        })?;
+    Ok(found)
+}
+
+/// Whether a message without any row of its own was cancelled with its campaign's feed.
+pub(super) fn is_cancelled_in_feed(
+    conn: &Connection,
+    tenant: TenantId,
+    campaign: CampaignId,
+    message: MessageId,
+) -> Fallible<bool> {
+    Ok(feed_of(conn, tenant, campaign, message)?.cancelled)
+}
+
+fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    let price = match row.get::<_, Option<i64>>(6)? {
+        Some(micros) => Some(Money { micros, currency: parsed(row, 7)? }),
+        None => None,
+    };
+    Ok(Attempt {
+        n: uint(row, 0)?,
+        session: id(row, 1)?,
+        begun_at: at(row, 2)?,
+        end_by: at(row, 3)?,
+        recipient: row.get(4)?,
+        tier_slot: row.get(5)?,
+        price,
+        facts: facts(row, 8)?,
+    })
+}
+
+pub(super) fn put_result(
+    conn: &Connection,
+    tenant: TenantId,
+    message: MessageId,
+    n: u16,
+    facts: &DeliveryFacts,
+) -> Fallible<()> {
+    use wa_core::model::Fact::{
+        Accepted, Delivered, Failed, InDoubt, NotSent, Played, Read, Rejected, Released, Sent,
+    };
+    let at = |fact| facts.at(fact).map(micros);
+    let failure = facts.failure.as_ref();
+    conn.prepare_cached(PUT_RESULT)?.execute(params![
+        tenant.as_bytes(),
+        message.as_bytes(),
+        n,
+        facts.mask(),
+        at(NotSent),
+        at(Rejected),
+        at(Accepted),
+        at(InDoubt),
+        at(Sent),
+        at(Delivered),
+        at(Read),
+        at(Played),
+        at(Failed),
+        at(Released),
+        failure.map(|it| it.code),
+        failure.map(|it| it.class.as_str()),
+        failure.map(|it| it.title.as_str()),
+        facts.provider_id,
+        facts.provider_id.as_deref().map(provider_hash),
+    ])?;
+    Ok(())
+}
+
+pub(super) fn put_closed(
+    conn: &Connection,
+    tenant: TenantId,
+    message: MessageId,
+    reason: SkipReason,
+    now: DateTime<Utc>,
+) -> Fallible<()> {
+    conn.prepare_cached(PUT_CLOSED)?.execute(params![
+        tenant.as_bytes(),
+        message.as_bytes(),
+        reason.as_str(),
+        micros(now)
+    ])?;
+    Ok(())
+}
+
+pub(super) fn delete_due(conn: &Connection, tenant: TenantId, message: MessageId) -> Fallible<()> {
+    conn.prepare_cached(DELETE_DUE)?.execute(params![tenant.as_bytes(), message.as_bytes()])?;
+    Ok(())
+}

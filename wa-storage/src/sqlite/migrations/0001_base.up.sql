@@ -1,0 +1,399 @@
+-- Ids are 16-byte blobs, instants are integer microseconds since 1970, money is integer micros.
+-- Wide rows are written once; what changes often is narrow and apart.
+
+CREATE TABLE identity (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    instance BLOB NOT NULL,
+    incarnation BLOB NOT NULL,
+    tag_key BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE tenant (
+    id BLOB PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    settings TEXT,
+    entitlement TEXT,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE session (
+    id BLOB PRIMARY KEY,
+    tenant BLOB NOT NULL,
+    transport TEXT NOT NULL,
+    number TEXT NOT NULL,
+    portfolio TEXT NOT NULL,
+    state TEXT NOT NULL,
+    throughput INTEGER NOT NULL,
+    tier INTEGER,
+    quality TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    checked_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX session_by_number ON session (transport, number, tenant);
+CREATE INDEX session_by_tenant ON session (tenant, id);
+
+-- `guard` is the token of the file-lock holder under which the lease was last held.
+CREATE TABLE session_lease (
+    session BLOB PRIMARY KEY,
+    created_at INTEGER NOT NULL,
+    worker BLOB,
+    epoch INTEGER NOT NULL DEFAULT 0,
+    until INTEGER,
+    guard BLOB,
+    dispatch_state TEXT,
+    unsettled_deaths INTEGER NOT NULL DEFAULT 0,
+    judged_epoch INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX session_lease_by_age ON session_lease (created_at, session);
+
+-- A breaker of a whole session has an empty template.
+CREATE TABLE breaker (
+    tenant BLOB NOT NULL,
+    session BLOB NOT NULL,
+    template TEXT NOT NULL,
+    language TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    code INTEGER NOT NULL,
+    until INTEGER,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (tenant, session, template, language)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE contact (
+    tenant BLOB NOT NULL,
+    id BLOB NOT NULL,
+    phone INTEGER,
+    bsuid TEXT,
+    attributes TEXT NOT NULL,
+    consent TEXT NOT NULL,
+    consent_at INTEGER,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX contact_by_phone ON contact (tenant, phone) WHERE phone IS NOT NULL;
+CREATE UNIQUE INDEX contact_by_bsuid ON contact (tenant, bsuid) WHERE bsuid IS NOT NULL;
+
+CREATE TABLE list (
+    id INTEGER PRIMARY KEY,
+    tenant BLOB NOT NULL,
+    name TEXT NOT NULL,
+    last_seq INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (tenant, name)
+) STRICT;
+
+-- `seq` is the order in which members came; a launch takes those up to a bound.
+CREATE TABLE list_member (
+    list INTEGER NOT NULL,
+    contact BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (list, contact)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX list_member_by_seq ON list_member (list, seq);
+
+CREATE TABLE import (
+    place INTEGER PRIMARY KEY,
+    tenant BLOB NOT NULL,
+    id BLOB NOT NULL,
+    list INTEGER NOT NULL,
+    source BLOB NOT NULL,
+    records INTEGER NOT NULL DEFAULT 0,
+    added INTEGER NOT NULL DEFAULT 0,
+    duplicates INTEGER NOT NULL DEFAULT 0,
+    invalid INTEGER NOT NULL DEFAULT 0,
+    finished INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (tenant, id),
+    UNIQUE (list, source)
+) STRICT;
+
+-- The phones that an unfinished import has brought, so that a duplicate is found in a later chunk.
+CREATE TABLE import_phone (
+    import INTEGER NOT NULL,
+    phone INTEGER NOT NULL,
+    PRIMARY KEY (import, phone)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE import_line (
+    import INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    problem TEXT,
+    PRIMARY KEY (import, line)
+) STRICT, WITHOUT ROWID;
+
+-- `bound` is the last member that belongs to the launch, `cursor` the last one frozen.
+-- `minted_ms` is the millisecond in the ids of its messages, unlike that of any other campaign of the tenant.
+CREATE TABLE campaign (
+    tenant BLOB NOT NULL,
+    id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    content TEXT NOT NULL,
+    list_name TEXT NOT NULL,
+    sessions TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    valid_until INTEGER,
+    start_at INTEGER,
+    rate INTEGER,
+    definition BLOB NOT NULL,
+    state TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    launched_at INTEGER,
+    completed_at INTEGER,
+    minted_ms INTEGER,
+    list INTEGER,
+    bound INTEGER NOT NULL DEFAULT 0,
+    cursor INTEGER NOT NULL DEFAULT 0,
+    audience INTEGER NOT NULL DEFAULT 0,
+    frozen INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX campaign_by_name ON campaign (tenant, name);
+CREATE UNIQUE INDEX campaign_by_mint ON campaign (tenant, minted_ms) WHERE minted_ms IS NOT NULL;
+CREATE INDEX campaign_alive ON campaign (state, start_at) WHERE state IN ('scheduled', 'running');
+
+CREATE TABLE campaign_count (
+    tenant BLOB NOT NULL,
+    campaign BLOB NOT NULL,
+    counter TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (tenant, campaign, counter)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX campaign_open ON campaign_count (tenant, campaign, n)
+    WHERE counter IN ('pending', 'attempting') AND n > 0;
+
+-- Changes of counts that are not folded into `campaign_count` yet. An empty campaign is the tenant's total.
+CREATE TABLE delta (
+    seq INTEGER PRIMARY KEY,
+    tenant BLOB NOT NULL,
+    campaign BLOB NOT NULL,
+    counter TEXT NOT NULL,
+    n INTEGER NOT NULL
+) STRICT;
+CREATE INDEX delta_by_campaign ON delta (tenant, campaign);
+
+CREATE TABLE message (
+    tenant BLOB NOT NULL,
+    id BLOB NOT NULL,
+    campaign BLOB,
+    contact BLOB,
+    phone INTEGER,
+    bsuid TEXT,
+    params TEXT,
+    PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+
+-- What only a message without campaign has.
+CREATE TABLE single (
+    tenant BLOB NOT NULL,
+    message BLOB NOT NULL,
+    session BLOB NOT NULL,
+    lane TEXT NOT NULL,
+    content TEXT NOT NULL,
+    valid_until INTEGER,
+    key TEXT,
+    fingerprint BLOB NOT NULL,
+    PRIMARY KEY (tenant, message)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX single_by_key ON single (tenant, key) WHERE key IS NOT NULL;
+
+-- One range of message ids per campaign and place: those after `after_id` wait.
+CREATE TABLE feed (
+    tenant BLOB NOT NULL,
+    campaign BLOB NOT NULL,
+    place INTEGER NOT NULL,
+    session BLOB NOT NULL,
+    first_id BLOB NOT NULL,
+    last_id BLOB NOT NULL,
+    after_id BLOB NOT NULL,
+    remaining INTEGER NOT NULL DEFAULT 0,
+    cancelled_at INTEGER,
+    PRIMARY KEY (tenant, campaign, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX feed_waiting ON feed (session, tenant, campaign, place) WHERE remaining > 0;
+
+-- Singles, retries and deferrals. `n` is the number of the attempt that comes next.
+CREATE TABLE due (
+    tenant BLOB NOT NULL,
+    message BLOB NOT NULL,
+    session BLOB NOT NULL,
+    lane INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    campaign BLOB,
+    why TEXT,
+    PRIMARY KEY (tenant, message)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX due_in_order ON due (session, lane, due_at, message);
+CREATE INDEX due_by_campaign ON due (tenant, campaign) WHERE campaign IS NOT NULL;
+
+CREATE TABLE attempt (
+    tenant BLOB NOT NULL,
+    message BLOB NOT NULL,
+    n INTEGER NOT NULL,
+    session BLOB NOT NULL,
+    epoch INTEGER NOT NULL,
+    incarnation BLOB,
+    batch BLOB NOT NULL,
+    begun_at INTEGER NOT NULL,
+    end_by INTEGER NOT NULL,
+    recipient INTEGER NOT NULL,
+    tier_slot INTEGER NOT NULL,
+    price INTEGER,
+    currency TEXT,
+    PRIMARY KEY (tenant, message, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attempt_by_session ON attempt (session, begun_at, recipient);
+
+-- Attempts without any outcome yet.
+CREATE TABLE open_attempt (
+    session BLOB NOT NULL,
+    end_by INTEGER NOT NULL,
+    tenant BLOB NOT NULL,
+    message BLOB NOT NULL,
+    n INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    PRIMARY KEY (session, end_by, tenant, message, n)
+) STRICT, WITHOUT ROWID;
+
+-- What is known of an attempt: the earliest instant of each fact.
+CREATE TABLE result (
+    tenant BLOB NOT NULL,
+    message BLOB NOT NULL,
+    n INTEGER NOT NULL,
+    facts INTEGER NOT NULL,
+    not_sent_at INTEGER,
+    rejected_at INTEGER,
+    accepted_at INTEGER,
+    in_doubt_at INTEGER,
+    sent_at INTEGER,
+    delivered_at INTEGER,
+    read_at INTEGER,
+    played_at INTEGER,
+    failed_at INTEGER,
+    released_at INTEGER,
+    code INTEGER,
+    class TEXT,
+    title TEXT,
+    provider_id TEXT,
+    provider_hash INTEGER,
+    PRIMARY KEY (tenant, message, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX result_by_provider ON result (provider_hash) WHERE provider_hash IS NOT NULL;
+
+CREATE TABLE closed (
+    tenant BLOB NOT NULL,
+    message BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, message)
+) STRICT, WITHOUT ROWID;
+
+-- Messages whose last word is in doubt.
+CREATE TABLE doubt (
+    tenant BLOB NOT NULL,
+    message BLOB NOT NULL,
+    PRIMARY KEY (tenant, message)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE batch (
+    id BLOB PRIMARY KEY,
+    session BLOB,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX batch_by_age ON batch (at);
+
+-- `uses` counts the attempts that rely on a slot; the slot goes back with the last of them.
+CREATE TABLE tier_slot (
+    portfolio TEXT NOT NULL,
+    recipient INTEGER NOT NULL,
+    taken_at INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    uses INTEGER NOT NULL,
+    PRIMARY KEY (portfolio, recipient)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tier_slot_by_end ON tier_slot (portfolio, until);
+
+CREATE TABLE tier_usage (
+    portfolio TEXT PRIMARY KEY,
+    used INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quota_usage (
+    tenant BLOB NOT NULL,
+    period TEXT NOT NULL,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (tenant, period)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE raw (
+    id BLOB NOT NULL PRIMARY KEY,
+    transport TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    body BLOB NOT NULL,
+    received_at INTEGER NOT NULL,
+    projected_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX raw_by_digest ON raw (transport, digest);
+CREATE INDEX raw_waiting ON raw (id) WHERE projected_at IS NULL;
+CREATE INDEX raw_done ON raw (received_at) WHERE projected_at IS NOT NULL;
+
+-- Statuses whose provider id no attempt has yet.
+CREATE TABLE waiting_status (
+    provider_hash INTEGER NOT NULL,
+    provider_id TEXT NOT NULL,
+    transport TEXT NOT NULL,
+    number TEXT NOT NULL,
+    fact INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    code INTEGER NOT NULL,
+    class TEXT,
+    title TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    PRIMARY KEY (provider_hash, provider_id, transport, number, fact, at, code, title)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX waiting_status_by_age ON waiting_status (received_at);
+
+CREATE TABLE inbound (
+    tenant BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    session BLOB NOT NULL,
+    contact BLOB NOT NULL,
+    phone INTEGER,
+    bsuid TEXT,
+    provider_id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    text TEXT,
+    PRIMARY KEY (tenant, position)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX inbound_by_provider ON inbound (session, provider_id);
+
+CREATE TABLE window (
+    tenant BLOB NOT NULL,
+    session BLOB NOT NULL,
+    contact BLOB NOT NULL,
+    last_user_message_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, session, contact)
+) STRICT, WITHOUT ROWID;
+
+-- `changes` holds the message states of one batch, 17 bytes each; every other event is JSON in `body`.
+CREATE TABLE journal (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    id BLOB NOT NULL,
+    tenant BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    body TEXT,
+    changes BLOB
+) STRICT;
+CREATE INDEX journal_by_age ON journal (at);
+
+CREATE TABLE reader (
+    name TEXT PRIMARY KEY,
+    position INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE notice (
+    tenant BLOB NOT NULL,
+    id BLOB NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,165 @@
+//! What stops a session or a template until something changes.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use wa_core::model::{Breaker, BreakerReason, BreakerScope, EventBody, SessionId, TenantId, micros};
+use wa_core::rules::judge::is_open;
+
+use super::session_of;
+use crate::sqlite::changes::Changes;
+use crate::sqlite::codec::{at, id, named, opt_at, opt_micros, undecodable};
+use crate::sqlite::error::Fallible;
+use crate::sqlite::reader::Snapshot;
+use crate::sqlite::writer::Tx;
+
+const COLUMNS: &str = "session, template, language, reason, code, until, since";
+
+/// A caller opens a breaker, or changes an open one.
+pub(super) fn open(tx: &Tx<'_>, tenant: TenantId, breaker: &Breaker) -> Fallible<bool> {
+    let (session, ..) = key(&breaker.scope);
+    if session_of(tx.conn, tenant, session)?.is_none() {
+        return Ok(false);
+    }
+    let known = read(tx.conn, tenant, &breaker.scope)?.filter(|known| is_open(known, tx.now));
+    put(tx.conn, tenant, breaker)?;
+    let is_news = known.is_none_or(|known| (known.reason, known.code) != (breaker.reason, breaker.code));
+    let mut changes = Changes::default();
+    if is_news {
+        announce(&mut changes, tenant, breaker);
+    }
+    changes.write(tx)?;
+    Ok(true)
+}
+
+/// A refusal opens a breaker; `false` when one that lasts as long is open already.
+pub(in crate::sqlite) fn trip(
+    tx: &Tx<'_>,
+    changes: &mut Changes,
+    tenant: TenantId,
+    breaker: &Breaker,
+) -> Fallible<bool> {
+    let known = read(tx.conn, tenant, &breaker.scope)?.filter(|known| is_open(known, tx.now));
+    let lasts_longer = |known: &Breaker| match (known.until, breaker.until) {
+        // What waits for a person is never shortened by what passes on its own.
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(known), Some(new)) => new > known,
+    };
+    match known {
+        Some(known) if !lasts_longer(&known) => Ok(false),
+        Some(known) => {
+            put(tx.conn, tenant, &Breaker { since: known.since, ..breaker.clone() })?;
+            if known.reason != breaker.reason {
+                announce(changes, tenant, breaker);
+            }
+            Ok(known.reason != breaker.reason)
+        }
+        None => {
+            put(tx.conn, tenant, breaker)?;
+            announce(changes, tenant, breaker);
+            Ok(true)
+        }
+    }
+}
+
+pub(super) fn reset(tx: &Tx<'_>, tenant: TenantId, scope: &BreakerScope) -> Fallible<bool> {
+    let Some(known) = read(tx.conn, tenant, scope)? else { return Ok(false) };
+    let (session, template, language) = key(scope);
+    tx.conn
+        .prepare_cached(
+            "DELETE FROM breaker WHERE tenant = ?1 AND session = ?2 AND template = ?3 AND language = ?4",
+        )?
+        .execute(params![tenant.as_bytes(), session.as_bytes(), template, language])?;
+    if !is_open(&known, tx.now) {
+        return Ok(false);
+    }
+    let mut changes = Changes::default();
+    match scope {
+        BreakerScope::Session(session) => {
+            changes.event(tenant, EventBody::SessionResumed { session: *session })
+        }
+        BreakerScope::Template(..) => {}
+    }
+    changes.write(tx)?;
+    Ok(true)
+}
+
+pub(super) fn list(snapshot: &Snapshot<'_>, tenant: TenantId) -> Fallible<Vec<Breaker>> {
+    let mut statement = snapshot.conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM breaker WHERE tenant = ?1 AND (until IS NULL OR until > ?2) \
+         ORDER BY template <> '', session, template, language"
+    ))?;
+    let rows = statement.query_map(params![tenant.as_bytes(), micros(snapshot.now)], breaker)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The breaker of a scope, also one whose time is over.
+pub(in crate::sqlite) fn read(
+    conn: &Connection,
+    tenant: TenantId,
+    scope: &BreakerScope,
+) -> Fallible<Option<Breaker>> {
+    let (session, template, language) = key(scope);
+    let found = conn
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM breaker \
+             WHERE tenant = ?1 AND session = ?2 AND template = ?3 AND language = ?4"
+        ))?
+        .query_row(params![tenant.as_bytes(), session.as_bytes(), template, language], breaker)
+        .optional()?;
+    Ok(found)
+}
+
+fn put(conn: &Connection, tenant: TenantId, breaker: &Breaker) -> Fallible<()> {
+    let Breaker { scope, reason, code, until, since } = breaker;
+    let (session, template, language) = key(scope);
+    conn.prepare_cached(&format!(
+        "INSERT OR REPLACE INTO breaker (tenant, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+    ))?
+    .execute(params![
+        tenant.as_bytes(),
+        session.as_bytes(),
+        template,
+        language,
+        reason.as_str(),
+        code,
+        opt_micros(*until),
+        micros(*since)
+    ])?;
+    Ok(())
+}
+
+fn announce(changes: &mut Changes, tenant: TenantId, breaker: &Breaker) {
+    match breaker.scope {
+        BreakerScope::Session(session) => {
+            let body = EventBody::SessionStopped { session, reason: breaker.reason, code: breaker.code };
+            changes.event(tenant, body);
+        }
+        BreakerScope::Template(..) => {}
+    }
+}
+
+/// The key columns of a scope; a whole session has an empty template.
+fn key(scope: &BreakerScope) -> (SessionId, &str, &str) {
+    match scope {
+        BreakerScope::Session(session) => (*session, "", ""),
+        BreakerScope::Template(session, name, language) => (*session, name.as_str(), language.as_str()),
+    }
+}
+
+fn breaker(row: &Row<'_>) -> rusqlite::Result<Breaker> {
+    let session = id(row, 0)?;
+    let (template, language): (String, String) = (row.get(1)?, row.get(2)?);
+    let scope = if template.is_empty() {
+        BreakerScope::Session(session)
+    } else {
+        let name = template.parse().map_err(|_| undecodable(1))?;
+        BreakerScope::Template(session, name, language.parse().map_err(|_| undecodable(2))?)
+    };
+    Ok(Breaker {
+        scope,
+        reason: named(row, 3, BreakerReason::from_name)?,
+        code: row.get(4)?,
+        until: opt_at(row, 5)?,
+        since: at(row, 6)?,
+    })
+}

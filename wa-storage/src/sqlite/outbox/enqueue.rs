@@ -1,0 +1,113 @@
+//! Taking single messages in, and cancelling what has not begun.
+
+use rusqlite::{OptionalExtension, params};
+use wa_core::model::{
+    Fingerprint, HoldReason, MessageId, MessageState, NewMessage, SkipReason, TenantId, micros,
+};
+use wa_core::port::store::{CancelMessage, Enqueue};
+
+use super::lane_rank;
+use crate::sqlite::changes::Changes;
+use crate::sqlite::codec::{addresses, fingerprint, id, opt_micros, to_json};
+use crate::sqlite::error::{Fallible, Fault};
+use crate::sqlite::message::{PUT_DUE, Stored, is_cancelled_in_feed};
+use crate::sqlite::writer::Tx;
+
+pub(super) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMessage) -> Fallible<Enqueue> {
+    let NewMessage { id: new, session, recipient, content, lane, due_at, valid_until, key } = message;
+    // Instants are not part of it: a caller who repeats a call "now" means the same message.
+    let digest = Fingerprint::of_json(&(session, recipient, content))
+        .ok_or(Fault::Broken("a message has no JSON form"))?;
+    if let Some(key) = key {
+        let known = tx
+            .conn
+            .prepare_cached("SELECT message, fingerprint FROM single WHERE tenant = ?1 AND key = ?2")?
+            .query_row(params![tenant.as_bytes(), key.as_str()], |row| {
+                Ok((id(row, 0)?, fingerprint(row, 1)?))
+            })
+            .optional()?;
+        if let Some((known, stored)) = known {
+            return Ok(if stored == digest { Enqueue::Known(known) } else { Enqueue::Different(known) });
+        }
+    }
+    let owns = tx
+        .conn
+        .prepare_cached("SELECT 1 FROM session WHERE id = ?1 AND tenant = ?2")?
+        .query_row(params![session.as_bytes(), tenant.as_bytes()], |_| Ok(()))
+        .optional()?;
+    if owns.is_none() {
+        return Ok(Enqueue::NoSession);
+    }
+    let (phone, bsuid) = addresses(recipient);
+    tx.conn
+        .prepare_cached("INSERT INTO message (tenant, id, phone, bsuid) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![tenant.as_bytes(), new.as_bytes(), phone, bsuid])?;
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO single (tenant, message, session, lane, content, valid_until, key, fingerprint) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            tenant.as_bytes(),
+            new.as_bytes(),
+            session.as_bytes(),
+            lane.as_str(),
+            to_json(content)?,
+            opt_micros(*valid_until),
+            key.as_ref().map(|key| key.as_str()),
+            digest.as_bytes()
+        ])?;
+    tx.conn.prepare_cached(PUT_DUE)?.execute(params![
+        tenant.as_bytes(),
+        new.as_bytes(),
+        session.as_bytes(),
+        lane_rank(*lane),
+        micros(*due_at),
+        1,
+        None::<&[u8]>,
+        None::<HoldReason>.map(HoldReason::as_str)
+    ])?;
+    Ok(Enqueue::Queued(*new))
+}
+
+pub(super) fn cancel(tx: &Tx<'_>, tenant: TenantId, message: MessageId) -> Fallible<CancelMessage> {
+    let Some(mut stored) = Stored::load(tx.conn, tenant, message)? else {
+        return Ok(CancelMessage::Missing);
+    };
+    let old = stored.standing();
+    match old.state {
+        MessageState::Pending | MessageState::Held => {}
+        MessageState::Skipped if stored.closed == Some(SkipReason::Cancelled) => {
+            return Ok(CancelMessage::Cancelled);
+        }
+        state @ (MessageState::Attempting
+        | MessageState::InDoubt
+        | MessageState::Accepted
+        | MessageState::Sent
+        | MessageState::Delivered
+        | MessageState::Read
+        | MessageState::Played
+        | MessageState::Failed
+        | MessageState::Skipped) => return Ok(CancelMessage::TooLate(state)),
+    }
+    if stored.due.is_some() {
+        stored.delete_due(tx.conn)?;
+    } else if let Some(campaign) = stored.campaign {
+        if is_cancelled_in_feed(tx.conn, tenant, campaign, message)? {
+            return Ok(CancelMessage::Cancelled);
+        }
+        tx.conn
+            .prepare_cached(
+                "UPDATE feed SET remaining = remaining - 1 \
+                 WHERE tenant = ?1 AND campaign = ?2 AND after_id < ?3 AND last_id >= ?3 AND first_id <= ?3",
+            )?
+            .execute(params![tenant.as_bytes(), campaign.as_bytes(), message.as_bytes()])?;
+    }
+    stored.close(tx.conn, SkipReason::Cancelled, tx.now)?;
+    let new = stored.standing();
+    let mut changes = Changes::default();
+    changes.standing(tenant, stored.campaign, Some(&old), &new);
+    changes.state(tx.conn, tenant, message, old.state, new.state)?;
+    changes.write(tx)?;
+    Ok(CancelMessage::Cancelled)
+}

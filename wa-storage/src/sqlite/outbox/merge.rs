@@ -1,0 +1,299 @@
+//! Merging facts into attempts, with everything that follows in the same transaction.
+//!
+//! Invariant: facts only accumulate, so no order and no repetition matters. What follows from a
+//! merge is the rule's to say; here it is written down, once.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, params};
+use wa_core::model::{
+    AttemptKey, Breaker, BreakerScope, CampaignContent, CampaignState, Consent, ConsentSource, Content,
+    DeliveryFacts, Fact, HoldReason, Lane, MessageId, MessageState, NumberId, SessionId, SkipReason,
+    TenantId, TenantSettings, TransportName, micros,
+};
+use wa_core::rules::retry::Next;
+use wa_core::rules::settle::{self, BreakerRule};
+use wa_core::rules::{consent, status};
+
+use super::reserve;
+use crate::sqlite::audience::contacts;
+use crate::sqlite::changes::Changes;
+use crate::sqlite::codec::{at, failure, json, named, parsed, provider_hash, uint};
+use crate::sqlite::directory::settings_of;
+use crate::sqlite::error::{Fallible, Fault};
+use crate::sqlite::message::{Attempt, Due, PUT_DUE, Stored, put_result};
+use crate::sqlite::numbers::breakers;
+use crate::sqlite::writer::Tx;
+
+pub(in crate::sqlite) const DELETE_OPEN: &str = "DELETE FROM open_attempt \
+     WHERE session = ?1 AND end_by = ?2 AND tenant = ?3 AND message = ?4 AND n = ?5";
+pub(in crate::sqlite) const TAKE_WAITING: &str = "DELETE FROM waiting_status \
+     WHERE provider_hash = ?1 AND provider_id = ?2 AND transport = ?3 AND number = ?4 \
+     RETURNING fact, at, code, class, title";
+
+/// Merges facts one after the other and collects what follows from all of them.
+pub(in crate::sqlite) struct Merger<'a> {
+    tx: &'a Tx<'a>,
+    pub(in crate::sqlite) changes: Changes,
+    settings: HashMap<TenantId, TenantSettings>,
+    opened: Vec<(TenantId, Breaker)>,
+    due_at: Option<DateTime<Utc>>,
+}
+
+/// What all merges of a transaction led to.
+#[derive(Debug)]
+pub(in crate::sqlite) struct Merged {
+    pub(in crate::sqlite) changed: Vec<(TenantId, MessageId, MessageState)>,
+    pub(in crate::sqlite) opened: Vec<(TenantId, Breaker)>,
+    pub(in crate::sqlite) due_at: Option<DateTime<Utc>>,
+}
+
+impl<'a> Merger<'a> {
+    pub(in crate::sqlite) fn new(tx: &'a Tx<'a>) -> Self {
+        Self { tx, changes: Changes::default(), settings: HashMap::new(), opened: Vec::new(), due_at: None }
+    }
+
+    /// Merges what `add` says into one attempt; `false` when the attempt is not there.
+    pub(in crate::sqlite) fn merge(
+        &mut self,
+        key: AttemptKey,
+        retry_after: Option<Duration>,
+        add: impl FnOnce(&mut DeliveryFacts) -> bool,
+    ) -> Fallible<bool> {
+        let Some(mut stored) = Stored::load(self.tx.conn, key.tenant, key.message)? else { return Ok(false) };
+        let Some(place) = stored.attempts.iter().position(|attempt| attempt.n == key.n) else {
+            return Ok(false);
+        };
+        let old = stored.standing();
+        let before = match stored.attempts.get_mut(place) {
+            Some(attempt) => self.add(key, attempt, add)?,
+            None => return Ok(false),
+        };
+        if let Some(before) = before {
+            self.follow(&mut stored, place, &before, retry_after)?;
+            let new = stored.standing();
+            self.changes.standing(key.tenant, stored.campaign, Some(&old), &new);
+            self.changes.state(self.tx.conn, key.tenant, key.message, old.state, new.state)?;
+        }
+        Ok(true)
+    }
+
+    /// The transaction that is merged into, and its instant.
+    pub(in crate::sqlite) fn place(&self) -> (&'a Connection, DateTime<Utc>) {
+        (self.tx.conn, self.tx.now)
+    }
+
+    /// Writes counts and journal.
+    pub(in crate::sqlite) fn finish(self) -> Fallible<Merged> {
+        let changed = self.changes.changed();
+        self.changes.write(self.tx)?;
+        Ok(Merged { changed, opened: self.opened, due_at: self.due_at })
+    }
+
+    /// Adds facts, those that waited for the provider's id included; the facts before, if anything changed.
+    fn add(
+        &self,
+        key: AttemptKey,
+        attempt: &mut Attempt,
+        add: impl FnOnce(&mut DeliveryFacts) -> bool,
+    ) -> Fallible<Option<DeliveryFacts>> {
+        let before = attempt.facts.clone();
+        let changed = add(&mut attempt.facts);
+        if !changed {
+            return Ok(None);
+        }
+        if before.provider_id.is_none()
+            && let Some(provider_id) = attempt.facts.provider_id.clone()
+        {
+            self.join_waiting(attempt, &provider_id)?;
+        }
+        if attempt.facts.is_settled() && !before.is_settled() {
+            self.tx.conn.prepare_cached(DELETE_OPEN)?.execute(params![
+                attempt.session.as_bytes(),
+                micros(attempt.end_by),
+                key.tenant.as_bytes(),
+                key.message.as_bytes(),
+                key.n
+            ])?;
+        }
+        Ok(Some(before))
+    }
+
+    fn join_waiting(&self, attempt: &mut Attempt, provider_id: &str) -> Fallible<()> {
+        let (transport, number): (TransportName, NumberId) = self
+            .tx
+            .conn
+            .prepare_cached("SELECT transport, number FROM session WHERE id = ?1")?
+            .query_row(params![attempt.session.as_bytes()], |row| Ok((parsed(row, 0)?, parsed(row, 1)?)))?;
+        let mut statement = self.tx.conn.prepare_cached(TAKE_WAITING)?;
+        let mut rows = statement.query(params![
+            provider_hash(provider_id),
+            provider_id,
+            transport.as_str(),
+            number.as_str()
+        ])?;
+        while let Some(row) = rows.next()? {
+            let bit: u16 = uint(row, 0)?;
+            let fact = Fact::ALL
+                .into_iter()
+                .find(|fact| fact.bit() == bit)
+                .ok_or(Fault::Broken("a waiting status is of no known kind"))?;
+            status::merge_status(
+                &mut attempt.facts,
+                fact,
+                failure(row, 2)?.as_ref(),
+                provider_id,
+                at(row, 1)?,
+            );
+        }
+        Ok(())
+    }
+
+    /// Does what the rule says follows from a merge.
+    fn follow(
+        &mut self,
+        stored: &mut Stored,
+        place: usize,
+        before: &DeliveryFacts,
+        retry_after: Option<Duration>,
+    ) -> Fallible<()> {
+        let (tx, now) = (self.tx, self.tx.now);
+        let settings = self.settings(stored.tenant)?.clone();
+        let follows = settle::consequences(before, &stored.chain(), place, &settings, retry_after, now);
+        let settle::Consequences { gives_back, next, breaker, consent } = follows;
+        let undelivered = stored.chain().iter().all(|facts| facts.is_definitely_undelivered());
+        let last = stored.attempts.last().map_or(0, |attempt| attempt.n);
+        let Some(attempt) = stored.attempts.get_mut(place) else { return Ok(()) };
+        if gives_back {
+            attempt.facts.add(Fact::Released, now);
+            reserve::give_back(tx.conn, stored.tenant, attempt)?;
+            self.changes.cost(stored.tenant, stored.campaign, attempt.price, -1);
+        }
+        put_result(tx.conn, stored.tenant, stored.id, attempt.n, &attempt.facts)?;
+        let session = attempt.session;
+        if !undelivered {
+            // Evidence of delivery came after a failure had scheduled a retry: it must not be sent again.
+            stored.delete_due(tx.conn)?;
+        }
+        match next {
+            Some(Next::Again { at, why }) => self.put_back(stored, session, last + 1, at, why)?,
+            Some(Next::Fail) | None => {}
+        }
+        if let Some(rule) = breaker {
+            self.open_breaker(stored, session, rule)?;
+        }
+        if let Some(opt_out) = consent {
+            self.opt_out(stored, opt_out)?;
+        }
+        Ok(())
+    }
+
+    fn put_back(
+        &mut self,
+        stored: &mut Stored,
+        session: SessionId,
+        n: u16,
+        at: DateTime<Utc>,
+        why: HoldReason,
+    ) -> Fallible<()> {
+        let tx = self.tx;
+        if stored.closed.is_some() {
+            return Ok(());
+        }
+        let lane = match stored.campaign {
+            Some(campaign) => {
+                let (state, lane) = tx
+                    .conn
+                    .prepare_cached("SELECT state, lane FROM campaign WHERE tenant = ?1 AND id = ?2")?
+                    .query_row(params![stored.tenant.as_bytes(), campaign.as_bytes()], |row| {
+                        Ok((named(row, 0, CampaignState::from_name)?, named(row, 1, Lane::from_name)?))
+                    })?;
+                if state == CampaignState::Cancelled {
+                    // What would have begun again was cancelled meanwhile.
+                    return stored.close(tx.conn, SkipReason::Cancelled, tx.now);
+                }
+                lane
+            }
+            None => tx
+                .conn
+                .prepare_cached("SELECT lane FROM single WHERE tenant = ?1 AND message = ?2")?
+                .query_row(params![stored.tenant.as_bytes(), stored.id.as_bytes()], |row| {
+                    named(row, 0, Lane::from_name)
+                })?,
+        };
+        tx.conn.prepare_cached(PUT_DUE)?.execute(params![
+            stored.tenant.as_bytes(),
+            stored.id.as_bytes(),
+            session.as_bytes(),
+            super::lane_rank(lane),
+            micros(at),
+            n,
+            stored.campaign.as_ref().map(|id| id.as_bytes()),
+            why.as_str()
+        ])?;
+        stored.due = Some(Due { n, why: Some(why), at });
+        self.due_at = Some(self.due_at.map_or(at, |known| known.min(at)));
+        Ok(())
+    }
+
+    fn open_breaker(&mut self, stored: &Stored, session: SessionId, rule: BreakerRule) -> Fallible<()> {
+        let BreakerRule { template_only, reason, code, lasts } = rule;
+        let scope = if template_only {
+            // Content without a template cannot be stopped by one.
+            let Some(Content::Template(template)) = self.content(stored)? else { return Ok(()) };
+            BreakerScope::Template(session, template.name, template.language)
+        } else {
+            BreakerScope::Session(session)
+        };
+        let now = self.tx.now;
+        let until = lasts.map(|lasts| now.checked_add_signed(lasts).unwrap_or(DateTime::<Utc>::MAX_UTC));
+        let breaker = Breaker { scope, reason, code, until, since: now };
+        if breakers::trip(self.tx, &mut self.changes, stored.tenant, &breaker)? {
+            self.opened.push((stored.tenant, breaker));
+        }
+        Ok(())
+    }
+
+    fn content(&self, stored: &Stored) -> Fallible<Option<Content>> {
+        let content = match stored.campaign {
+            Some(campaign) => self
+                .tx
+                .conn
+                .prepare_cached("SELECT content FROM campaign WHERE tenant = ?1 AND id = ?2")?
+                .query_row(params![stored.tenant.as_bytes(), campaign.as_bytes()], |row| {
+                    Ok(json::<CampaignContent>(row, 0)?.pattern().clone())
+                })
+                .optional()?,
+            None => self
+                .tx
+                .conn
+                .prepare_cached("SELECT content FROM single WHERE tenant = ?1 AND message = ?2")?
+                .query_row(params![stored.tenant.as_bytes(), stored.id.as_bytes()], |row| json(row, 0))
+                .optional()?,
+        };
+        Ok(content)
+    }
+
+    fn opt_out(&mut self, stored: &Stored, opt_out: Consent) -> Fallible<()> {
+        let contact = match stored.contact {
+            Some(id) => contacts::by_id(self.tx.conn, stored.tenant, id)?,
+            None => contacts::by_address(self.tx.conn, stored.tenant, &stored.recipient)?,
+        };
+        if let Some(contact) = contact {
+            let stronger = consent::strengthen(contact.consent, opt_out);
+            let source = ConsentSource::Provider;
+            contacts::change_consent(self.tx, &mut self.changes, stored.tenant, &contact, stronger, source)?;
+        }
+        Ok(())
+    }
+
+    fn settings(&mut self, tenant: TenantId) -> Fallible<&TenantSettings> {
+        if !self.settings.contains_key(&tenant) {
+            let settings = settings_of(self.tx.conn, tenant)?.unwrap_or_default();
+            self.settings.insert(tenant, settings);
+        }
+        self.settings.get(&tenant).ok_or(Fault::Broken("the settings were just read"))
+    }
+}

@@ -1,0 +1,106 @@
+//! The room of the send protocol.
+
+mod begin;
+mod due;
+mod enqueue;
+pub(super) mod merge;
+pub(super) mod reserve;
+mod settle;
+mod sweep;
+
+#[cfg(test)]
+pub(super) use {begin::HOT as BEGIN_STATEMENTS, due::HOT as DUE_STATEMENTS, sweep::HOT as SWEEP_STATEMENTS};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, params};
+use wa_core::model::{BatchId, Lane, MessageId, SessionId, micros};
+use wa_core::port::store::{
+    Abandoned, AttemptFact, BeginBatch, Begun, CancelMessage, DuePage, DueQuery, Enqueue, Outbox, Settled,
+    StoreError, Swept,
+};
+use wa_core::port::{Scope, WorkerScope};
+use wa_core::rules::judge::Judge;
+
+use super::codec::int;
+use super::error::Fallible;
+use super::{Durability, SqliteStore};
+pub(super) use begin::KEEP_BATCHES;
+pub(super) use sweep::give_up;
+
+#[async_trait]
+impl Outbox for SqliteStore {
+    async fn enqueue(
+        &self,
+        scope: &Scope,
+        message: &wa_core::model::NewMessage,
+    ) -> Result<Enqueue, StoreError> {
+        let (tenant, message) = (scope.tenant(), message.clone());
+        self.write(Durability::Full, move |tx| enqueue::enqueue(tx, tenant, &message)).await
+    }
+
+    async fn cancel(&self, scope: &Scope, message: MessageId) -> Result<CancelMessage, StoreError> {
+        let tenant = scope.tenant();
+        self.write(Durability::Full, move |tx| enqueue::cancel(tx, tenant, message)).await
+    }
+
+    async fn due(&self, scope: &WorkerScope, ask: &DueQuery) -> Result<DuePage, StoreError> {
+        let (scope, ask) = (scope.clone(), ask.clone());
+        self.read(move |snapshot| due::due(snapshot, &scope, &ask)).await
+    }
+
+    async fn begin(
+        &self,
+        scope: &WorkerScope,
+        batch: &BeginBatch,
+        judge: Arc<dyn Judge>,
+    ) -> Result<Begun, StoreError> {
+        let (scope, batch) = (scope.clone(), batch.clone());
+        self.write(Durability::Full, move |tx| begin::begin(tx, &scope, &batch, judge.as_ref())).await
+    }
+
+    async fn abandon(&self, _scope: &WorkerScope, batch: BatchId) -> Result<Abandoned, StoreError> {
+        self.write(Durability::Full, move |tx| settle::abandon(tx, batch)).await
+    }
+
+    async fn settle(&self, facts: &[AttemptFact]) -> Result<Settled, StoreError> {
+        let facts = facts.to_vec();
+        self.write(Durability::Full, move |tx| settle::settle(tx, &facts)).await
+    }
+
+    async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Result<Swept, StoreError> {
+        let scope = scope.clone();
+        self.write(Durability::Normal, move |tx| sweep::sweep(tx, &scope, grace)).await
+    }
+}
+
+/// The order of the lanes in a column: transactional goes first.
+pub(super) const fn lane_rank(lane: Lane) -> i64 {
+    match lane {
+        Lane::Transactional => 0,
+        Lane::Bulk => 1,
+    }
+}
+
+/// Whether a scope holds a session at an instant.
+pub(super) fn holds(
+    conn: &Connection,
+    scope: &WorkerScope,
+    session: SessionId,
+    now: DateTime<Utc>,
+) -> Fallible<bool> {
+    let Some(epoch) = scope.epoch(session) else { return Ok(false) };
+    let found = conn
+        .prepare_cached(
+            "SELECT 1 FROM session_lease WHERE session = ?1 AND worker = ?2 AND epoch = ?3 AND until > ?4",
+        )?
+        .query_row(
+            params![session.as_bytes(), scope.worker().as_bytes(), int(epoch), micros(now)],
+            |_| Ok(()),
+        )
+        .optional()?;
+    Ok(found.is_some())
+}

@@ -1,0 +1,188 @@
+//! What an attempt takes and gives back: the plan's quota and the portfolio's tier slots.
+//!
+//! Invariant: `quota_usage.used` is the number of attempts of the month that were not given back;
+//! `tier_usage.used` is the number of rows of `tier_slot`. A slot is held by every attempt that
+//! relies on it and goes back with the last of them.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, params};
+use wa_core::model::{Entitlement, Period, TenantId, Tier, micros};
+use wa_core::rules::judge::QuotaFacts;
+use wa_core::rules::tier::{SLOT, TierFacts};
+
+use crate::sqlite::codec::{at, column, int, opt_at, uint};
+use crate::sqlite::error::Fallible;
+use crate::sqlite::message::Attempt;
+
+pub(in crate::sqlite) const SELECT_SLOT: &str =
+    "SELECT until FROM tier_slot WHERE portfolio = ?1 AND recipient = ?2";
+pub(in crate::sqlite) const PURGE_SLOTS: &str = "DELETE FROM tier_slot WHERE portfolio = ?1 AND until <= ?2";
+pub(in crate::sqlite) const NEXT_FREE: &str = "SELECT min(until) FROM tier_slot WHERE portfolio = ?1";
+
+/// The name under which numbers of one account share their slots.
+pub(in crate::sqlite) fn portfolio_key(transport: &str, portfolio: &str) -> String {
+    // No transport name holds a space, so two accounts never share a key.
+    format!("{transport} {portfolio}")
+}
+
+/// The quota of a tenant while a batch takes from it.
+#[derive(Debug)]
+pub(super) struct QuotaMeter {
+    period: Period,
+    limit: Option<u64>,
+    used: u64,
+    taken: u64,
+}
+
+impl QuotaMeter {
+    pub(super) fn read(
+        conn: &Connection,
+        tenant: TenantId,
+        entitlement: &Entitlement,
+        now: DateTime<Utc>,
+    ) -> Fallible<Self> {
+        let period = Period::of(now);
+        let used = used_of(conn, tenant, period)?;
+        Ok(Self { period, limit: entitlement.messages_per_month, used, taken: 0 })
+    }
+
+    pub(super) fn facts(&self) -> QuotaFacts {
+        QuotaFacts { limit: self.limit, used: self.used + self.taken, resets_at: self.period.end() }
+    }
+
+    pub(super) fn take(&mut self) {
+        self.taken += 1;
+    }
+
+    pub(super) fn write(&self, conn: &Connection, tenant: TenantId) -> Fallible<()> {
+        if self.taken > 0 {
+            conn.prepare_cached(
+                "INSERT INTO quota_usage (tenant, period, used) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (tenant, period) DO UPDATE SET used = used + excluded.used",
+            )?
+            .execute(params![tenant.as_bytes(), self.period.to_string(), int(self.taken)])?;
+        }
+        Ok(())
+    }
+}
+
+/// How much of a month's quota a tenant used.
+pub(in crate::sqlite) fn used_of(conn: &Connection, tenant: TenantId, period: Period) -> Fallible<u64> {
+    let used = conn
+        .prepare_cached("SELECT used FROM quota_usage WHERE tenant = ?1 AND period = ?2")?
+        .query_row(params![tenant.as_bytes(), period.to_string()], |row| uint(row, 0))
+        .optional()?;
+    Ok(used.unwrap_or(0))
+}
+
+/// The slots of a portfolio while a batch takes from them.
+#[derive(Debug)]
+pub(super) struct TierMeter {
+    portfolio: String,
+    limit: Option<u32>,
+    used: u32,
+    next_free_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+}
+
+impl TierMeter {
+    pub(super) fn read(
+        conn: &Connection,
+        portfolio: String,
+        tier: Tier,
+        now: DateTime<Utc>,
+    ) -> Fallible<Self> {
+        let mut meter = Self { portfolio, limit: tier.limit(), used: 0, next_free_at: None, now };
+        if meter.limit.is_some() {
+            let ended = conn.prepare_cached(PURGE_SLOTS)?.execute(params![meter.portfolio, micros(now)])?;
+            if ended > 0 {
+                change_used(conn, &meter.portfolio, -i64::try_from(ended).unwrap_or(i64::MAX))?;
+            }
+            meter.used = conn
+                .prepare_cached("SELECT used FROM tier_usage WHERE portfolio = ?1")?
+                .query_row([&meter.portfolio], |row| uint(row, 0))
+                .optional()?
+                .unwrap_or(0);
+            meter.next_free_at =
+                conn.prepare_cached(NEXT_FREE)?.query_row([&meter.portfolio], |row| opt_at(row, 0))?;
+        }
+        Ok(meter)
+    }
+
+    pub(super) fn facts(&self, conn: &Connection, recipient: u64) -> Fallible<TierFacts> {
+        let mut has_slot = false;
+        if self.limit.is_some() {
+            let until = conn
+                .prepare_cached(SELECT_SLOT)?
+                .query_row(params![self.portfolio, recipient.cast_signed()], |row| at(row, 0))
+                .optional()?;
+            has_slot = until.is_some_and(|until| until > self.now);
+        }
+        Ok(TierFacts { limit: self.limit, used: self.used, has_slot, next_free_at: self.next_free_at })
+    }
+
+    /// Takes a slot, or prolongs and shares the one that the recipient has.
+    pub(super) fn take(&mut self, conn: &Connection, recipient: u64) -> Fallible<()> {
+        let until = self.now.checked_add_signed(SLOT).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let key = params![self.portfolio, recipient.cast_signed(), micros(self.now), micros(until)];
+        let shared = conn
+            .prepare_cached(
+                "UPDATE tier_slot SET uses = uses + 1, until = max(until, ?4) \
+                 WHERE portfolio = ?1 AND recipient = ?2 AND until > ?3",
+            )?
+            .execute(key)?;
+        if shared == 0 {
+            // An ended slot of this recipient is gone already where the limit is finite.
+            let new = conn
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO tier_slot (portfolio, recipient, taken_at, until, uses) \
+                     VALUES (?1, ?2, ?3, ?4, 1)",
+                )?
+                .execute(params![self.portfolio, recipient.cast_signed(), micros(self.now), micros(until)])?;
+            if new > 0 {
+                change_used(conn, &self.portfolio, 1)?;
+                self.used = self.used.saturating_add(1);
+                self.next_free_at.get_or_insert(until);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gives back what an attempt took; call it once per attempt.
+pub(super) fn give_back(conn: &Connection, tenant: TenantId, attempt: &Attempt) -> Fallible<()> {
+    conn.prepare_cached(
+        "UPDATE quota_usage SET used = used - 1 WHERE tenant = ?1 AND period = ?2 AND used > 0",
+    )?
+    .execute(params![tenant.as_bytes(), Period::of(attempt.begun_at).to_string()])?;
+    if !attempt.tier_slot {
+        return Ok(());
+    }
+    let (transport, portfolio): (String, String) = conn
+        .prepare_cached("SELECT transport, portfolio FROM session WHERE id = ?1")?
+        .query_row(params![attempt.session.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let portfolio = portfolio_key(&transport, &portfolio);
+    // A slot that was taken after the attempt began is another one.
+    let left: Option<i64> = conn
+        .prepare_cached(
+            "UPDATE tier_slot SET uses = uses - 1 \
+             WHERE portfolio = ?1 AND recipient = ?2 AND taken_at <= ?3 RETURNING uses",
+        )?
+        .query_row(params![portfolio, attempt.recipient, micros(attempt.begun_at)], column)
+        .optional()?;
+    if left.is_some_and(|left| left <= 0) {
+        conn.prepare_cached("DELETE FROM tier_slot WHERE portfolio = ?1 AND recipient = ?2")?
+            .execute(params![portfolio, attempt.recipient])?;
+        change_used(conn, &portfolio, -1)?;
+    }
+    Ok(())
+}
+
+fn change_used(conn: &Connection, portfolio: &str, n: i64) -> Fallible<()> {
+    conn.prepare_cached(
+        "INSERT INTO tier_usage (portfolio, used) VALUES (?1, max(?2, 0)) \
+         ON CONFLICT (portfolio) DO UPDATE SET used = max(used + ?2, 0)",
+    )?
+    .execute(params![portfolio, n])?;
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! The read side. A count is the sum of a few rows, never of messages.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+use wa_core::model::{CampaignCounts, CampaignId, IdMint, MessageId, MessageView, TenantId, from_micros};
+use wa_core::port::Scope;
+use wa_core::port::store::{Reports, StoreError};
+use wa_core::rules::tally::{Counter, apply};
+
+use super::audience::campaign_exists;
+use super::changes::PRICED;
+use super::codec::id;
+use super::error::Fallible;
+use super::message::Stored;
+use super::{SqliteStore, page_size};
+
+pub(super) const COUNTS: &str = "SELECT counter, sum(n) FROM ( \
+     SELECT counter, n FROM campaign_count WHERE tenant = ?1 AND campaign = ?2 \
+     UNION ALL SELECT counter, n FROM delta WHERE tenant = ?1 AND campaign = ?2) \
+     GROUP BY counter ORDER BY counter";
+pub(super) const OF_CAMPAIGN: &str = "SELECT id FROM message \
+     WHERE tenant = ?1 AND id > ?2 AND id <= ?3 AND campaign = ?4 ORDER BY id LIMIT ?5";
+pub(super) const IN_DOUBT: &str =
+    "SELECT message FROM doubt WHERE tenant = ?1 AND message > ?2 ORDER BY message LIMIT ?3";
+
+#[async_trait]
+impl Reports for SqliteStore {
+    async fn counts(
+        &self,
+        scope: &Scope,
+        campaign: CampaignId,
+    ) -> Result<Option<CampaignCounts>, StoreError> {
+        let tenant = scope.tenant();
+        self.read(move |snapshot| {
+            if !campaign_exists(snapshot.conn, tenant, campaign)? {
+                return Ok(None);
+            }
+            let mut counts = CampaignCounts::default();
+            for (key, n) in read_counters(snapshot.conn, tenant, Some(campaign))? {
+                if let Some(counter) = Counter::from_key(&key) {
+                    apply(&mut counts, &counter, n);
+                }
+            }
+            Ok(Some(counts))
+        })
+        .await
+    }
+
+    async fn message(&self, scope: &Scope, id: MessageId) -> Result<Option<MessageView>, StoreError> {
+        let tenant = scope.tenant();
+        self.read(move |snapshot| view(snapshot.conn, tenant, id)).await
+    }
+
+    async fn recipients(
+        &self,
+        scope: &Scope,
+        campaign: CampaignId,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        let tenant = scope.tenant();
+        self.read(move |snapshot| recipients(snapshot.conn, tenant, campaign, after, limit)).await
+    }
+
+    async fn in_doubt(
+        &self,
+        scope: &Scope,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        let tenant = scope.tenant();
+        self.read(move |snapshot| {
+            let after = after.as_ref().map_or([].as_slice(), |id| id.as_bytes().as_slice());
+            let messages = snapshot
+                .conn
+                .prepare_cached(IN_DOUBT)?
+                .query_map(params![tenant.as_bytes(), after, page_size(limit)], |row| id(row, 0))?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            views(snapshot.conn, tenant, messages)
+        })
+        .await
+    }
+}
+
+/// The rule's counters of a campaign, or of everything that a tenant sent: base and deltas summed up.
+pub(super) fn read_counters(
+    conn: &Connection,
+    tenant: TenantId,
+    campaign: Option<CampaignId>,
+) -> Fallible<Vec<(String, i64)>> {
+    let campaign = campaign.as_ref().map_or([].as_slice(), |id| id.as_bytes().as_slice());
+    let mut statement = conn.prepare_cached(COUNTS)?;
+    let rows =
+        statement.query_map(params![tenant.as_bytes(), campaign], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut counters = rows.collect::<rusqlite::Result<Vec<(String, i64)>>>()?;
+    let is_priced: BTreeSet<String> = counters
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .filter_map(|(key, _)| key.strip_prefix(PRICED).map(str::to_owned))
+        .collect();
+    // A total of 0 is shown while an attempt that is free of charge stands behind it.
+    counters.retain(|(key, n)| match key.strip_prefix("cost:") {
+        Some(currency) => is_priced.contains(currency),
+        None => *n != 0 && !key.starts_with(PRICED),
+    });
+    Ok(counters)
+}
+
+fn recipients(
+    conn: &Connection,
+    tenant: TenantId,
+    campaign: CampaignId,
+    after: Option<MessageId>,
+    limit: u32,
+) -> Fallible<Vec<MessageView>> {
+    let minted_ms: Option<i64> = conn
+        .prepare_cached("SELECT minted_ms FROM campaign WHERE tenant = ?1 AND id = ?2")?
+        .query_row(params![tenant.as_bytes(), campaign.as_bytes()], |row| row.get(0))
+        .optional()?
+        .flatten();
+    let Some(minted_ms) = minted_ms else { return Ok(Vec::new()) };
+    let at = from_micros(minted_ms.saturating_mul(1_000));
+    let first = IdMint::new(at, 0).first();
+    let after = after.map_or(first, |after| after.max(first));
+    let last = IdMint::new(at, IdMint::MAX_SESSIONS - 1).last();
+    let messages = conn
+        .prepare_cached(OF_CAMPAIGN)?
+        .query_map(
+            params![
+                tenant.as_bytes(),
+                after.as_bytes(),
+                last.as_bytes(),
+                campaign.as_bytes(),
+                page_size(limit)
+            ],
+            |row| id(row, 0),
+        )?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    views(conn, tenant, messages)
+}
+
+fn views(conn: &Connection, tenant: TenantId, messages: Vec<MessageId>) -> Fallible<Vec<MessageView>> {
+    let mut views = Vec::with_capacity(messages.len());
+    for message in messages {
+        views.extend(view(conn, tenant, message)?);
+    }
+    Ok(views)
+}
+
+fn view(conn: &Connection, tenant: TenantId, message: MessageId) -> Fallible<Option<MessageView>> {
+    Stored::load(conn, tenant, message)?.map(|stored| stored.into_view(conn)).transpose()
+}

@@ -1,0 +1,3 @@
+//! What is proved of the stores from outside the crate.
+
+mod conformance;
