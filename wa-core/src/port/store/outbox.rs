@@ -25,7 +25,7 @@ use crate::rules::judge::Judge;
 pub trait Outbox: Send + Sync {
     /// Takes a message in as a due row, once per caller's key. Takes no gate: eligibility is judged at begin.
     ///
-    /// - `enqueue_is_idempotent_by_key`: the same key and message, whatever its id and due time, give the first message.
+    /// - `enqueue_is_idempotent_by_key`: the same key and message, whatever its id and times, give the first message; without a key its id is the key.
     /// - `another_body_under_a_key_is_refused`: and nothing is taken in.
     /// - `keys_of_two_tenants_do_not_meet`: the same key in two tenants is two messages.
     /// - `enqueue_needs_an_own_session`: a foreign or unknown session takes nothing in.
