@@ -14,18 +14,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub(super) use super::values::*;
 use super::{OpenStore, StoreFixture};
 use crate::model::{
-    AttemptKey, BatchId, Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignId, Category,
-    Consent, Contact, ContactId, Content, Entitlement, Event, EventBody, Fact, FailureCode, InboundKind,
-    InboundMessage, Lane, ListName, MessageId, MessageState, MessageView, NewCampaign, NewMessage,
-    NewSession, Outcome, Period, Phone, PriceList, RawId, Recipient, RejectClass, Session, SessionId,
-    SessionReport, SessionState, StatusUpdate, StreamPosition, TemplateContent, TenantId, TenantSettings,
-    Tier, WorkerId, from_micros,
+    AttemptKey, BatchId, Campaign, CampaignAction, CampaignCounts, CampaignId, Category, Consent, Contact,
+    ContactId, Content, Entitlement, Event, EventBody, Fact, InboundKind, InboundMessage, Lane, ListName,
+    MessageId, MessageState, MessageView, NewCampaign, NewMessage, NewSession, Outcome, Period, Phone,
+    PriceList, RawId, Recipient, Session, SessionId, SessionReport, SessionState, StatusUpdate,
+    StreamPosition, TenantId, TenantSettings, Tier, WorkerId, from_micros,
 };
 use crate::port::store::{
     AcquireSessions, ActOutcome, AddSession, AttemptFact, Audience, BeginBatch, BeginItem, Begun,
     BegunAttempt, BegunBatch, Cost, CreateCampaign, Directory, DueBody, DueMessage, DuePage, DueQuery,
     Enqueue, Inbox, Journal, LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Projected,
-    ProjectedEvent, Projection, RawBody, Reports, Settled, Store, StoreError, StoredInbound, UpsertContact,
+    ProjectedEvent, Projection, RawBody, Reports, Settled, Store, StoredInbound, UpsertContact,
 };
 use crate::port::{AdminScope, Clock, Entropy, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
