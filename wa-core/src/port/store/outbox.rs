@@ -95,7 +95,7 @@ pub trait Outbox: Send + Sync {
 
     /// Makes sure that a batch whose commit is unknown is not sent and never will be.
     ///
-    /// - `abandon_gives_a_committed_batch_back`: its attempts become not sent, quota and slots are given back, the messages are due again.
+    /// - `abandon_gives_a_committed_batch_back`: its attempts become not sent, also those that a sweep put in doubt meanwhile; quota and slots are given back, the messages are due again.
     /// - `abandon_bars_a_batch_that_never_came`: a later begin with that id begins nothing.
     /// - `abandon_can_be_repeated`: the second call changes nothing.
     ///
