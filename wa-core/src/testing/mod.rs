@@ -1,5 +1,10 @@
 //! For tests of stores, transports and of applications: suites, a manual clock, seeded randomness.
 //!
+//! [`store`], [`billing`], [`notifier`] and [`check_clock`] prove an implementation of a seam, clause by
+//! clause. [`ScriptedTransport`], [`ManualClock`] and [`SeededEntropy`] stand in for the world.
+//! There is no suite of the Transport seam here: its clauses need a provider that misbehaves on a
+//! real socket.
+//!
 //! Not a stable part of the public interface.
 
 pub mod billing;

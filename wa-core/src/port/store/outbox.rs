@@ -25,7 +25,7 @@ use crate::rules::judge::Judge;
 pub trait Outbox: Send + Sync {
     /// Takes a message in as a due row, once per caller's key. Takes no gate: eligibility is judged at begin.
     ///
-    /// - `enqueue_is_idempotent_by_key`: the same key and message, whatever its id and due time, give the first message.
+    /// - `enqueue_is_idempotent_by_key`: the same key and message, whatever its id and times, give the first message; without a key its id is the key.
     /// - `another_body_under_a_key_is_refused`: and nothing is taken in.
     /// - `keys_of_two_tenants_do_not_meet`: the same key in two tenants is two messages.
     /// - `enqueue_needs_an_own_session`: a foreign or unknown session takes nothing in.
@@ -95,7 +95,7 @@ pub trait Outbox: Send + Sync {
 
     /// Makes sure that a batch whose commit is unknown is not sent and never will be.
     ///
-    /// - `abandon_gives_a_committed_batch_back`: its attempts become not sent, quota and slots are given back, the messages are due again.
+    /// - `abandon_gives_a_committed_batch_back`: its attempts become not sent, also those that a sweep put in doubt meanwhile; quota and slots are given back, the messages are due again.
     /// - `abandon_bars_a_batch_that_never_came`: a later begin with that id begins nothing.
     /// - `abandon_can_be_repeated`: the second call changes nothing.
     ///

@@ -90,7 +90,9 @@ pub(crate) async fn launch_does_not_take_later_members(w: World) {
 pub(crate) async fn launch_freezes_values(w: World) {
     let (scope, session, own) = w.one().await;
     let (list, members) = w.list(&scope, 2).await;
-    let draft = w.draft(&scope, &w.new_campaign(&list, &[session.id])).await;
+    let until = Some(w.after(3_600));
+    let new = NewCampaign { valid_until: until, rate: Some(3), ..w.new_campaign(&list, &[session.id]) };
+    let draft = w.draft(&scope, &new).await;
     w.launch(&scope, draft.id, 10).await;
     let expected: BTreeMap<Recipient, Vec<String>> = members
         .iter()
@@ -104,6 +106,8 @@ pub(crate) async fn launch_freezes_values(w: World) {
         found(w.audience().upsert_contact(&scope, &changed).await);
     }
     let due = w.due(&own, session.id).await.messages;
+    assert!(due.iter().all(|message| message.valid_until == until && message.lane == new.lane));
+    assert!(due.iter().all(|message| message.campaign.as_ref().is_some_and(|it| it.rate == new.rate)));
     let got: BTreeMap<Recipient, Vec<String>> = due
         .into_iter()
         .map(|message| match message.body {

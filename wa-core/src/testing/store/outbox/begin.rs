@@ -383,6 +383,19 @@ pub(crate) async fn abandon_gives_a_committed_batch_back(w: World) {
     assert!(again.iter().all(|message| message.n == 2));
     let begun = w.begin(&own, session.id, &again, standard()).await;
     assert_eq!(begun.attempts.len(), 3, "and the quota lets them go");
+
+    // It is proof that nothing was sent, also where a sweep came first and could only doubt.
+    w.put_quota(&scope, None).await;
+    let id = w.single(&scope, session.id).await;
+    let late = w.batch(session.id, &w.due(&own, session.id).await.messages);
+    assert!(matches!(w.try_begin(&own, &late, standard()).await, Begun::Done(_)));
+    w.pass(60);
+    must(w.outbox().sweep(&own, Duration::ZERO).await);
+    assert_eq!(w.state(&scope, id).await, MessageState::InDoubt);
+    assert_eq!(must(w.outbox().abandon(&own, late.id).await), Abandoned::WasCommitted(1));
+    assert_eq!(w.state(&scope, id).await, MessageState::Held, "out of doubt, and waiting to go again");
+    w.pass(600);
+    assert_eq!(w.due_ids(&own, session.id).await, [id]);
 }
 
 pub(crate) async fn abandon_bars_a_batch_that_never_came(w: World) {

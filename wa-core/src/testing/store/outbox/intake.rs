@@ -16,7 +16,12 @@ pub(crate) async fn enqueue_is_idempotent_by_key(mut w: World) {
     let first = keyed(w.message(session.id, w.fresh_phone()), "order-17");
     assert_eq!(must(w.outbox().enqueue(&scope, &first).await), Enqueue::Queued(first.id));
     w.pass(1);
-    let again = NewMessage { id: w.mint(MessageId::mint), due_at: w.now(), ..first.clone() };
+    let again = NewMessage {
+        id: w.mint(MessageId::mint),
+        due_at: w.now(),
+        valid_until: Some(w.after(600)),
+        ..first.clone()
+    };
     assert_eq!(must(w.outbox().enqueue(&scope, &again).await), Enqueue::Known(first.id));
     assert_eq!(w.due_ids(&own, session.id).await, [first.id], "one call or two, one message is due");
     assert_eq!(must(w.reports().message(&scope, again.id).await), None);
@@ -28,11 +33,12 @@ pub(crate) async fn enqueue_is_idempotent_by_key(mut w: World) {
     assert_eq!(must(w.outbox().enqueue(&scope, &again).await), Enqueue::Known(first.id));
     assert_eq!(w.state(&scope, first.id).await, MessageState::Accepted);
 
-    // Without a key two equal messages are two.
+    // Without a key two equal messages are two, and the same call repeated is one.
     let one = w.message(session.id, first.recipient.clone());
     let two = NewMessage { id: w.mint(MessageId::mint), ..one.clone() };
     w.enqueue(&scope, &one).await;
     w.enqueue(&scope, &two).await;
+    assert_eq!(must(w.outbox().enqueue(&scope, &one).await), Enqueue::Known(one.id));
 }
 
 pub(crate) async fn another_body_under_a_key_is_refused(w: World) {
@@ -95,6 +101,10 @@ pub(crate) async fn a_cancelled_message_never_begins(w: World) {
     let counts = w.counts(&scope, campaign.id).await;
     assert_eq!((counts.skipped, counts.pending), (1, 2));
     assert_eq!(counts.reasons.get("skipped:cancelled"), Some(&1));
+
+    let before = w.snapshot(&scope).await;
+    assert_eq!(must(w.outbox().cancel(&scope, cancelled).await), CancelMessage::Cancelled, "and stays so");
+    assert_eq!(w.snapshot(&scope).await, before);
 
     // A page that was read before must not bring them back, nor may they hold up the others.
     let stale = w.begin(&own, session.id, &page, Arc::new(Scripted::default())).await;
