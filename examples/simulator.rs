@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use wa_adapters::simulator::{
+use wa_kit::simulator::{
     Fault, NumberProfile, Simulator, SimulatorBuilder, StatusTimes, TemplateCategory, TemplateStatus,
 };
 

@@ -63,7 +63,11 @@ impl Outbox for MemoryStore {
                 BatchFate::Barred => return Abandoned::NeverCame,
                 BatchFate::Begun => {}
             }
-            let open = attempts(state, |attempt| attempt.batch == batch && attempt.is_open());
+            // Also those that a sweep put in doubt meanwhile: nothing of the batch was sent.
+            let open = attempts(state, |attempt| {
+                let facts = &attempt.facts;
+                attempt.batch == batch && !facts.is_taken() && !facts.is_definitely_undelivered()
+            });
             let mut merged = Merged::default();
             let news = News::Outcome { outcome: &Outcome::NotSent, at: now, retry_after: None };
             for (key, _) in &open {

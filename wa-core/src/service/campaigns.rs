@@ -14,7 +14,7 @@ use crate::port::store::{ActOutcome, CreateCampaign, LaunchChunk, LaunchStep};
 const CHUNK: u32 = 1_000;
 
 /// The campaigns of one tenant.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Campaigns<'a> {
     tenant: &'a TenantHandle,
 }
@@ -66,7 +66,7 @@ impl<'a> Campaigns<'a> {
     ///
     /// # Errors
     /// When the name belongs to another definition, a session is unknown, or the store fails.
-    pub async fn create(&self, spec: CampaignSpec) -> Result<Campaign, KitError> {
+    pub async fn create(self, spec: CampaignSpec) -> Result<Campaign, KitError> {
         let ports = &self.tenant.kit.inner.ports;
         let CampaignSpec { name, list, content, sessions, lane, valid_until, start_at, rate } = spec;
         let id = CampaignId::mint(ports.clock.now(), ports.draw());
@@ -85,7 +85,7 @@ impl<'a> Campaigns<'a> {
     /// # Errors
     /// When there is no such campaign, it is past launching, or the store fails.
     pub async fn launch(
-        &self,
+        self,
         id: CampaignId,
         mut progress: impl FnMut(u64) + Send,
     ) -> Result<Campaign, KitError> {
@@ -111,7 +111,7 @@ impl<'a> Campaigns<'a> {
     ///
     /// # Errors
     /// When the campaign cannot be paused, is unknown, or the store fails.
-    pub async fn pause(&self, id: CampaignId) -> Result<Campaign, KitError> {
+    pub async fn pause(self, id: CampaignId) -> Result<Campaign, KitError> {
         self.act(id, CampaignAction::Pause).await
     }
 
@@ -119,7 +119,7 @@ impl<'a> Campaigns<'a> {
     ///
     /// # Errors
     /// When the campaign cannot be resumed, is unknown, or the store fails.
-    pub async fn resume(&self, id: CampaignId) -> Result<Campaign, KitError> {
+    pub async fn resume(self, id: CampaignId) -> Result<Campaign, KitError> {
         self.act(id, CampaignAction::Resume).await
     }
 
@@ -127,7 +127,7 @@ impl<'a> Campaigns<'a> {
     ///
     /// # Errors
     /// When the campaign is completed, is unknown, or the store fails.
-    pub async fn cancel(&self, id: CampaignId) -> Result<Campaign, KitError> {
+    pub async fn cancel(self, id: CampaignId) -> Result<Campaign, KitError> {
         self.act(id, CampaignAction::Cancel).await
     }
 
@@ -135,7 +135,7 @@ impl<'a> Campaigns<'a> {
     ///
     /// # Errors
     /// When the tenant has none of this id or the store fails.
-    pub async fn get(&self, id: CampaignId) -> Result<Campaign, KitError> {
+    pub async fn get(self, id: CampaignId) -> Result<Campaign, KitError> {
         let found = self.tenant.kit.store().audience().campaign(&self.tenant.scope, id).await?;
         found.ok_or(KitError::NoCampaign)
     }
@@ -144,7 +144,7 @@ impl<'a> Campaigns<'a> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find(&self, name: &CampaignName) -> Result<Option<Campaign>, KitError> {
+    pub async fn find(self, name: &CampaignName) -> Result<Option<Campaign>, KitError> {
         Ok(self.tenant.kit.store().audience().campaign_named(&self.tenant.scope, name).await?)
     }
 
@@ -152,7 +152,7 @@ impl<'a> Campaigns<'a> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list(&self, after: Option<CampaignId>, limit: u32) -> Result<Vec<Campaign>, KitError> {
+    pub async fn list(self, after: Option<CampaignId>, limit: u32) -> Result<Vec<Campaign>, KitError> {
         Ok(self.tenant.kit.store().audience().campaigns(&self.tenant.scope, after, limit).await?)
     }
 
@@ -160,7 +160,7 @@ impl<'a> Campaigns<'a> {
     ///
     /// # Errors
     /// When the tenant has no such campaign or the store fails.
-    pub async fn counts(&self, id: CampaignId) -> Result<CampaignCounts, KitError> {
+    pub async fn counts(self, id: CampaignId) -> Result<CampaignCounts, KitError> {
         let counts = self.tenant.kit.store().reports().counts(&self.tenant.scope, id).await?;
         counts.ok_or(KitError::NoCampaign)
     }
@@ -170,7 +170,7 @@ impl<'a> Campaigns<'a> {
     /// # Errors
     /// When the store fails.
     pub async fn recipients(
-        &self,
+        self,
         id: CampaignId,
         after: Option<MessageId>,
         limit: u32,
@@ -178,7 +178,7 @@ impl<'a> Campaigns<'a> {
         Ok(self.tenant.kit.store().reports().recipients(&self.tenant.scope, id, after, limit).await?)
     }
 
-    async fn act(&self, id: CampaignId, action: CampaignAction) -> Result<Campaign, KitError> {
+    async fn act(self, id: CampaignId, action: CampaignAction) -> Result<Campaign, KitError> {
         let inner = &self.tenant.kit.inner;
         let outcome = inner.ports.store.audience().act(&self.tenant.scope, id, action).await?;
         inner.work.raise();

@@ -15,7 +15,7 @@ use crate::port::store::{ImportChunk, ImportStep, ReportedLine, StartImport, Ups
 const CHUNK: usize = 1_000;
 
 /// The contacts and lists of one tenant.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Contacts<'a> {
     tenant: &'a TenantHandle,
 }
@@ -34,7 +34,7 @@ impl<'a> Contacts<'a> {
     /// When the file cannot be read with this mapping, there is no such tenant, the same import runs
     /// elsewhere, or the store fails. What came before a line that cannot be read on is kept.
     pub async fn import_csv(
-        &self,
+        self,
         list: &ListName,
         mut file: impl Read + Seek + Send,
         mapping: &CsvMapping,
@@ -57,7 +57,7 @@ impl<'a> Contacts<'a> {
     /// # Errors
     /// As [`import_csv`](Self::import_csv).
     pub async fn import(
-        &self,
+        self,
         list: &ListName,
         source: Fingerprint,
         rows: impl Iterator<Item = Result<ImportRow, CsvProblem>> + Send,
@@ -101,7 +101,7 @@ impl<'a> Contacts<'a> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn imports(&self, list: &ListName) -> Result<Vec<ImportProgress>, KitError> {
+    pub async fn imports(self, list: &ListName) -> Result<Vec<ImportProgress>, KitError> {
         Ok(self.tenant.kit.store().audience().imports(&self.tenant.scope, list).await?)
     }
 
@@ -110,7 +110,7 @@ impl<'a> Contacts<'a> {
     /// # Errors
     /// When the store fails.
     pub async fn import_report(
-        &self,
+        self,
         import: ImportId,
         after_line: u64,
         limit: u32,
@@ -124,7 +124,7 @@ impl<'a> Contacts<'a> {
     /// # Errors
     /// When there is no such tenant or the store fails.
     pub async fn upsert(
-        &self,
+        self,
         recipient: Recipient,
         attributes: ContactAttributes,
         list: Option<ListName>,
@@ -140,7 +140,7 @@ impl<'a> Contacts<'a> {
     ///
     /// # Errors
     /// When the tenant has none of this id or the store fails.
-    pub async fn get(&self, id: ContactId) -> Result<Contact, KitError> {
+    pub async fn get(self, id: ContactId) -> Result<Contact, KitError> {
         let found = self.tenant.kit.store().audience().contact(&self.tenant.scope, id).await?;
         found.ok_or(KitError::NoContact)
     }
@@ -149,7 +149,7 @@ impl<'a> Contacts<'a> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find(&self, who: &Recipient) -> Result<Option<Contact>, KitError> {
+    pub async fn find(self, who: &Recipient) -> Result<Option<Contact>, KitError> {
         Ok(self.tenant.kit.store().audience().find_contact(&self.tenant.scope, who).await?)
     }
 
@@ -158,7 +158,7 @@ impl<'a> Contacts<'a> {
     /// # Errors
     /// When the store fails.
     pub async fn list(
-        &self,
+        self,
         list: Option<&ListName>,
         after: Option<ContactId>,
         limit: u32,
@@ -171,7 +171,7 @@ impl<'a> Contacts<'a> {
     /// # Errors
     /// When the store fails.
     pub async fn window(
-        &self,
+        self,
         session: SessionId,
         contact: ContactId,
     ) -> Result<Option<WindowView>, KitError> {
@@ -182,7 +182,7 @@ impl<'a> Contacts<'a> {
     ///
     /// # Errors
     /// When the tenant has no such contact or the store fails.
-    pub async fn set_consent(&self, contact: ContactId, consent: Consent) -> Result<Contact, KitError> {
+    pub async fn set_consent(self, contact: ContactId, consent: Consent) -> Result<Contact, KitError> {
         let audience = self.tenant.kit.store().audience();
         let changed =
             audience.set_consent(&self.tenant.scope, contact, consent, ConsentSource::Caller).await?;

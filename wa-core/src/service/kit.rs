@@ -52,7 +52,7 @@ pub struct KitBuilder {
 }
 
 /// The tenants of a kit.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Tenants<'a> {
     kit: &'a Kit,
 }
@@ -139,7 +139,7 @@ impl Tenants<'_> {
     ///
     /// # Errors
     /// When the name is not valid or the store fails.
-    pub async fn ensure(&self, name: &str) -> Result<TenantHandle, KitError> {
+    pub async fn ensure(self, name: &str) -> Result<TenantHandle, KitError> {
         let ports = &self.kit.inner.ports;
         let name: TenantName = name.parse()?;
         let fresh = TenantId::mint(ports.clock.now(), ports.draw());
@@ -152,7 +152,7 @@ impl Tenants<'_> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list(&self, after: Option<TenantId>, limit: u32) -> Result<Vec<Tenant>, KitError> {
+    pub async fn list(self, after: Option<TenantId>, limit: u32) -> Result<Vec<Tenant>, KitError> {
         let ports = &self.kit.inner.ports;
         Ok(ports.store.directory().tenants(&ports.admin(), after, limit).await?)
     }

@@ -9,7 +9,7 @@ use crate::port::store::{CancelMessage, Enqueue};
 use crate::port::{Acknowledge, Typing};
 
 /// The messages of one tenant.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Messages<'a> {
     tenant: &'a TenantHandle,
 }
@@ -88,7 +88,7 @@ impl<'a> Messages<'a> {
     /// # Errors
     /// When the key was used for another message, the session is unknown, or the store fails. When
     /// the store's answer is lost, repeat the call with the same key.
-    pub async fn send(&self, message: Message) -> Result<Receipt, KitError> {
+    pub async fn send(self, message: Message) -> Result<Receipt, KitError> {
         let inner = &self.tenant.kit.inner;
         let now = inner.ports.clock.now();
         let Message { session, recipient, content, lane, key, send_at, valid_until } = message;
@@ -120,7 +120,7 @@ impl<'a> Messages<'a> {
     ///
     /// # Errors
     /// When the tenant has none of this id or the store fails.
-    pub async fn get(&self, id: MessageId) -> Result<MessageView, KitError> {
+    pub async fn get(self, id: MessageId) -> Result<MessageView, KitError> {
         let found = self.tenant.kit.store().reports().message(&self.tenant.scope, id).await?;
         found.ok_or(KitError::NoMessage)
     }
@@ -129,7 +129,7 @@ impl<'a> Messages<'a> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn in_doubt(&self, after: Option<MessageId>, limit: u32) -> Result<Vec<MessageView>, KitError> {
+    pub async fn in_doubt(self, after: Option<MessageId>, limit: u32) -> Result<Vec<MessageView>, KitError> {
         Ok(self.tenant.kit.store().reports().in_doubt(&self.tenant.scope, after, limit).await?)
     }
 
@@ -137,7 +137,7 @@ impl<'a> Messages<'a> {
     ///
     /// # Errors
     /// When the tenant has none of this id or the store fails.
-    pub async fn cancel(&self, id: MessageId) -> Result<CancelMessage, KitError> {
+    pub async fn cancel(self, id: MessageId) -> Result<CancelMessage, KitError> {
         match self.tenant.kit.store().outbox().cancel(&self.tenant.scope, id).await? {
             CancelMessage::Missing => Err(KitError::NoMessage),
             outcome @ (CancelMessage::Cancelled | CancelMessage::TooLate(_)) => Ok(outcome),
@@ -149,7 +149,7 @@ impl<'a> Messages<'a> {
     /// # Errors
     /// When the session is unknown or the provider does not do it.
     pub async fn mark_read(
-        &self,
+        self,
         session: SessionId,
         provider_id: impl Into<String>,
         typing: Typing,

@@ -7,7 +7,7 @@ use crate::port::SessionRef;
 use crate::port::store::AddSession;
 
 /// The sending numbers of one tenant.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Sessions<'a> {
     tenant: &'a TenantHandle,
 }
@@ -40,7 +40,7 @@ impl<'a> Sessions<'a> {
     /// # Errors
     /// When no transport of that name is registered, the plan allows no more, there is no such
     /// tenant, or the store fails.
-    pub async fn add(&self, number: &Number) -> Result<Session, KitError> {
+    pub async fn add(self, number: &Number) -> Result<Session, KitError> {
         let inner = &self.tenant.kit.inner;
         let transport = number.transport.parse()?;
         if !inner.ports.transports.contains_key(&transport) {
@@ -67,7 +67,7 @@ impl<'a> Sessions<'a> {
     ///
     /// # Errors
     /// When the tenant has none of this id or the store fails.
-    pub async fn get(&self, id: SessionId) -> Result<Session, KitError> {
+    pub async fn get(self, id: SessionId) -> Result<Session, KitError> {
         let store = self.tenant.kit.store();
         store.numbers().session(&self.tenant.scope, id).await?.ok_or(KitError::NoSession(Some(id)))
     }
@@ -76,7 +76,7 @@ impl<'a> Sessions<'a> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list(&self, after: Option<SessionId>, limit: u32) -> Result<Vec<Session>, KitError> {
+    pub async fn list(self, after: Option<SessionId>, limit: u32) -> Result<Vec<Session>, KitError> {
         Ok(self.tenant.kit.store().numbers().sessions(&self.tenant.scope, after, limit).await?)
     }
 
@@ -84,7 +84,7 @@ impl<'a> Sessions<'a> {
     ///
     /// # Errors
     /// When the provider does not answer or the session is unknown.
-    pub async fn check(&self, id: SessionId) -> Result<Session, KitError> {
+    pub async fn check(self, id: SessionId) -> Result<Session, KitError> {
         let (session, transport) = self.reach(id).await?;
         let report = transport.session(&session).await?;
         let numbers = self.tenant.kit.store().numbers();
@@ -96,7 +96,7 @@ impl<'a> Sessions<'a> {
     ///
     /// # Errors
     /// When the session is unknown or the store fails.
-    pub async fn report(&self, id: SessionId, report: &SessionReport) -> Result<Session, KitError> {
+    pub async fn report(self, id: SessionId, report: &SessionReport) -> Result<Session, KitError> {
         let numbers = self.tenant.kit.store().numbers();
         let stored = numbers.report_session(&self.tenant.scope, id, report).await?;
         stored.ok_or(KitError::NoSession(Some(id)))
@@ -106,7 +106,7 @@ impl<'a> Sessions<'a> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn breakers(&self) -> Result<Vec<Breaker>, KitError> {
+    pub async fn breakers(self) -> Result<Vec<Breaker>, KitError> {
         Ok(self.tenant.kit.store().numbers().breakers(&self.tenant.scope).await?)
     }
 
@@ -114,7 +114,7 @@ impl<'a> Sessions<'a> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn reset(&self, what: &BreakerScope) -> Result<bool, KitError> {
+    pub async fn reset(self, what: &BreakerScope) -> Result<bool, KitError> {
         let reset = self.tenant.kit.store().numbers().reset_breaker(&self.tenant.scope, what).await?;
         self.tenant.kit.inner.work.raise();
         Ok(reset)
@@ -122,7 +122,7 @@ impl<'a> Sessions<'a> {
 
     /// A session with the transport that serves it.
     pub(crate) async fn reach(
-        &self,
+        self,
         id: SessionId,
     ) -> Result<(SessionRef, std::sync::Arc<dyn crate::port::Transport>), KitError> {
         let session = self.get(id).await?;

@@ -15,7 +15,7 @@ use crate::port::{ReceivedWebhook, WebhookRefusal, WebhookSource};
 const CLOUD: &str = "cloud";
 
 /// Takes callbacks in: verifies, stores, answers.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Webhooks<'a> {
     kit: &'a Kit,
 }
@@ -43,7 +43,7 @@ impl<'a> Webhooks<'a> {
     /// # Errors
     /// When no webhook source named `cloud` is registered.
     pub async fn meta<K, V>(
-        &self,
+        self,
         headers: impl IntoIterator<Item = (K, V)>,
         body: &[u8],
     ) -> Result<WebhookResponse, KitError>
@@ -60,7 +60,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     /// When no webhook source named `cloud` is registered.
-    pub fn meta_challenge(&self, query: &str) -> Result<WebhookResponse, KitError> {
+    pub fn meta_challenge(self, query: &str) -> Result<WebhookResponse, KitError> {
         let (_, source) = self.source(CLOUD)?;
         Ok(match source.challenge(query) {
             Ok(challenge) => WebhookResponse { status: 200, body: challenge.0, refusal: None },
@@ -76,7 +76,7 @@ impl<'a> Webhooks<'a> {
     /// # Errors
     /// When no webhook source of this name is registered.
     pub async fn receive(
-        &self,
+        self,
         name: &str,
         webhook: ReceivedWebhook<'_>,
     ) -> Result<WebhookResponse, KitError> {
@@ -102,7 +102,7 @@ impl<'a> Webhooks<'a> {
         })
     }
 
-    fn queue(&self, body: RawBody) -> Option<oneshot::Receiver<Result<(), StoreErrorKind>>> {
+    fn queue(self, body: RawBody) -> Option<oneshot::Receiver<Result<(), StoreErrorKind>>> {
         let mut intake = self.kit.inner.intake.lock().unwrap_or_else(PoisonError::into_inner);
         let (kept, answer) = oneshot::channel();
         let full = match intake.as_mut()?.try_send(IntakeRequest { body, kept }) {
@@ -118,7 +118,7 @@ impl<'a> Webhooks<'a> {
         Some(answer)
     }
 
-    fn source(&self, name: &str) -> Result<(TransportName, &dyn WebhookSource), KitError> {
+    fn source(self, name: &str) -> Result<(TransportName, &'a dyn WebhookSource), KitError> {
         let name: TransportName = name.parse()?;
         match self.kit.inner.ports.sources.get(&name) {
             Some(source) => Ok((name, &**source)),
