@@ -16,75 +16,75 @@ use crate::failure::Failure;
 /// The same --name on the same --store goes on where it stopped.
 #[derive(Debug, Parser)]
 #[command(name = "campaign", version)]
-pub struct Args {
+pub(crate) struct Args {
     /// The database, as sqlite:PATH; a new file in a temporary folder by default
     #[arg(long, value_name = "sqlite:PATH")]
-    pub store: Option<String>,
+    pub(crate) store: Option<String>,
     /// The contacts, a CSV file with a header line; the bundled ones by default
     #[arg(long, value_name = "FILE")]
-    pub contacts: Option<PathBuf>,
+    pub(crate) contacts: Option<PathBuf>,
     /// The column that holds the phone number
     #[arg(long, value_name = "NAME", default_value = "phone")]
-    pub phone_column: String,
+    pub(crate) phone_column: String,
     /// The country of numbers that are written without +, such as DE
     #[arg(long, value_name = "CC")]
-    pub region: Option<String>,
+    pub(crate) region: Option<String>,
     /// The campaign's name
     #[arg(long, default_value = "demo")]
-    pub name: String,
+    pub(crate) name: String,
     /// The approved template to send
     #[arg(long, value_name = "NAME", conflicts_with = "text")]
-    pub template: Option<String>,
+    pub(crate) template: Option<String>,
     /// The template's language
     #[arg(long, value_name = "CODE", default_value = "en_US")]
-    pub language: String,
+    pub(crate) language: String,
     /// The template's category
     #[arg(long, value_enum, default_value = "marketing")]
-    pub category: CategoryArg,
+    pub(crate) category: CategoryArg,
     /// A column that fills the template's next placeholder; repeatable
     #[arg(long, value_name = "COLUMN", conflicts_with = "text")]
-    pub param: Vec<String>,
+    pub(crate) param: Vec<String>,
     /// A text with {{column}} placeholders, for contacts with an open window only
     #[arg(long)]
-    pub text: Option<String>,
+    pub(crate) text: Option<String>,
     /// A Cloud API other than the built-in simulator, such as https://graph.facebook.com
     #[arg(long, value_name = "URL", requires_all = ["phone_number_id", "token_env"])]
-    pub graph_url: Option<String>,
+    pub(crate) graph_url: Option<String>,
     /// The sending number's id
     #[arg(long, value_name = "ID", requires = "graph_url")]
-    pub phone_number_id: Option<String>,
+    pub(crate) phone_number_id: Option<String>,
     /// The environment variable that holds the access token
     #[arg(long, value_name = "VAR", requires = "graph_url")]
-    pub token_env: Option<String>,
+    pub(crate) token_env: Option<String>,
     /// The environment variable that holds the app secret
     #[arg(long, value_name = "VAR", requires = "graph_url")]
-    pub app_secret_env: Option<String>,
+    pub(crate) app_secret_env: Option<String>,
     /// The environment variable that holds the webhook verify token
     #[arg(long, value_name = "VAR", requires = "graph_url")]
-    pub verify_token_env: Option<String>,
+    pub(crate) verify_token_env: Option<String>,
     /// Where webhooks are taken in, at /webhooks/meta
     #[arg(long, value_name = "ADDR", requires = "app_secret_env")]
-    pub webhook_listen: Option<SocketAddr>,
+    pub(crate) webhook_listen: Option<SocketAddr>,
     /// At most so many messages a second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub rate: Option<u32>,
+    pub(crate) rate: Option<u32>,
     /// Seconds to wait for statuses after the last send
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
-    pub wait: u64,
+    pub(crate) wait: u64,
     /// Messages that may be in doubt after a crash, at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub max_in_doubt: Option<u32>,
+    pub(crate) max_in_doubt: Option<u32>,
     /// Say what would be sent, and send nothing
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Print the report as one JSON object
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// The categories of templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CategoryArg {
+pub(crate) enum CategoryArg {
     /// Offers and news
     Marketing,
     /// About an order, an account, an appointment
@@ -95,7 +95,7 @@ pub enum CategoryArg {
 
 impl Args {
     /// Reads the command line; help and usage errors are printed here.
-    pub fn from_command_line(wants_json: bool) -> Result<Self, ExitCode> {
+    pub(crate) fn from_command_line(wants_json: bool) -> Result<Self, ExitCode> {
         match Self::try_parse() {
             Ok(args) => Ok(args),
             Err(error) if error.use_stderr() && wants_json => {
@@ -112,7 +112,7 @@ impl Args {
     }
 
     /// The path of the database, if one was named.
-    pub fn store_path(&self) -> Result<Option<PathBuf>, Failure> {
+    pub(crate) fn store_path(&self) -> Result<Option<PathBuf>, Failure> {
         let Some(store) = &self.store else { return Ok(None) };
         match store.strip_prefix("sqlite:") {
             Some(path) if !path.is_empty() => Ok(Some(PathBuf::from(path))),
@@ -123,13 +123,13 @@ impl Args {
     }
 
     /// The default region, if one was named.
-    pub fn region(&self) -> Result<Option<Region>, Failure> {
+    pub(crate) fn region(&self) -> Result<Option<Region>, Failure> {
         let region = self.region.as_deref().map(str::parse::<Region>).transpose();
         region.map_err(|error| Failure::bad_input(format!("--region: {error}")))
     }
 
     /// What the campaign says.
-    pub fn content(&self) -> Result<CampaignContent, Failure> {
+    pub(crate) fn content(&self) -> Result<CampaignContent, Failure> {
         if let Some(text) = &self.text {
             let text = Content::text(text.as_str());
             return text.map(CampaignContent::new).map_err(|it| Failure::bad_input(format!("--text: {it}")));
@@ -147,7 +147,7 @@ impl Args {
     }
 
     /// How long to wait for statuses.
-    pub const fn wait(&self) -> Duration {
+    pub(crate) const fn wait(&self) -> Duration {
         Duration::from_secs(self.wait)
     }
 }

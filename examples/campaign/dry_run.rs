@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::report::Report;
 use crate::run::{Done, bad_file, open};
 
-pub fn report(
+pub(crate) fn report(
     args: &Args,
     content: &CampaignContent,
     mapping: &CsvMapping,

@@ -6,7 +6,7 @@ use wa_kit::KitError;
 
 /// A sentence for the user, its kind for programs, and the exit status.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     status: u8,
     kind: &'static str,
     message: String,
@@ -14,22 +14,22 @@ pub struct Failure {
 
 impl Failure {
     /// Exit status: interrupted or blocked; can be resumed.
-    pub const BLOCKED: u8 = 3;
+    pub(crate) const BLOCKED: u8 = 3;
     const BAD_INPUT: u8 = 2;
     const OTHER: u8 = 1;
 
     /// Wrong input or use: nothing was sent.
-    pub fn bad_input(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_input(message: impl Into<String>) -> Self {
         Self { status: Self::BAD_INPUT, kind: "bad_input", message: message.into() }
     }
 
     /// Anything else.
-    pub fn other(what: &str, error: impl std::error::Error) -> Self {
+    pub(crate) fn other(what: &str, error: impl std::error::Error) -> Self {
         Self { status: Self::OTHER, kind: "failed", message: format!("{what}: {}", chain(&error)) }
     }
 
     /// Says it, on stdout as JSON or on stderr as a sentence.
-    pub fn tell(&self, as_json: bool) -> ExitCode {
+    pub(crate) fn tell(&self, as_json: bool) -> ExitCode {
         if as_json {
             println!("{}", serde_json::json!({ "error": { "kind": self.kind, "message": self.message } }));
         } else {

@@ -11,17 +11,17 @@ use wa_kit::model::{CampaignCounts, ImportProgress};
 
 /// The numbers of a report; counts are the campaign's, times are this run's.
 #[derive(Debug, Clone, Default)]
-pub struct Report {
-    pub campaign: String,
-    pub store: Option<PathBuf>,
-    pub import: Option<ImportProgress>,
-    pub counts: CampaignCounts,
-    pub elapsed: Duration,
+pub(crate) struct Report {
+    pub(crate) campaign: String,
+    pub(crate) store: Option<PathBuf>,
+    pub(crate) import: Option<ImportProgress>,
+    pub(crate) counts: CampaignCounts,
+    pub(crate) elapsed: Duration,
     /// Messages that this run got accepted, and the time from its first send to its last.
-    pub sends: u64,
-    pub sending: Duration,
-    pub commits: u64,
-    pub dry_run: bool,
+    pub(crate) sends: u64,
+    pub(crate) sending: Duration,
+    pub(crate) commits: u64,
+    pub(crate) dry_run: bool,
 }
 
 impl Report {
@@ -57,7 +57,7 @@ impl Report {
     }
 
     /// One object on one line.
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         let (rows, invalid, duplicates) = self.rows();
         let (currency, micros) = self.cost();
         let counts = &self.counts;
@@ -87,7 +87,7 @@ impl Report {
     }
 
     /// A table that a person can read.
-    pub fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let (rows, invalid, duplicates) = self.rows();
         let counts = &self.counts;
         let mut text = String::new();
@@ -146,7 +146,7 @@ impl Report {
 }
 
 /// The most memory that this process had in use, as the kernel counts it; 0 where it does not say.
-pub fn peak_memory_kb() -> u64 {
+pub(crate) fn peak_memory_kb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     peak.and_then(|rest| rest.split_whitespace().next()).and_then(|kb| kb.parse().ok()).unwrap_or(0)

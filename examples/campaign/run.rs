@@ -24,13 +24,13 @@ use crate::setup::{self, Stage};
 const BUNDLED: &[u8] = include_bytes!("../data/contacts.csv");
 
 /// A file that can be read twice.
-pub trait Contacts: Read + Seek + Send {}
+pub(crate) trait Contacts: Read + Seek + Send {}
 impl<T: Read + Seek + Send> Contacts for T {}
 
 /// A report, and why the campaign is not finished, if it is not.
-pub struct Done {
-    pub report: Report,
-    pub blocked: Option<String>,
+pub(crate) struct Done {
+    pub(crate) report: Report,
+    pub(crate) blocked: Option<String>,
 }
 
 /// How a run ended.
@@ -47,7 +47,7 @@ struct Plan {
     mapping: CsvMapping,
 }
 
-pub async fn campaign(args: Args) -> Result<Done, Failure> {
+pub(crate) async fn campaign(args: Args) -> Result<Done, Failure> {
     let started = Instant::now();
     let plan = Plan::new(&args)?;
     // A column that is not there is found before anything is opened or sent.
@@ -307,7 +307,7 @@ impl Plan {
 }
 
 /// The contacts' file, from its start.
-pub fn open(args: &Args) -> Result<Box<dyn Contacts>, Failure> {
+pub(crate) fn open(args: &Args) -> Result<Box<dyn Contacts>, Failure> {
     match &args.contacts {
         None => Ok(Box::new(Cursor::new(BUNDLED))),
         Some(path) => match File::open(path) {
@@ -317,7 +317,7 @@ pub fn open(args: &Args) -> Result<Box<dyn Contacts>, Failure> {
     }
 }
 
-pub fn bad_file(args: &Args, error: &dyn std::fmt::Display) -> Failure {
+pub(crate) fn bad_file(args: &Args, error: &dyn std::fmt::Display) -> Failure {
     let name = args.contacts.as_ref().map_or("the contacts".to_owned(), |path| path.display().to_string());
     Failure::bad_input(format!("{name}: {error}"))
 }

@@ -25,13 +25,13 @@ use crate::failure::Failure;
 const SIMULATED_NUMBER: &str = "100000000000001";
 
 /// Everything that runs beside the campaign.
-pub struct Stage {
-    pub path: PathBuf,
-    pub store: Arc<SqliteStore>,
-    pub kit: Kit,
-    pub tenant: TenantHandle,
-    pub number: String,
-    pub simulator: Option<Simulator>,
+pub(crate) struct Stage {
+    pub(crate) path: PathBuf,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) kit: Kit,
+    pub(crate) tenant: TenantHandle,
+    pub(crate) number: String,
+    pub(crate) simulator: Option<Simulator>,
 }
 
 /// Where to send, and with which secrets.
@@ -43,7 +43,7 @@ struct Provider {
     verify_token: String,
 }
 
-pub async fn stage(args: &Args) -> Result<Stage, Failure> {
+pub(crate) async fn stage(args: &Args) -> Result<Stage, Failure> {
     let path = match args.store_path()? {
         Some(path) => path,
         None => fresh_path()?,
@@ -86,7 +86,7 @@ pub async fn stage(args: &Args) -> Result<Stage, Failure> {
 }
 
 /// Adds the number and asks its provider about it, with one warning if there is no answer.
-pub async fn session(stage: &Stage, rate: Option<u32>) -> Result<wa_kit::model::Session, Failure> {
+pub(crate) async fn session(stage: &Stage, rate: Option<u32>) -> Result<wa_kit::model::Session, Failure> {
     let sessions = stage.tenant.sessions();
     let session = sessions.add(&Number::cloud(&stage.number)).await?;
     // Whoever starts the program again has dealt with what stopped it.
@@ -238,7 +238,7 @@ fn fresh_path() -> Result<PathBuf, Failure> {
 ///
 /// Source: Meta's USD rate card of 1 October 2026, market "Other": marketing 0.0604, utility,
 /// authentication and service 0.0077; read October 2026, second hand.
-pub fn list_prices() -> PriceList {
+pub(crate) fn list_prices() -> PriceList {
     let currency = "USD".parse().expect("USD is a currency");
     let per_message = [
         (Category::Marketing, 60_400),

@@ -68,7 +68,8 @@ impl Outbox for SqliteStore {
 
     async fn settle(&self, facts: &[AttemptFact]) -> Result<Settled, StoreError> {
         let facts = facts.to_vec();
-        self.write(Durability::Full, move |tx| settle::settle(tx, &facts)).await
+        // An outcome that a power cut takes leaves its attempt in doubt, which is safe.
+        self.write(Durability::Normal, move |tx| settle::settle(tx, &facts)).await
     }
 
     async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Result<Swept, StoreError> {
