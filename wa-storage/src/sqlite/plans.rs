@@ -1,1 +1,71 @@
+//! Query plans: what runs per batch or per message starts at a key, whatever the tables hold.
 
+use rusqlite::Connection;
+
+use super::{audience, changes, inbox, message, numbers, outbox, reports};
+
+const SCHEMA: &str = include_str!("migrations/0001_base.up.sql");
+
+fn plan(sql: &str) -> Vec<String> {
+    let conn = Connection::open_in_memory().expect("a database");
+    conn.execute_batch(SCHEMA).expect("the schema");
+    let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect(sql);
+    let unbound = vec![rusqlite::types::Null; statement.parameter_count()];
+    let details = statement
+        .query_map(rusqlite::params_from_iter(unbound), |row| row.get::<_, String>(3))
+        .expect("a plan");
+    details.collect::<rusqlite::Result<_>>().expect("details")
+}
+
+/// No step reads a whole table or sorts rows in memory, except those that are named.
+fn check(sql: &str, allowed: &[&str]) {
+    for step in plan(sql) {
+        let reads_all = step.starts_with("SCAN") || step.contains("TEMP B-TREE");
+        let is_allowed = allowed.iter().any(|part| step.contains(part));
+        assert!(!reads_all || is_allowed, "{step}\nin {sql}");
+    }
+}
+
+#[test]
+fn the_protocol_never_scans() {
+    let protocol = [outbox::DUE_STATEMENTS, outbox::BEGIN_STATEMENTS, outbox::SWEEP_STATEMENTS].concat();
+    assert!(protocol.len() > 15);
+    for sql in protocol {
+        check(sql, &[]);
+    }
+    for sql in [
+        message::SELECT_HEAD,
+        message::SELECT_ATTEMPTS,
+        message::DELETE_DUE,
+        changes::DELETE_DOUBT,
+        inbox::BY_PROVIDER,
+        inbox::SESSION_OF_ATTEMPT,
+        numbers::RECENT,
+        audience::NEXT_MEMBERS,
+    ] {
+        check(sql, &[]);
+    }
+}
+
+#[test]
+fn reports_never_scan() {
+    for sql in [reports::OF_CAMPAIGN, reports::IN_DOUBT] {
+        check(sql, &[]);
+    }
+    // The counts of one campaign are a few dozen rows, found by key and then grouped.
+    check(reports::COUNTS, &["USE TEMP B-TREE FOR GROUP BY", "SCAN (subquery"]);
+    let keyed = plan(reports::COUNTS).into_iter().filter(|step| step.starts_with("SEARCH")).count();
+    assert_eq!(keyed, 2, "base and deltas are both found by key");
+}
+
+#[test]
+fn the_scheduler_reads_only_what_lives() {
+    for sql in audience::PROGRESS_STATEMENTS {
+        check(sql, &["campaign_open", "campaign_alive", "TEMP B-TREE"]);
+    }
+}
+
+#[test]
+fn the_check_finds_a_scan() {
+    assert!(plan("SELECT id FROM message WHERE phone = 1").iter().any(|step| step.starts_with("SCAN")));
+}

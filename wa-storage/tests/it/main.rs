@@ -1,3 +1,12 @@
-//! What is proved of the stores from outside the crate.
+//! What the suite of `wa_core::testing` proves of the SQLite store, what only this store has, and
+//! the protocol as far as its tables make it delicate.
 
+mod audience;
 mod conformance;
+mod file;
+mod group;
+mod inbox;
+mod lease;
+mod protocol;
+mod scale;
+mod world;

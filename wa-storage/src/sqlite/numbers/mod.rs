@@ -3,6 +3,9 @@
 pub(super) mod breakers;
 mod lease;
 
+#[cfg(test)]
+pub(super) use lease::RECENT;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

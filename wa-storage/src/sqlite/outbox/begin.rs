@@ -349,6 +349,21 @@ impl<'a> Beginning<'a> {
         let start_by = later(now, self.batch.start_within);
         let end_by = later(start_by, self.batch.timeout);
         let Grant { tier_slot, price } = grant;
+        // First, while the chain is as it was.
+        let session = self.session.id;
+        self.leave(item, place, |stored| {
+            stored.due = None;
+            stored.attempts.push(Attempt {
+                n: item.n,
+                session,
+                begun_at: now,
+                end_by,
+                recipient: item.recipient.key().cast_signed(),
+                tier_slot,
+                price,
+                facts: DeliveryFacts::default(),
+            });
+        })?;
         let (tenant, message) = (self.tenant.as_bytes(), item.message.as_bytes());
         tx.conn.prepare_cached(INSERT_ATTEMPT)?.execute(params![
             tenant,
@@ -378,20 +393,6 @@ impl<'a> Beginning<'a> {
         if item.n > 1 {
             self.changes.retry(self.tenant, item.campaign);
         }
-        let session = self.session.id;
-        self.leave(item, place, |stored| {
-            stored.due = None;
-            stored.attempts.push(Attempt {
-                n: item.n,
-                session,
-                begun_at: now,
-                end_by,
-                recipient: item.recipient.key().cast_signed(),
-                tier_slot,
-                price,
-                facts: DeliveryFacts::default(),
-            });
-        })?;
         let key = AttemptKey { tenant: self.tenant, message: item.message, n: item.n };
         self.begun.attempts.push(BegunAttempt { key, start_by, end_by, price });
         Ok(())
