@@ -56,7 +56,7 @@ async fn a_call_that_fails_takes_nothing_of_its_group_with_it() {
     // Another name under a known id breaks the key, alone.
     let (admin, name) = (crate::world::admin(), "another".parse().expect("a name"));
     let (failed, queued) =
-        futures::join!(world.store.directory().ensure_tenant(&admin, &name, world.tenant), enqueue);
+        tokio::join!(world.store.directory().ensure_tenant(&admin, &name, world.tenant), enqueue);
     assert_eq!(failed.expect_err("the id is taken").kind(), StoreErrorKind::Broken);
     assert!(queued.iter().all(Result::is_ok));
     for message in &messages {
