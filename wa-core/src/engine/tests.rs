@@ -426,6 +426,9 @@ struct LosesBegin {
 }
 
 impl Store for LosesBegin {
+    fn commits_in_order(&self) -> bool {
+        false
+    }
     fn directory(&self) -> &dyn Directory {
         self.inner.directory()
     }

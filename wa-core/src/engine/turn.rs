@@ -1,13 +1,14 @@
 //! A turn: outcomes are settled, then the room they leave is begun anew.
 //!
-//! Settle comes first and must have committed before begin starts, so that never more than
-//! `max_in_doubt_per_crash` attempts are begun and not settled.
+//! No begin is committed before the settle that made room for it, so that never more than
+//! `max_in_doubt_per_crash` attempts are begun and not settled. A store that commits in order gets
+//! both at once and needs one commit for the two.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 
 use super::ports::Ports;
 use crate::model::{BatchId, CampaignId, Content, Lane, MessageId, Recipient, SessionId};
@@ -71,20 +72,33 @@ pub(crate) enum BatchOutcome {
 
 impl Turn {
     pub(crate) async fn run(self, ports: &Ports, scope: crate::port::WorkerScope) -> TurnDone {
-        let settled = if self.facts.is_empty() {
-            None
-        } else {
-            let result = ports.store.outbox().settle(&self.facts).await;
-            Some((self.facts, result))
-        };
-        if settled.as_ref().is_some_and(|(_, result)| result.is_err()) {
-            // Without the room that settling makes, beginning more would pass the bound.
-            let begun = self.batches.into_iter().map(BatchDone::not_tried).collect();
+        let Self { facts, batches } = self;
+        if ports.store.commits_in_order() {
+            // The first poll of a join goes from left to right, so settle is handed in first.
+            let begin = join_all(batches.into_iter().map(|batch| batch.begin(ports, &scope)));
+            let (settled, begun) = join(settle(ports, facts), begin).await;
             return TurnDone { settled, begun };
         }
-        let begun = join_all(self.batches.into_iter().map(|batch| batch.begin(ports, &scope))).await;
+        let settled = settle(ports, facts).await;
+        if settled.as_ref().is_some_and(|(_, result)| result.is_err()) {
+            // Without the room that settling makes, beginning more would pass the bound.
+            let begun = batches.into_iter().map(BatchDone::not_tried).collect();
+            return TurnDone { settled, begun };
+        }
+        let begun = join_all(batches.into_iter().map(|batch| batch.begin(ports, &scope))).await;
         TurnDone { settled, begun }
     }
+}
+
+async fn settle(
+    ports: &Ports,
+    facts: Vec<AttemptFact>,
+) -> Option<(Vec<AttemptFact>, Result<Settled, StoreError>)> {
+    if facts.is_empty() {
+        return None;
+    }
+    let result = ports.store.outbox().settle(&facts).await;
+    Some((facts, result))
 }
 
 impl PreparedBatch {

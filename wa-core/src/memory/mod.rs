@@ -95,6 +95,10 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
+    fn commits_in_order(&self) -> bool {
+        true
+    }
+
     fn directory(&self) -> &dyn Directory {
         self
     }

@@ -1,6 +1,8 @@
 //! What the suite of `wa_core::testing` proves of the SQLite store, what only this store has, and
 //! the protocol as far as its tables make it delicate.
 
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test that is wrong should stop at once")]
+
 mod audience;
 mod conformance;
 mod file;

@@ -44,6 +44,11 @@ pub use reports::Reports;
 
 /// A store: one object that implements every room on one database.
 pub trait Store: Debug + Send + Sync + 'static {
+    /// Whether calls are committed in the order in which they were made: none before an earlier one
+    /// that succeeds, and possibly both at once.
+    ///
+    /// If so, the engine hands in what should follow an outcome without waiting for its commit.
+    fn commits_in_order(&self) -> bool;
     /// Tenants and settings.
     fn directory(&self) -> &dyn Directory;
     /// Sessions, leases, breakers.

@@ -84,6 +84,9 @@ impl Trespassing {
 }
 
 impl Store for Trespassing {
+    fn commits_in_order(&self) -> bool {
+        self.store.commits_in_order()
+    }
     fn directory(&self) -> &dyn Directory {
         self
     }
