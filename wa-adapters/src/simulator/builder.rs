@@ -74,8 +74,8 @@ pub(crate) const DEFAULT_NUMBER: &str = "100000000000001";
 impl SimulatorBuilder {
     pub(crate) fn new() -> Self {
         let posting = Posting {
-            tick: Duration::from_millis(50),
-            batch: 100,
+            tick: Duration::from_millis(100),
+            batch: 1_000,
             retry_first: Duration::from_millis(250),
             retry_most: Duration::from_secs(5),
             status_delay: Duration::from_secs(5),
@@ -175,7 +175,7 @@ impl SimulatorBuilder {
     }
 
     /// How long what is due is collected before it is posted, and at most how many statuses and
-    /// messages at once (Meta: up to 1,000). Default 50 ms and 100.
+    /// messages at once (Meta: up to 1,000). Default 100 ms and 1,000.
     pub fn collect(mut self, tick: Duration, most: usize) -> Self {
         self.settings.posting.tick = tick;
         self.settings.posting.batch = most.clamp(1, 1_000);

@@ -4,6 +4,7 @@
 //! event never keeps its siblings from being applied.
 
 use futures::channel::oneshot;
+use futures::future::join;
 
 use super::ports::Ports;
 use crate::model::{AttemptTag, Consent, ContactId, InboundEvent, RawId};
@@ -33,6 +34,24 @@ impl Intake {
     /// Stores bodies durably; only then may their senders be told 200.
     pub(crate) async fn keep(&self, bodies: &[RawBody]) -> Result<Vec<KeptRaw>, StoreError> {
         self.ports.store.inbox().keep(&self.ports.admin(), bodies).await
+    }
+
+    /// Stores bodies and applies them, and others that were stored before, in as few commits as the
+    /// store allows. The second result is about applying only.
+    pub(crate) async fn keep_and_project(
+        &self,
+        bodies: &[RawBody],
+        before: &[RawBody],
+    ) -> (Result<Vec<KeptRaw>, StoreError>, Result<Projected, StoreError>) {
+        let all: Vec<_> = before.iter().chain(bodies).cloned().collect();
+        if self.ports.store.commits_in_order() {
+            // A body that is known already has been applied, and is not applied again.
+            return join(self.keep(bodies), self.project(&all)).await;
+        }
+        match self.keep(bodies).await {
+            Ok(kept) => (Ok(kept), self.project(&all).await),
+            Err(error) => (Err(error), Ok(Projected::default())),
+        }
     }
 
     /// Applies stored bodies. A body that cannot be applied does not block the others.

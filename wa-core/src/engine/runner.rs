@@ -19,7 +19,7 @@ use super::signal::Signal;
 use super::worker::{Sending, Worker, WorkerStatus};
 use crate::model::AttemptKey;
 use crate::port::SendOutcome;
-use crate::port::store::{RawBody, StoreErrorKind};
+use crate::port::store::{Projected, RawBody, StoreError, StoreErrorKind};
 
 /// A running engine. Dropping it stops the engine as a crash would: what is under way becomes in doubt.
 #[derive(Debug)]
@@ -83,10 +83,17 @@ pub(crate) fn start(
 ) -> Running {
     let (stop, stopped) = watch::channel(None);
     let status = Arc::new(Mutex::new(WorkerStatus::default()));
-    let intake = Intake::new(worker.ports().clone());
+    let inflow = Inflow {
+        intake: Intake::new(worker.ports().clone()),
+        config: config.clone(),
+        grew: signals.journal.clone(),
+        webhooks,
+        kept: Vec::new(),
+        apply_at: tokio::time::Instant::now(),
+    };
     let notices = Notices::new(worker.ports().clone());
     let others = vec![
-        tokio::spawn(take_in(intake, config.clone(), webhooks, signals.journal.clone(), stopped.clone())),
+        tokio::spawn(inflow.run(stopped.clone())),
         tokio::spawn(tell(notices, signals.journal.clone(), stopped.clone())),
     ];
     let worker = tokio::spawn(drive(worker, signals, stopped, Arc::clone(&status)));
@@ -197,104 +204,117 @@ fn send(Sending { permit, transport }: Sending) -> Sent {
     .boxed()
 }
 
-async fn take_in(
+/// Webhooks on their way from the queue into the store.
+struct Inflow {
     intake: Intake,
     config: EngineConfig,
-    mut webhooks: mpsc::Receiver<IntakeRequest>,
     grew: Signal,
-    mut stopped: watch::Receiver<Option<Duration>>,
-) {
-    let page = u32::try_from(config.intake_batch).unwrap_or(500);
-    let mut after = None;
-    loop {
-        match intake.catch_up(after, page).await {
-            Ok(None) => break,
-            Ok(next) => after = next,
+    webhooks: mpsc::Receiver<IntakeRequest>,
+    /// Stored and not applied yet.
+    kept: Vec<RawBody>,
+    /// Not applied before: while more keep coming, what they say is applied together.
+    apply_at: tokio::time::Instant,
+}
+
+impl Inflow {
+    async fn run(mut self, mut stopped: watch::Receiver<Option<Duration>>) {
+        self.catch_up().await;
+        loop {
+            let full = self.kept.len() >= self.config.intake_batch;
+            let apply = tokio::time::sleep_until(self.apply_at);
+            tokio::select! {
+                biased;
+                () = apply, if !self.kept.is_empty() => self.apply().await,
+                request = self.webhooks.next(), if !full => match request {
+                    Some(request) => self.take(request).await,
+                    None => break,
+                },
+                _ = stopping(&mut stopped) => {
+                    // What was accepted into the queue is still stored and answered.
+                    self.webhooks.close();
+                    while let Some(request) = self.webhooks.next().await {
+                        self.take(request).await;
+                    }
+                    break;
+                }
+            }
+        }
+        self.apply().await;
+    }
+
+    /// Applies what an earlier process stored and did not apply.
+    async fn catch_up(&self) {
+        let page = u32::try_from(self.config.intake_batch).unwrap_or(500);
+        let mut after = None;
+        loop {
+            match self.intake.catch_up(after, page).await {
+                Ok(None) => break,
+                Ok(next) => after = next,
+                Err(error) => {
+                    tracing::warn!(%error, "stored webhooks were not applied yet");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+        self.grew.raise();
+    }
+
+    /// Stores a body together with those that come in meanwhile, and answers their senders.
+    async fn take(&mut self, first: IntakeRequest) {
+        let mut requests = vec![first];
+        let until = tokio::time::Instant::now() + self.config.intake_wait;
+        while requests.len() < self.config.intake_batch {
+            match tokio::time::timeout_at(until, self.webhooks.next()).await {
+                Ok(Some(request)) => requests.push(request),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let (bodies, replies): (Vec<_>, Vec<_>) =
+            requests.into_iter().map(|request| (request.body, request.kept)).unzip();
+        let applies = self.apply_at <= tokio::time::Instant::now();
+        let (result, applied) = if applies {
+            let (result, applied) = self.intake.keep_and_project(&bodies, &self.kept).await;
+            (result, Some(applied))
+        } else {
+            (self.intake.keep(&bodies).await, None)
+        };
+        if let Err(error) = &result {
+            tracing::warn!(%error, bodies = bodies.len(), "webhooks were not stored; their senders are told to come again");
+        }
+        let answer = result.as_ref().map(|_| ()).map_err(|error| error.kind());
+        for reply in replies {
+            let _ = reply.send(answer);
+        }
+        let kept = bodies.into_iter().zip(result.unwrap_or_default());
+        self.kept.extend(kept.filter(|(_, kept)| !kept.known).map(|(body, _)| body));
+        if let Some(applied) = applied {
+            self.applied(applied).await;
+        }
+    }
+
+    async fn apply(&mut self) {
+        if !self.kept.is_empty() {
+            let applied = self.intake.project(&self.kept).await;
+            self.applied(applied).await;
+        }
+    }
+
+    async fn applied(&mut self, applied: Result<Projected, StoreError>) {
+        match applied {
+            Ok(Projected { changed: _, inbound: _, waiting: _, foreign, unknown: _ }) => {
+                if foreign > 0 {
+                    tracing::warn!(events = foreign, "webhook events of numbers that are not registered");
+                }
+                self.kept.clear();
+                self.grew.raise();
+            }
+            Err(error) if error.kind() == StoreErrorKind::Closed => self.kept.clear(),
             Err(error) => {
                 tracing::warn!(%error, "stored webhooks were not applied yet");
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
-    }
-    grew.raise();
-    let mut kept: Vec<RawBody> = Vec::new();
-    let mut apply_at = tokio::time::Instant::now();
-    let mut open = true;
-    while open || !kept.is_empty() {
-        let full = kept.len() >= config.intake_batch;
-        let apply = tokio::time::sleep_until(apply_at);
-        tokio::select! {
-            biased;
-            () = apply, if !kept.is_empty() => {
-                project(&intake, &mut kept, &grew).await;
-                apply_at = tokio::time::Instant::now() + config.project_every;
-            }
-            request = webhooks.next(), if open && !full => match request {
-                Some(request) => kept.extend(keep(&intake, &config, request, &mut webhooks).await),
-                None => open = false,
-            },
-            _ = stopping(&mut stopped), if open => {
-                webhooks.close();
-                // What was accepted into the queue is still stored and answered.
-                while let Some(request) = webhooks.next().await {
-                    kept.extend(keep(&intake, &config, request, &mut webhooks).await);
-                }
-                project(&intake, &mut kept, &grew).await;
-                return;
-            }
-        }
-    }
-}
-
-/// Stores a body together with those that come in meanwhile, and answers their senders.
-async fn keep(
-    intake: &Intake,
-    config: &EngineConfig,
-    first: IntakeRequest,
-    webhooks: &mut mpsc::Receiver<IntakeRequest>,
-) -> Vec<RawBody> {
-    let mut requests = vec![first];
-    let until = tokio::time::Instant::now() + config.intake_wait;
-    while requests.len() < config.intake_batch {
-        match tokio::time::timeout_at(until, webhooks.next()).await {
-            Ok(Some(request)) => requests.push(request),
-            Ok(None) | Err(_) => break,
-        }
-    }
-    let (bodies, replies): (Vec<_>, Vec<_>) =
-        requests.into_iter().map(|request| (request.body, request.kept)).unzip();
-    let result = intake.keep(&bodies).await;
-    if let Err(error) = &result {
-        tracing::warn!(%error, bodies = bodies.len(), "webhooks were not stored; their senders are told to come again");
-    }
-    let answer = result.as_ref().map(|_| ()).map_err(|error| error.kind());
-    for reply in replies {
-        let _ = reply.send(answer);
-    }
-    let fresh = result.unwrap_or_default();
-    bodies.into_iter().zip(fresh).filter(|(_, kept)| !kept.known).map(|(body, _)| body).collect()
-}
-
-async fn project(intake: &Intake, kept: &mut Vec<RawBody>, grew: &Signal) {
-    if kept.is_empty() {
-        return;
-    }
-    match intake.project(kept).await {
-        Ok(projected) => {
-            if projected.foreign > 0 {
-                tracing::warn!(
-                    events = projected.foreign,
-                    "webhook events of numbers that are not registered"
-                );
-            }
-            kept.clear();
-            grew.raise();
-        }
-        Err(error) if error.kind() == StoreErrorKind::Closed => kept.clear(),
-        Err(error) => {
-            tracing::warn!(%error, "stored webhooks were not applied yet");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        self.apply_at = tokio::time::Instant::now() + self.config.project_every;
     }
 }
 

@@ -53,7 +53,6 @@ impl Worker {
                 held.lanes.iter_mut().for_each(|ahead| ahead.read.not_after(Some(at)));
             }
         }
-        self.advance.not_after(Some(now.saturating_add(200_000)));
     }
 
     fn batch_done(&mut self, done: BatchDone, now: Micros) {

@@ -68,8 +68,9 @@ impl Outbox for SqliteStore {
 
     async fn settle(&self, facts: &[AttemptFact]) -> Result<Settled, StoreError> {
         let facts = facts.to_vec();
-        // An outcome that a power cut takes leaves its attempt in doubt, which is safe.
-        self.write(Durability::Normal, move |tx| settle::settle(tx, &facts)).await
+        // An outcome that a power cut takes would leave its attempt in doubt, which is safe. But the
+        // begin that follows needs the disk anyway, and calls of one durability share a commit.
+        self.write(Durability::Full, move |tx| settle::settle(tx, &facts)).await
     }
 
     async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Result<Swept, StoreError> {
