@@ -6,6 +6,9 @@ use crate::port::store::{ReaderName, StoreError};
 use crate::port::{Notice, NoticeKind};
 use crate::rules::judge::advice;
 
+/// Events read at once.
+const PAGE: u32 = 1_000;
+
 /// Reads the journal and passes notices on.
 #[derive(Debug)]
 pub(crate) struct Notices {
@@ -26,7 +29,7 @@ impl Notices {
         }
         let (journal, admin) = (self.ports.store.journal(), self.ports.admin());
         let position = journal.position(&admin, &self.reader).await?;
-        let page = journal.read(&admin, position, 1_000).await?;
+        let page = journal.read(&admin, position, PAGE).await?;
         let mut done = position;
         for event in &page {
             if !self.pass_on(event).await {
@@ -37,7 +40,8 @@ impl Notices {
         if done > position {
             journal.acknowledge(&admin, &self.reader, done).await?;
         }
-        Ok(page.last().is_some_and(|last| last.position == done))
+        let full = u32::try_from(page.len()).is_ok_and(|len| len == PAGE);
+        Ok(full && page.last().is_some_and(|last| last.position == done))
     }
 
     async fn pass_on(&self, event: &Event) -> bool {
