@@ -1,1 +1,34 @@
 //! The engine: steps that fetch, ask the rules, perform and persist.
+//!
+//! A step neither sleeps nor spawns and names no item of an async runtime. [`Worker`] says which
+//! [`Job`]s should run now and which permits may leave; whoever drives it runs them and hands the
+//! results back. `runner` drives it with tokio; tests drive it single-threaded on manual time.
+
+mod config;
+mod entitle;
+mod events;
+mod gate;
+mod intake;
+mod job;
+mod notices;
+mod planner;
+mod ports;
+mod runner;
+mod signal;
+mod turn;
+mod worker;
+
+pub use config::{ConfigError, EngineConfig};
+pub use events::EventStream;
+pub use runner::{Running, StopReport};
+pub use worker::WorkerStatus;
+
+pub(crate) use entitle::entitle;
+pub(crate) use intake::{Intake, IntakeRequest};
+pub(crate) use ports::{Ports, draw};
+pub(crate) use runner::{Signals, start};
+pub(crate) use signal::Signal;
+pub(crate) use worker::Worker;
+
+#[cfg(test)]
+mod tests;

@@ -114,7 +114,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliveryFacts {
     at: [Option<DateTime<Utc>>; Fact::ALL.len()],
-    /// Why it was rejected or failed; of several, the earliest, ties broken by the lower code.
+    /// Why it was rejected or failed; of several, that with the lower code, ties broken by title and class.
     pub failure: Option<FailureCode>,
     /// The provider's message id.
     pub provider_id: Option<String>,

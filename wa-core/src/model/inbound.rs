@@ -71,7 +71,7 @@ pub struct InboundMessage {
     pub at: DateTime<Utc>,
     /// What it is.
     pub kind: InboundKind,
-    /// The text of a text message.
+    /// What the user said in words: a text message, or the label of a quick reply, which may be a stop word.
     pub text: Option<String>,
 }
 

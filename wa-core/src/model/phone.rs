@@ -6,8 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use phonenumber::Mode;
+use phonenumber::{Mode, PhoneNumber};
 use serde::{Deserialize, Serialize};
+
+/// No country has a longer prefix for calls abroad.
+const LONGEST_DIAL_PREFIX: usize = 6;
 
 /// A phone number in E.164.
 ///
@@ -68,8 +71,12 @@ impl Phone {
         if region.is_none() && !international {
             return Err(PhoneError::NoCountry);
         }
-        let number =
-            phonenumber::parse(region.map(|region| region.0), text).map_err(|_| PhoneError::Unreadable)?;
+        // The parser would strip the region's national prefix from a foreign number as well, and so
+        // turn +49 176 … in a list for the US into another person's valid number.
+        let number = match region {
+            Some(region) if !international => parse_at_home(text, region)?,
+            _ => phonenumber::parse(None, text).map_err(|_| PhoneError::Unreadable)?,
+        };
         if !phonenumber::is_valid(&number) {
             return Err(PhoneError::NotValid);
         }
@@ -113,6 +120,24 @@ impl Phone {
     }
 }
 
+/// Parses a text that does not start with a plus sign as it is dialled in a region.
+fn parse_at_home(text: &str, region: Region) -> Result<PhoneNumber, PhoneError> {
+    let number = phonenumber::parse(Some(region.0), text).map_err(|_| PhoneError::Unreadable)?;
+    let code = number.code().value();
+    let own = phonenumber::metadata::DATABASE.by_id(region.code()).map(phonenumber::Metadata::country_code);
+    if own == Some(code) {
+        return Ok(number);
+    }
+    // Dialled abroad, as in 011 49 …: what follows the international prefix is parsed anew, so that
+    // no national prefix is taken off.
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    (0..=LONGEST_DIAL_PREFIX)
+        .filter_map(|skip| digits.get(skip..).filter(|rest| rest.starts_with(&code.to_string())))
+        .filter_map(|rest| phonenumber::parse(None, format!("+{rest}")).ok())
+        .find(|number| number.code().value() == code && phonenumber::is_valid(number))
+        .ok_or(PhoneError::NotValid)
+}
+
 impl TryFrom<u64> for Phone {
     type Error = PhoneError;
     fn try_from(digits: u64) -> Result<Self, PhoneError> {
@@ -133,6 +158,14 @@ impl From<Phone> for u64 {
 impl fmt::Debug for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Phone(..{:02})", self.0 % 100)
+    }
+}
+
+impl Region {
+    /// The two letters.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.0.as_ref()
     }
 }
 
@@ -163,6 +196,40 @@ mod tests {
         check("+49 (151) 1234-5678", None, Ok("+4915112345678"));
         check("0049 151 12345678", Some("DE"), Ok("+4915112345678"));
         check("(202) 555-0123", Some("US"), Ok("+12025550123"));
+    }
+
+    #[test]
+    fn a_default_region_never_changes_an_international_number() {
+        let numbers = [
+            "+4917604069068",
+            "+33199000123",
+            "+12025550123",
+            "+442079460123",
+            "+46701740637",
+            "+61491570156",
+            "+390612345678",
+            "+79161234567",
+            "+919876543210",
+            "+5511987654321",
+            "+6281234567890",
+        ];
+        for region in ["US", "CA", "DE", "GB", "FR", "IT", "RU", "IN", "BR", "ID", "HU", "MX"] {
+            for number in numbers {
+                check(number, Some(region), Ok(number));
+                let spaced = format!(" {} {} ", &number[..3], &number[3..]);
+                check(&spaced, Some(region), Ok(number));
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_dialled_abroad_keeps_all_its_digits() {
+        check("011 49 17604069068", Some("US"), Ok("+4917604069068"));
+        check("01133199000123", Some("CA"), Ok("+33199000123"));
+        check("00 49 17604069068", Some("HU"), Ok("+4917604069068"));
+        check("010 1 202 555 0123", Some("JP"), Ok("+12025550123"));
+        check("tel:+4917604069068", Some("US"), Ok("+4917604069068"));
+        check("011 49 111 11111", Some("US"), Err(PhoneError::NotValid));
     }
 
     #[test]

@@ -20,10 +20,3 @@ impl Entropy for SystemEntropy {
         getrandom::fill(bytes).expect("the operating system gives random bytes");
     }
 }
-
-/// Draws an array.
-pub(crate) fn draw<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
-    let mut bytes = [0; N];
-    entropy.fill(&mut bytes);
-    bytes
-}

@@ -28,6 +28,7 @@ pub struct AdminScope {
 }
 
 impl Scope {
+    #[cfg(any(feature = "engine", feature = "testing"))]
     pub(crate) const fn new(tenant: TenantId) -> Self {
         Self { tenant }
     }
@@ -40,6 +41,7 @@ impl Scope {
 }
 
 impl WorkerScope {
+    #[cfg(any(feature = "engine", feature = "testing"))]
     pub(crate) const fn new(worker: WorkerId, epochs: BTreeMap<SessionId, u64>) -> Self {
         Self { worker, epochs }
     }
@@ -63,6 +65,7 @@ impl WorkerScope {
 }
 
 impl AdminScope {
+    #[cfg(any(feature = "engine", feature = "testing"))]
     pub(crate) const fn new(worker: WorkerId) -> Self {
         Self { worker }
     }

@@ -94,10 +94,7 @@ pub struct SendPermit {
 }
 
 impl SendPermit {
-    #[cfg_attr(
-        not(any(feature = "engine", feature = "testing")),
-        expect(dead_code, reason = "only the engine makes permits")
-    )]
+    #[cfg(any(feature = "engine", feature = "testing"))]
     pub(crate) fn new(
         attempt: AttemptKey,
         session: SessionRef,

@@ -61,8 +61,8 @@ pub fn stop_words(language: &str) -> &'static [&'static str] {
 
 /// Whether a whole message is a stop word in any of the known languages.
 ///
-/// White space and punctuation around it and upper or lower case do not matter; a stop word inside
-/// a sentence is no opt-out.
+/// What stands around it (white space, punctuation, emoji), upper or lower case and accents do not
+/// matter; a stop word inside a sentence is no opt-out.
 ///
 /// ```
 /// use wa_core::rules::consent::is_stop_word;
@@ -72,30 +72,61 @@ pub fn stop_words(language: &str) -> &'static [&'static str] {
 /// ```
 #[must_use]
 pub fn is_stop_word(text: &str) -> bool {
+    let text = text.trim_matches(|c: char| !c.is_alphanumeric());
     // No stop word is longer; a long message needs no folding.
-    if text.len() > 256 {
+    if text.is_empty() || text.len() > 256 {
         return false;
     }
     let folded = fold(text);
     STOP_WORDS.iter().any(|(_, words)| words.iter().any(|word| fold(word) == folded))
 }
 
-/// Lower case, white space collapsed, punctuation and invisible characters at the ends removed.
+/// The form in which texts are compared: lower case without accents, white space collapsed.
+///
+/// What a keyboard or an input method adds is left out: marks on top of a letter, marks that steer
+/// the direction of writing, the Arabic stretch, full width, the two Turkish i.
 fn fold(text: &str) -> String {
-    let trimmed = text.trim_matches(|c: char| {
-        c.is_whitespace()
-            || c.is_ascii_punctuation()
-            || c.is_control()
-            || "。！？…،؟।“”„«»’‘\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{feff}\u{2060}".contains(c)
-    });
-    let mut folded = String::with_capacity(trimmed.len());
-    for word in trimmed.split_whitespace() {
+    let mut folded = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
         if !folded.is_empty() {
             folded.push(' ');
         }
-        folded.extend(word.chars().flat_map(char::to_lowercase));
+        folded.extend(word.chars().filter_map(narrow).flat_map(char::to_lowercase).filter_map(plain));
     }
     folded
+}
+
+/// Full-width forms as their ASCII counterparts, hyphens as one; nothing for what is invisible.
+fn narrow(c: char) -> Option<char> {
+    match c {
+        // Soft hyphen, zero-width and direction marks, variation selectors, Arabic stretch and vowel signs.
+        '\u{ad}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{640}'
+        | '\u{64b}'..='\u{652}' => None,
+        '\u{2010}'..='\u{2015}' => Some('-'),
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xff01 + 0x21),
+        _ => Some(c),
+    }
+}
+
+/// A lower-case Latin letter without its accent; nothing for an accent that stands apart.
+fn plain(c: char) -> Option<char> {
+    Some(match c {
+        '\u{300}'..='\u{36f}' => return None,
+        'à'..='å' => 'a',
+        'ç' => 'c',
+        'è'..='ë' => 'e',
+        'ì'..='ï' | 'ı' => 'i',
+        'ñ' => 'n',
+        'ò'..='ö' => 'o',
+        'ù'..='ü' => 'u',
+        _ => c,
+    })
 }
 
 /// Why a contact with this consent does not get a message of this category, if so.

@@ -3,6 +3,7 @@
 //!
 //! Stores call these rules inside their transactions, so that every store decides alike.
 
+pub mod adapt;
 pub mod campaign;
 pub mod classify;
 pub mod consent;

@@ -15,7 +15,7 @@ const TOLERANCE: Micros = INTERVAL * (BURST - 1);
 
 /// The meter of one pair: when it would be empty again, on a monotonic clock.
 ///
-/// Eight bytes. A meter that is empty at `now` says the same as no meter at all.
+/// Sixteen bytes. A meter that is empty at `now` says the same as no meter at all.
 ///
 /// ```
 /// use wa_core::rules::pair::{Meter, BURST, INTERVAL};
@@ -29,13 +29,15 @@ const TOLERANCE: Micros = INTERVAL * (BURST - 1);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Meter {
     empty_at: Micros,
+    /// Apart from `empty_at`, so that no give-back can shorten a hold.
+    held_until: Micros,
 }
 
 impl Meter {
     /// The earliest instant from `now` on at which one more message may go to this recipient.
     #[must_use]
     pub fn next_at(&self, now: Micros) -> Micros {
-        now.max(self.empty_at.saturating_sub(TOLERANCE))
+        now.max(self.empty_at.saturating_sub(TOLERANCE)).max(self.held_until)
     }
 
     /// Counts a message at `at`.
@@ -49,14 +51,17 @@ impl Meter {
     }
 
     /// Nothing more goes before `until`: the provider said that the pair is throttled.
+    ///
+    /// From then on the pair goes on one by one, as if its burst were used up.
     pub fn hold(&mut self, until: Micros) {
+        self.held_until = self.held_until.max(until);
         self.empty_at = self.empty_at.max(until.saturating_add(TOLERANCE));
     }
 
     /// Whether the meter says the same as none.
     #[must_use]
     pub const fn is_empty(&self, now: Micros) -> bool {
-        self.empty_at <= now
+        self.empty_at <= now && self.held_until <= now
     }
 }
 

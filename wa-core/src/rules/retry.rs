@@ -10,6 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::pair;
 use crate::model::{DeliveryFacts, Fact, HoldReason, RejectClass, TenantSettings};
 
+/// A provider may ask for this long a wait at most.
+const LONGEST_ASKED: TimeDelta = TimeDelta::days(1);
+
 /// What follows a definite non-delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
@@ -37,17 +40,24 @@ pub fn next(
     let Some(last) = attempts.last() else { return Next::Fail };
     let again = |seconds: u32, why| {
         let own = TimeDelta::seconds(i64::from(seconds));
-        let asked = retry_after.and_then(|wait| TimeDelta::from_std(wait).ok()).unwrap_or_default();
-        Next::Again { at: now + own.max(asked.min(TimeDelta::days(1))), why }
+        let asked = retry_after.map_or(TimeDelta::zero(), |wait| {
+            TimeDelta::from_std(wait).map_or(LONGEST_ASKED, |wait| wait.min(LONGEST_ASKED))
+        });
+        Next::Again { at: now + own.max(asked), why }
     };
-    let Some(class) = class_of(last) else {
-        // Never left: try when the connection may be back, the longer the more often it failed.
-        let tries = trailing(attempts, |facts| class_of(facts).is_none());
-        return again(2_u32.saturating_pow(tries.min(6)).min(60), HoldReason::NotSent);
+    let class = match end_of(last) {
+        End::NeverLeft => {
+            // Try when the connection may be back, the longer the more often it failed.
+            let tries = trailing(attempts, End::NeverLeft);
+            return again(2_u32.saturating_pow(tries.min(6)).min(60), HoldReason::NotSent);
+        }
+        // It did leave, and nothing says that the failure may pass.
+        End::Unexplained => return Next::Fail,
+        End::Refused(class) => class,
     };
     match class {
         RejectClass::Retry => {
-            let used = attempts.iter().filter(|facts| class_of(facts) == Some(RejectClass::Retry)).count();
+            let used = attempts.iter().filter(|facts| end_of(facts) == End::Refused(class)).count();
             // The last entry of the chain is the failure that asks for the retry.
             let retry = used.saturating_sub(1);
             if retry >= usize::from(settings.max_retries) {
@@ -58,11 +68,11 @@ pub fn next(
             again(seconds, HoldReason::Retry)
         }
         RejectClass::Throttled => {
-            let tries = trailing(attempts, |facts| class_of(facts) == Some(RejectClass::Throttled));
+            let tries = trailing(attempts, End::Refused(class));
             again(2_u32.saturating_pow(tries.saturating_sub(1).min(6)).min(60), HoldReason::Throttled)
         }
         RejectClass::PairThrottled => {
-            let tries = trailing(attempts, |facts| class_of(facts) == Some(RejectClass::PairThrottled));
+            let tries = trailing(attempts, End::Refused(class));
             again(pair::backoff_seconds(tries.saturating_sub(1)), HoldReason::PairThrottled)
         }
         // The breaker of the session or template holds these back; they fail with nothing lost.
@@ -80,17 +90,26 @@ pub fn next(
     }
 }
 
-/// The class of a definite failure; `None` when the attempt never left.
-fn class_of(facts: &DeliveryFacts) -> Option<RejectClass> {
-    if facts.has(Fact::Rejected) || facts.has(Fact::Failed) {
-        facts.failure.as_ref().map(|failure| failure.class)
-    } else {
-        None
-    }
+/// How an attempt that is definitely undelivered ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// No request was made.
+    NeverLeft,
+    /// The provider says that it failed, and not why.
+    Unexplained,
+    /// The provider says why.
+    Refused(RejectClass),
 }
 
-/// How many attempts at the end of the chain, the last included, are of one kind.
-fn trailing(attempts: &[&DeliveryFacts], is_kind: impl Fn(&DeliveryFacts) -> bool) -> u32 {
-    let count = attempts.iter().rev().take_while(|facts| is_kind(facts)).count();
+fn end_of(facts: &DeliveryFacts) -> End {
+    if !facts.has(Fact::Rejected) && !facts.has(Fact::Failed) {
+        return End::NeverLeft;
+    }
+    facts.failure.as_ref().map_or(End::Unexplained, |failure| End::Refused(failure.class))
+}
+
+/// How many attempts at the end of the chain, the last included, ended like this.
+fn trailing(attempts: &[&DeliveryFacts], end: End) -> u32 {
+    let count = attempts.iter().rev().take_while(|facts| end_of(facts) == end).count();
     u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -15,10 +15,7 @@ pub fn merge_outcome(facts: &mut DeliveryFacts, outcome: &Outcome, at: DateTime<
         Outcome::NotSent => facts.add(Fact::NotSent, at),
         Outcome::Ambiguous => facts.add(Fact::InDoubt, at),
         Outcome::Accepted { provider_id } => {
-            let named = facts.provider_id.is_none();
-            if named {
-                facts.provider_id = Some(provider_id.clone());
-            }
+            let named = merge_id(facts, provider_id);
             facts.add(Fact::Accepted, at) || named
         }
         Outcome::Rejected(failure) => merge_failure(facts, Fact::Rejected, failure, at),
@@ -33,10 +30,7 @@ pub fn merge_status(
     provider_id: &str,
     at: DateTime<Utc>,
 ) -> bool {
-    let named = facts.provider_id.is_none() && !provider_id.is_empty();
-    if named {
-        facts.provider_id = Some(provider_id.to_owned());
-    }
+    let named = merge_id(facts, provider_id);
     let changed = match failure {
         Some(failure) => merge_failure(facts, fact, failure, at),
         None => facts.add(fact, at),
@@ -44,12 +38,20 @@ pub fn merge_status(
     changed || named
 }
 
+/// Notes the provider's id. Of two, which only a request that was repeated on its way can have, the
+/// lower one is kept, so that the order of their arrival does not matter.
+fn merge_id(facts: &mut DeliveryFacts, id: &str) -> bool {
+    let better = !id.is_empty() && facts.provider_id.as_deref().is_none_or(|known| id < known);
+    if better {
+        facts.provider_id = Some(id.to_owned());
+    }
+    better
+}
+
 fn merge_failure(facts: &mut DeliveryFacts, fact: Fact, failure: &FailureCode, at: DateTime<Utc>) -> bool {
-    // Of several failures one must be shown whatever their order: the lower code, then the title.
-    let better = facts
-        .failure
-        .as_ref()
-        .is_none_or(|known| (failure.code, &failure.title) < (known.code, &known.title));
+    // Of several failures one must be shown whatever their order: the lower code, then title and class.
+    let rank = |it: &FailureCode| (it.code, it.title.clone(), it.class);
+    let better = facts.failure.as_ref().is_none_or(|known| rank(failure) < rank(known));
     if better {
         facts.failure = Some(failure.clone());
     }
@@ -80,9 +82,11 @@ pub fn message_state(facts: &MessageFacts<'_>) -> MessageState {
     if has(Fact::Delivered) {
         return MessageState::Delivered;
     }
-    let alive = |attempt: &&&DeliveryFacts| attempt.is_taken() && !attempt.has(Fact::Failed);
-    if let Some(taken) = facts.attempts.iter().find(alive) {
-        return if taken.has(Fact::Sent) { MessageState::Sent } else { MessageState::Accepted };
+    let mut alive = facts.attempts.iter().filter(|it| it.is_taken() && !it.has(Fact::Failed)).peekable();
+    if alive.peek().is_some() {
+        // Of two live attempts the further one is shown.
+        let sent = alive.any(|attempt| attempt.has(Fact::Sent));
+        return if sent { MessageState::Sent } else { MessageState::Accepted };
     }
     if facts.attempts.iter().any(|attempt| !attempt.is_settled()) {
         return MessageState::Attempting;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: whatever the order of changes, the counts are what a recount over all messages gives.
 
-use crate::model::{CampaignCounts, Currency, DeliveryFacts, MessageState, SkipReason};
+use crate::model::{CampaignCounts, Currency, DeliveryFacts, Fact, MessageState, SkipReason};
 
 /// One number of a campaign's counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +42,7 @@ pub enum Counter {
 pub struct Standing {
     /// Its state.
     pub state: MessageState,
-    /// `skipped:<reason>` or `failed:<code>`.
+    /// `skipped:<reason>` or `failed:<code>`, where the code may be `unknown` or `not_sent`.
     pub reason: Option<String>,
 }
 
@@ -54,7 +54,10 @@ impl Standing {
             MessageState::Skipped => closed.map(|reason| format!("skipped:{}", reason.as_str())),
             MessageState::Failed => {
                 let code = attempts.iter().rev().find_map(|facts| facts.failure.as_ref());
-                Some(code.map_or_else(|| "failed:not_sent".to_owned(), |it| format!("failed:{}", it.code)))
+                // A provider may report a failure without saying which.
+                let refused = attempts.iter().any(|it| it.has(Fact::Rejected) || it.has(Fact::Failed));
+                let other = if refused { "failed:unknown" } else { "failed:not_sent" };
+                Some(code.map_or_else(|| other.to_owned(), |it| format!("failed:{}", it.code)))
             }
             MessageState::Pending
             | MessageState::Held
@@ -171,6 +174,9 @@ pub fn apply(counts: &mut CampaignCounts, counter: &Counter, change: i64) {
         Counter::Cost(currency) => {
             let total = counts.cost.entry(currency.as_str().to_owned()).or_default();
             *total = total.saturating_add(change);
+            if *total == 0 {
+                counts.cost.remove(currency.as_str());
+            }
         }
         Counter::Reason(reason) => {
             let count = counts.reasons.entry(reason.clone()).or_default();

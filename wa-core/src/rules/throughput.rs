@@ -16,6 +16,8 @@ pub type Micros = u64;
 /// One second and a margin: the network bunches requests up a little, and the provider counts arrivals.
 const WINDOW: Micros = 1_000_000 + MARGIN;
 const MARGIN: Micros = 5_000;
+/// The highest throughput that there is: no window holds more.
+const MOST: usize = 10_000;
 
 /// The latest releases of one number.
 ///
@@ -30,7 +32,10 @@ const MARGIN: Micros = 5_000;
 #[derive(Debug, Clone)]
 pub struct Ring {
     per_second: u32,
+    /// In order. All that a window ending now can hold, also from before the limit was lowered.
     releases: VecDeque<Micros>,
+    /// Nothing goes before this, whatever the limit becomes.
+    shut_until: Micros,
     /// Where the even schedule stands: the instant at which the latest release was due.
     schedule: Option<Micros>,
 }
@@ -39,7 +44,7 @@ impl Ring {
     /// An idle ring.
     #[must_use]
     pub fn new(throughput: Throughput) -> Self {
-        Self { per_second: throughput.per_second(), releases: VecDeque::new(), schedule: None }
+        Self { per_second: throughput.per_second(), releases: VecDeque::new(), shut_until: 0, schedule: None }
     }
 
     /// A ring that counts as full at `now`: after a takeover nobody knows what was just released.
@@ -47,6 +52,7 @@ impl Ring {
     pub fn full(throughput: Throughput, now: Micros) -> Self {
         let mut ring = Self::new(throughput);
         ring.releases.extend(std::iter::repeat_n(now, ring.capacity()));
+        ring.shut_until = now.saturating_add(WINDOW);
         ring.schedule = Some(now);
         ring
     }
@@ -73,7 +79,7 @@ impl Ring {
     #[must_use]
     pub fn next_at(&self, now: Micros) -> Micros {
         let paced = self.schedule.map_or(now, |due| due.saturating_add(self.interval()));
-        now.max(paced).max(self.window_end())
+        now.max(paced).max(self.window_end()).max(self.latest())
     }
 
     /// Notes a release at `at`, which must not lie before [`next_at`](Self::next_at).
@@ -92,12 +98,17 @@ impl Ring {
     }
 
     fn push(&mut self, at: Micros) {
-        self.releases.push_back(at);
+        self.releases.push_back(at.max(self.latest()));
         self.trim();
     }
 
     fn trim(&mut self) {
-        while self.releases.len() > self.capacity() {
+        // What lies within a window of the latest release stays even above the limit: after a
+        // back-off the limit rises again, and then these count.
+        let past = self.latest().saturating_sub(WINDOW);
+        while self.releases.len() > MOST
+            || (self.releases.len() > self.capacity() && self.releases.front().is_some_and(|at| *at <= past))
+        {
             self.releases.pop_front();
         }
     }
@@ -107,10 +118,13 @@ impl Ring {
     }
 
     fn window_end(&self) -> Micros {
-        if self.releases.len() < self.capacity() {
-            return 0;
-        }
-        self.releases.front().map_or(0, |oldest| oldest.saturating_add(WINDOW))
+        let nth_last = self.releases.len().checked_sub(self.capacity());
+        let ring = nth_last.and_then(|place| self.releases.get(place));
+        ring.map_or(0, |at| at.saturating_add(WINDOW)).max(self.shut_until)
+    }
+
+    fn latest(&self) -> Micros {
+        self.releases.back().copied().unwrap_or(0)
     }
 
     fn interval(&self) -> Micros {

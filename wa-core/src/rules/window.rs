@@ -40,6 +40,8 @@ impl Guard {
 
 /// Whether free-form content may begin now: strictly before `last_user_message_at + 24 h − guard`.
 ///
+/// A negative guard counts as none: no setting makes a window longer than the provider's.
+///
 /// ```
 /// use chrono::TimeDelta;
 /// use wa_core::{model::from_micros, rules::window};
@@ -51,6 +53,7 @@ impl Guard {
 /// ```
 #[must_use]
 pub fn is_open(last_user_message_at: Option<DateTime<Utc>>, now: DateTime<Utc>, guard: TimeDelta) -> bool {
+    let guard = guard.max(TimeDelta::zero());
     last_user_message_at.and_then(|at| end(at).checked_sub_signed(guard)).is_some_and(|end| now < end)
 }
 

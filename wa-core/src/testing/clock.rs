@@ -55,3 +55,22 @@ impl Clock for ManualClock {
         self.lock().1
     }
 }
+
+/// Checks the clauses of the Clock seam, `now_is_in_whole_microseconds` and `monotonic_never_goes_back`.
+///
+/// ```
+/// wa_core::testing::check_clock(&wa_core::port::SystemClock);
+/// ```
+///
+/// # Panics
+/// When one does not hold.
+pub fn check_clock(clock: &dyn Clock) {
+    let mut before = clock.monotonic();
+    for _ in 0..1_000 {
+        let now = clock.now();
+        assert_eq!(now, whole_micros(now), "now is in whole microseconds");
+        let after = clock.monotonic();
+        assert!(after >= before, "monotonic never goes back: {after:?} after {before:?}");
+        before = after;
+    }
+}

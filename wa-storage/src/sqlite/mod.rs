@@ -176,6 +176,10 @@ impl Drop for SqliteStore {
 }
 
 impl Store for SqliteStore {
+    fn commits_in_order(&self) -> bool {
+        // One queue, one writer: what is handed in first is in the same commit or an earlier one.
+        true
+    }
     fn directory(&self) -> &dyn Directory {
         self
     }

@@ -148,13 +148,19 @@ impl Writer {
                 };
                 group.push_back(next);
             }
-            // What was not run because the transaction broke before it comes first in the next one.
-            carried = self.commit_group(group);
+            // What was not run, because the transaction broke or needs another durability, comes first
+            // in the next one.
+            carried = self.commit_group(group, &mut inbox);
         }
     }
 
-    /// Runs a group in one transaction and answers all of it; returns what was not run.
-    fn commit_group(&mut self, mut waiting: VecDeque<Box<dyn Job>>) -> VecDeque<Box<dyn Job>> {
+    /// Runs a group in one transaction, with what comes in meanwhile, and answers all of it; returns
+    /// what was not run.
+    fn commit_group(
+        &mut self,
+        mut waiting: VecDeque<Box<dyn Job>>,
+        inbox: &mut mpsc::UnboundedReceiver<Queued<Box<dyn Job>>>,
+    ) -> VecDeque<Box<dyn Job>> {
         waiting.retain(|job| !job.is_abandoned());
         let Some(durability) = waiting.iter().map(|job| job.durability()).max() else { return waiting };
         if let Err(fault) = self.begin(durability) {
@@ -167,6 +173,7 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let changes = self.conn.total_changes();
         let mut done = Vec::with_capacity(waiting.len());
+        let mut after = VecDeque::new();
         while let Some(mut job) = waiting.pop_front() {
             let now = shared.clock.now();
             let tx = Tx { conn: &self.conn, now, shared: &shared };
@@ -179,14 +186,23 @@ impl Writer {
                 for job in done {
                     job.answer(Err(copy(&error)));
                 }
+                waiting.append(&mut after);
                 return waiting;
+            }
+            // Whoever came while this ran rides along, in order, unless it needs a safer commit.
+            while after.is_empty()
+                && done.len() + waiting.len() < self.most
+                && let Ok((next, _)) = inbox.try_recv()
+            {
+                let fits = next.durability() <= durability;
+                if fits { waiting.push_back(next) } else { after.push_back(next) }
             }
         }
         let outcome = self.commit(changes);
         for job in done {
             job.answer(outcome.as_ref().map_or_else(|error| Err(copy(error)), |()| Ok(())));
         }
-        waiting
+        after
     }
 
     fn begin(&mut self, durability: Durability) -> Fallible<()> {

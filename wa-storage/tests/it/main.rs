@@ -1,10 +1,12 @@
-//! What only the `SQLite` store has, and the protocol as far as its tables make it delicate.
-//!
-//! The clauses that every store keeps are proved by the suites of `wa_core::testing`.
+//! What the suite of `wa_core::testing` proves of the SQLite store, what only this store has, and
+//! the protocol as far as its tables make it delicate.
+
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test that is wrong should stop at once")]
 
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "a helper of tests fails as a test does")]
 
 mod audience;
+mod conformance;
 mod file;
 mod group;
 mod inbox;

@@ -130,6 +130,7 @@ pub trait Audience: Send + Sync {
     ///
     /// - `create_campaign_is_idempotent_by_name`: the same definition under the same name gives the same campaign.
     /// - `another_definition_under_a_name_is_refused`: and the stored one is given.
+    /// - `create_campaign_takes_a_new_rate_over`: the same definition with another rate changes the rate, which decides only how fast.
     /// - `create_campaign_needs_own_sessions`: a foreign or unknown session is named.
     ///
     /// # Errors

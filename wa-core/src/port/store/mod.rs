@@ -3,7 +3,7 @@
 //! Methods are intents with their atomicity, never row-level CRUD. What holds in every room:
 //!
 //! - Every method is atomic: it happens as a whole or not at all.
-//! - A foreign id looks exactly like a missing one.
+//! - `a_foreign_id_looks_missing`: in every method, as an answer and in that nothing changes.
 //! - An expected negative (stale, closed, missing) is a value in `Ok`; an `Err` says what the
 //!   caller may do, by [`StoreErrorKind`].
 //! - Methods that depend on time use the store's clock and return the instant they used.
@@ -44,6 +44,11 @@ pub use reports::Reports;
 
 /// A store: one object that implements every room on one database.
 pub trait Store: Debug + Send + Sync + 'static {
+    /// Whether calls are committed in the order in which they were made: none before an earlier one
+    /// that succeeds, and possibly both at once.
+    ///
+    /// If so, the engine hands in what should follow an outcome without waiting for its commit.
+    fn commits_in_order(&self) -> bool;
     /// Tenants and settings.
     fn directory(&self) -> &dyn Directory;
     /// Sessions, leases, breakers.

@@ -25,7 +25,7 @@ use crate::rules::judge::Judge;
 pub trait Outbox: Send + Sync {
     /// Takes a message in as a due row, once per caller's key. Takes no gate: eligibility is judged at begin.
     ///
-    /// - `enqueue_is_idempotent_by_key`: the same key and message give the first message.
+    /// - `enqueue_is_idempotent_by_key`: the same key and message, whatever its id and times, give the first message; without a key its id is the key.
     /// - `another_body_under_a_key_is_refused`: and nothing is taken in.
     /// - `keys_of_two_tenants_do_not_meet`: the same key in two tenants is two messages.
     /// - `enqueue_needs_an_own_session`: a foreign or unknown session takes nothing in.
@@ -75,7 +75,7 @@ pub trait Outbox: Send + Sync {
     /// - `begin_takes_each_message_once`: a message that was begun, closed or cancelled meanwhile is not begun again, and is named in `gone`.
     /// - `begin_twice_begins_once`: the same items under another batch id begin nothing.
     /// - `begin_refuses_a_used_batch_id`: a batch id that is known, also by `abandon`, begins nothing.
-    /// - `begin_moves_the_feed_in_order`: items of a feed that do not continue it exactly begin nothing.
+    /// - `begin_moves_the_feed_in_order`: of a feed's items, those still in it must continue it exactly; if not, none of them begins and all are named in `gone`.
     /// - `begin_leaves_one_fact_per_message`: each item ends as an attempt, a due row, a closed row, or is untouched.
     /// - `begin_reserves_quota_exactly`: a limit is reached exactly and never passed, within a batch and across batches.
     /// - `begin_reserves_the_tier_exactly`: unique recipients outside windows in 24 hours; one who has a slot needs no other.
@@ -95,7 +95,7 @@ pub trait Outbox: Send + Sync {
 
     /// Makes sure that a batch whose commit is unknown is not sent and never will be.
     ///
-    /// - `abandon_gives_a_committed_batch_back`: its attempts become not sent, quota and slots are given back, the messages are due again.
+    /// - `abandon_gives_a_committed_batch_back`: its attempts become not sent, also those that a sweep put in doubt meanwhile; quota and slots are given back, the messages are due again.
     /// - `abandon_bars_a_batch_that_never_came`: a later begin with that id begins nothing.
     /// - `abandon_can_be_repeated`: the second call changes nothing.
     ///
@@ -118,7 +118,7 @@ pub trait Outbox: Send + Sync {
     /// - `settle_records_a_marketing_opt_out`: a refusal of class `opted_out` sets the contact's consent.
     /// - `settle_names_unknown_attempts`: an attempt that is not there is named, the rest is merged.
     /// - `settle_joins_waiting_statuses`: statuses that came before the provider's id was known are merged with it.
-    /// - `an_in_doubt_attempt_is_not_overridden_by_another`: a rejection of attempt n leaves attempt n − 1 in doubt, and so the message.
+    /// - `an_in_doubt_attempt_is_not_overridden_by_another`: whatever is learnt of one attempt leaves another in doubt, and so the message, and schedules nothing.
     /// - `settle_writes_the_journal`: changes of state are in the journal, in the same commit.
     ///
     /// # Errors

@@ -109,14 +109,12 @@ fn take_in(
     let known = contacts::by_address(tx.conn, tenant, &who)?;
     let contact = match (known, first) {
         (None, _) => {
-            // A new contact that is opted out changes nobody's mind, so it is no event.
-            let consent = if *opted_out { Consent::OptedOut } else { Consent::Allowed };
             let contact = Contact {
                 id: *fresh,
                 recipient: who,
                 attributes: attributes.clone(),
-                consent,
-                consent_at: opted_out.then_some(tx.now),
+                consent: Consent::Allowed,
+                consent_at: None,
                 created_at: tx.now,
             };
             contacts::insert(tx.conn, tenant, &contact)?;

@@ -412,9 +412,15 @@ impl<'a> Beginning<'a> {
     /// Takes a message out of where it waits and counts its change of state.
     fn leave(&mut self, item: &BeginItem, place: Place, change: impl FnOnce(&mut Stored)) -> Fallible<()> {
         let mut stored = match place {
-            Place::Row(due) if item.n > 1 => Stored::load(self.tx.conn, self.tenant, item.message)?
-                .filter(|stored| stored.due == Some(due))
-                .ok_or(Fault::Broken("a due row has no message"))?,
+            Place::Row(due) if item.n > 1 => {
+                let stored = Stored::load(self.tx.conn, self.tenant, item.message)?;
+                let mut stored = stored
+                    .filter(|stored| stored.due == Some(due))
+                    .ok_or(Fault::Broken("a due row has no message"))?;
+                // The attempt that begins now may be written already; what was before it counts.
+                stored.attempts.retain(|attempt| attempt.n < item.n);
+                stored
+            }
             // Nothing was attempted yet, so nothing needs to be read.
             Place::Row(due) => self.unattempted(item, Some(due)),
             Place::Feed(_) => self.unattempted(item, None),

@@ -16,19 +16,10 @@ use crate::sqlite::writer::Tx;
 pub(super) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMessage) -> Fallible<Enqueue> {
     let NewMessage { id: new, session, recipient, content, lane, due_at, valid_until, key } = message;
     // Instants are not part of it: a caller who repeats a call "now" means the same message.
-    let digest = Fingerprint::of_json(&(session, recipient, content))
+    let digest = Fingerprint::of_json(&(session, recipient, content, lane))
         .ok_or(Fault::Broken("a message has no JSON form"))?;
-    if let Some(key) = key {
-        let known = tx
-            .conn
-            .prepare_cached("SELECT message, fingerprint FROM single WHERE tenant = ?1 AND key = ?2")?
-            .query_row(params![tenant.as_bytes(), key.as_str()], |row| {
-                Ok((id(row, 0)?, fingerprint(row, 1)?))
-            })
-            .optional()?;
-        if let Some((known, stored)) = known {
-            return Ok(if stored == digest { Enqueue::Known(known) } else { Enqueue::Different(known) });
-        }
+    if let Some((known, stored)) = known(tx, tenant, message)? {
+        return Ok(if stored == digest { Enqueue::Known(known) } else { Enqueue::Different(known) });
     }
     let owns = tx
         .conn
@@ -68,6 +59,27 @@ pub(super) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMessage) -> Fa
         None::<HoldReason>.map(HoldReason::as_str)
     ])?;
     Ok(Enqueue::Queued(*new))
+}
+
+/// The message that was taken in under this key or, without a key, under this id.
+fn known(tx: &Tx<'_>, tenant: TenantId, message: &NewMessage) -> Fallible<Option<(MessageId, Fingerprint)>> {
+    let read = |row: &rusqlite::Row<'_>| Ok((id(row, 0)?, fingerprint(row, 1)?));
+    if let Some(key) = &message.key {
+        let by_key = tx
+            .conn
+            .prepare_cached("SELECT message, fingerprint FROM single WHERE tenant = ?1 AND key = ?2")?
+            .query_row(params![tenant.as_bytes(), key.as_str()], read)
+            .optional()?;
+        if by_key.is_some() {
+            return Ok(by_key);
+        }
+    }
+    let by_id = tx
+        .conn
+        .prepare_cached("SELECT message, fingerprint FROM single WHERE tenant = ?1 AND message = ?2")?
+        .query_row(params![tenant.as_bytes(), message.id.as_bytes()], read)
+        .optional()?;
+    Ok(by_id)
 }
 
 pub(super) fn cancel(tx: &Tx<'_>, tenant: TenantId, message: MessageId) -> Fallible<CancelMessage> {

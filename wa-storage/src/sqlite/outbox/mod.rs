@@ -69,6 +69,8 @@ impl Outbox for SqliteStore {
 
     async fn settle(&self, facts: &[AttemptFact]) -> Result<Settled, StoreError> {
         let facts = facts.to_vec();
+        // An outcome that a power cut takes would leave its attempt in doubt, which is safe. But the
+        // begin that follows needs the disk anyway, and calls of one durability share a commit.
         self.write(Durability::Full, move |tx| settle::settle(tx, &facts)).await
     }
 

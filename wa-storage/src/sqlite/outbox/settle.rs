@@ -53,10 +53,12 @@ pub(super) fn abandon(tx: &Tx<'_>, batch: BatchId) -> Fallible<Abandoned> {
     for attempt in attempts {
         // An outcome that came in is a fact, whatever the caller believes.
         let stored = Stored::load(tx.conn, attempt.tenant, attempt.message)?;
-        let is_open = stored.is_some_and(|stored| {
-            stored.attempts.iter().any(|it| it.n == attempt.n && !it.facts.is_settled())
+        // One that a sweep put in doubt meanwhile counts too: nothing of the batch was sent.
+        let may_go_back = stored.is_some_and(|stored| {
+            let of_batch = stored.attempts.iter().find(|it| it.n == attempt.n);
+            of_batch.is_some_and(|it| !it.facts.is_taken() && !it.facts.is_definitely_undelivered())
         });
-        if is_open {
+        if may_go_back {
             merger.merge(attempt, None, |facts| merge_outcome(facts, &Outcome::NotSent, tx.now))?;
             given_back += 1;
         }

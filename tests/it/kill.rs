@@ -1,0 +1,54 @@
+//! Processes killed in the middle: nobody is written to twice, nobody is lost.
+
+use std::process::Stdio;
+
+use crate::program::{Run, SimulatorProgram, against, contacts, count, free_port, wait_until};
+
+/// Kills the campaign `kills` times while it sends, and resumes it by name each time.
+fn killed(kills: u64, audience: usize, bound: u64, faults: &[&str]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = free_port();
+    let simulator = SimulatorProgram::start(folder.path(), port, faults);
+    let store = format!("sqlite:{}", folder.path().join("wa.db").display());
+    let file = contacts(folder.path(), "contacts.csv", audience);
+    let command = || {
+        let mut command = against(&simulator, port);
+        command.args(["--store", &store, "--template", "hello", "--rate", "400", "--wait", "3"]);
+        command.args(["--max-in-doubt", &bound.to_string(), "--contacts"]).arg(&file);
+        command
+    };
+    let mut done = 0;
+    for kill in 0..kills {
+        let mut child = command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+        let step = audience / (usize::try_from(kills).expect("few") + 2);
+        let target = done + step / 2 + usize::try_from(kill % 3).expect("few") * step / 4;
+        wait_until("more messages went out", || simulator.accepted().len() > target);
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        done = simulator.accepted().len();
+    }
+    let report = Run::of(&mut command()).report();
+    let accepted = simulator.accepted();
+    let twice: Vec<_> = accepted.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "written to twice: {twice:?}");
+    let in_doubt = count(&report, "in_doubt");
+    let missing = audience - accepted.len();
+    println!(
+        "kills {kills}, audience {audience}, bound {bound}: duplicates 0, missing {missing}, in doubt {in_doubt}"
+    );
+    assert!(u64::try_from(missing).expect("few") <= in_doubt, "somebody is lost: {report}");
+    assert!(in_doubt <= kills * bound, "{report}");
+    assert_eq!(count(&report, "pending") + count(&report, "failed"), 0, "{report}");
+    let words = simulator.stop();
+    assert!(words.contains("repeated"), "{words}");
+}
+
+#[test]
+fn a_campaign_that_is_killed_again_and_again_reaches_everybody_once() {
+    killed(4, 1_200, 16, &[]);
+}
+
+#[test]
+fn lost_replies_and_kills_together_repeat_nothing() {
+    killed(2, 600, 16, &["--fault", "reply-lost=0.05", "--fault", "status-missing=0.2"]);
+}

@@ -1,0 +1,12 @@
+//! The Cloud API adapter against raw sockets, Meta's contract and webhook bodies of others.
+
+mod bad_input;
+mod calls;
+mod connections;
+mod error_table;
+mod generate;
+mod outcomes;
+mod schema;
+mod signatures;
+mod support;
+mod webhooks;

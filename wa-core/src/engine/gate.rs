@@ -1,0 +1,119 @@
+//! The gate: begun messages that wait for their place in the number's throughput.
+//!
+//! Invariant: a permit leaves the gate at most once, at an instant that the planner allows, and
+//! before its deadline; one that is too late leaves as not sent.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::planner::Planner;
+use crate::model::{AttemptKey, CampaignId, Lane};
+use crate::port::SendPermit;
+use crate::rules::throughput::Micros;
+
+/// The queues of one session: one per lane and campaign, so that a slow campaign holds up no other.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    queues: BTreeMap<(Lane, Option<CampaignId>), Queue>,
+    waiting: usize,
+    /// The queue served last, so that queues of one lane take turns.
+    turn: Option<(Lane, Option<CampaignId>)>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    rate: Option<u32>,
+    permits: VecDeque<SendPermit>,
+}
+
+impl Gate {
+    pub(crate) fn push(
+        &mut self,
+        lane: Lane,
+        campaign: Option<CampaignId>,
+        rate: Option<u32>,
+        permit: SendPermit,
+    ) {
+        let queue = self.queues.entry((lane, campaign)).or_default();
+        queue.rate = rate;
+        queue.permits.push_back(permit);
+        self.waiting += 1;
+    }
+
+    /// How many permits wait.
+    pub(crate) const fn len(&self) -> usize {
+        self.waiting
+    }
+
+    /// Takes out what can no longer start in time.
+    pub(crate) fn expired(&mut self, now: Duration) -> Vec<AttemptKey> {
+        let mut late = Vec::new();
+        for queue in self.queues.values_mut() {
+            // Permits of one queue were begun in order, so their deadlines rise.
+            while queue.permits.front().is_some_and(|permit| permit.start_by() <= now) {
+                late.extend(queue.permits.pop_front().map(|permit| permit.attempt()));
+            }
+        }
+        self.drop_empty(late.len());
+        late
+    }
+
+    /// Takes everything out, unsent.
+    pub(crate) fn drain(&mut self) -> Vec<AttemptKey> {
+        let keys = self.queues.values().flat_map(|queue| queue.permits.iter().map(SendPermit::attempt));
+        let keys: Vec<_> = keys.collect();
+        self.queues.clear();
+        self.waiting = 0;
+        keys
+    }
+
+    /// The next permit, if the planner lets one go at `now`.
+    pub(crate) fn release(&mut self, planner: &mut Planner, now: Micros) -> Option<SendPermit> {
+        let may_go = |(key, queue): &((Lane, Option<CampaignId>), &Queue)| {
+            planner.next_at(key.0, meter(*key, queue), now) <= now
+        };
+        let (key, _) = self.in_turn().find(may_go)?;
+        let queue = self.queues.get_mut(&key)?;
+        let metered = meter(key, queue);
+        let permit = queue.permits.pop_front()?;
+        planner.release(key.0, metered, now);
+        self.turn = Some(key);
+        self.drop_empty(1);
+        Some(permit)
+    }
+
+    /// When the next permit may leave or expires, if one waits.
+    pub(crate) fn next_at(&self, planner: &mut Planner, now: Micros) -> Option<Micros> {
+        let queues = self.queues.iter().filter(|(_, queue)| !queue.permits.is_empty());
+        queues.map(|(key, queue)| planner.next_at(key.0, meter(*key, queue), now)).min()
+    }
+
+    /// Non-empty queues: transactional before bulk, within a lane the one after the last served first.
+    fn in_turn(&self) -> impl Iterator<Item = ((Lane, Option<CampaignId>), &Queue)> {
+        let after = self.turn;
+        Lane::ALL.iter().flat_map(move |lane| {
+            let of_lane = move |(key, queue): (&(Lane, Option<CampaignId>), &Queue)| {
+                key.0 == *lane && !queue.permits.is_empty()
+            };
+            let later =
+                self.queues.iter().filter(move |it| of_lane(*it)).filter(move |(key, _)| Some(**key) > after);
+            let earlier = self
+                .queues
+                .iter()
+                .filter(move |it| of_lane(*it))
+                .filter(move |(key, _)| Some(**key) <= after);
+            later.chain(earlier).map(|(key, queue)| (*key, queue))
+        })
+    }
+
+    fn drop_empty(&mut self, taken: usize) {
+        self.waiting -= taken;
+        if self.waiting == 0 || self.queues.len() > 64 {
+            self.queues.retain(|_, queue| !queue.permits.is_empty());
+        }
+    }
+}
+
+fn meter(key: (Lane, Option<CampaignId>), queue: &Queue) -> Option<(CampaignId, u32)> {
+    key.1.zip(queue.rate)
+}

@@ -1,0 +1,141 @@
+//! Jobs: the calls on store, transports and billing that the worker wants made.
+//!
+//! A job takes what it needs with it and gives back what it found; the worker is not borrowed
+//! while it runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::entitle::entitle;
+use super::ports::Ports;
+use super::turn::{self, Turn, TurnDone};
+use crate::model::{BatchId, Lane, SessionId, SessionReport};
+use crate::port::store::{
+    Abandoned, AcquireSessions, Advanced, DispatchState, DuePage, DueQuery, Lease, RecentAttempt, StoreError,
+    Swept,
+};
+use crate::port::{Scope, SessionRef, Transport, TransportError, WorkerScope};
+use crate::rules::pair;
+
+/// A call to make.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Turn(Turn, WorkerScope),
+    Read(SessionId, Lane, DueQuery, WorkerScope),
+    Lease { scope: WorkerScope, lease: Duration, most: u32 },
+    Report(SessionRef, Arc<dyn Transport>),
+    Sweep(WorkerScope, Duration),
+    Advance,
+    Abandon(BatchId, usize, WorkerScope),
+    Release(SessionId, DispatchState, WorkerScope),
+    Entitle,
+    Prune { raw: Duration, events: Duration },
+}
+
+/// What a call gave.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Turn(TurnDone),
+    Read(SessionId, Lane, Result<DuePage, StoreError>),
+    Lease(Result<Leased, StoreError>),
+    Report(SessionRef, Result<SessionReport, TransportError>, Result<(), StoreError>),
+    Sweep(Result<Swept, StoreError>),
+    Advance(Result<Advanced, StoreError>),
+    Abandon(BatchId, usize, Result<Abandoned, StoreError>),
+    Release(SessionId, Result<bool, StoreError>),
+    Entitle,
+    Prune,
+}
+
+/// What the worker holds after a round of leasing.
+#[derive(Debug)]
+pub(crate) struct Leased {
+    pub(crate) kept: Vec<SessionId>,
+    pub(crate) fresh: Vec<(Lease, Vec<RecentAttempt>)>,
+}
+
+impl Job {
+    pub(crate) async fn run(self, ports: &Ports) -> Done {
+        let store = &ports.store;
+        match self {
+            Self::Turn(turn, scope) => Done::Turn(turn.run(ports, scope).await),
+            Self::Read(session, lane, query, scope) => {
+                Done::Read(session, lane, store.outbox().due(&scope, &query).await)
+            }
+            Self::Lease { scope, lease, most } => Done::Lease(hold(ports, &scope, lease, most).await),
+            Self::Report(session, transport) => {
+                let report = transport.session(&session).await;
+                let mut stored = Ok(());
+                if let Ok(report) = &report {
+                    let scope = Scope::new(session.tenant);
+                    stored = store.numbers().report_session(&scope, session.id, report).await.map(drop);
+                }
+                Done::Report(session, report, stored)
+            }
+            Self::Sweep(scope, grace) => Done::Sweep(store.outbox().sweep(&scope, grace).await),
+            Self::Advance => Done::Advance(store.audience().advance(&ports.admin()).await),
+            Self::Abandon(batch, size, scope) => {
+                Done::Abandon(batch, size, turn::abandon(ports, &scope, batch).await)
+            }
+            Self::Release(session, state, scope) => {
+                Done::Release(session, store.numbers().release(&scope, session, &state).await)
+            }
+            Self::Entitle => {
+                if let Err(error) = entitle_all(ports).await {
+                    tracing::warn!(%error, "entitlements were not brought up to date");
+                }
+                Done::Entitle
+            }
+            Self::Prune { raw, events } => {
+                if let Err(error) = prune(ports, raw, events).await {
+                    tracing::warn!(%error, "old rows were not removed");
+                }
+                Done::Prune
+            }
+        }
+    }
+}
+
+async fn hold(ports: &Ports, scope: &WorkerScope, lease: Duration, most: u32) -> Result<Leased, StoreError> {
+    let numbers = ports.store.numbers();
+    let kept = numbers.heartbeat(scope, lease).await?;
+    let ask = AcquireSessions { worker: ports.worker, lease, most };
+    let leases = if most == 0 { Vec::new() } else { numbers.acquire(&ports.admin(), &ask).await? };
+    let mut fresh = Vec::with_capacity(leases.len());
+    for lease in leases {
+        // A pair's meter is empty again after this long at the latest.
+        let span = TimeDelta::microseconds(
+            i64::try_from(pair::INTERVAL.saturating_mul(pair::BURST)).unwrap_or(i64::MAX),
+        );
+        let id = lease.session.id;
+        let own = WorkerScope::new(ports.worker, [(id, lease.epoch)].into());
+        let recent = numbers.recent(&own, id, ports.clock.now() - span).await?;
+        fresh.push((lease, recent));
+    }
+    Ok(Leased { kept, fresh })
+}
+
+async fn entitle_all(ports: &Ports) -> Result<(), StoreError> {
+    if ports.billing.is_none() {
+        return Ok(());
+    }
+    let mut after = None;
+    loop {
+        let page = ports.store.directory().tenants(&ports.admin(), after, 500).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id);
+        for tenant in &page {
+            entitle(ports, tenant).await?;
+        }
+    }
+}
+
+async fn prune(ports: &Ports, raw: Duration, events: Duration) -> Result<(), StoreError> {
+    let now = ports.clock.now();
+    let before = |keep| now - TimeDelta::from_std(keep).unwrap_or(TimeDelta::MAX);
+    ports.store.inbox().prune(&ports.admin(), before(raw)).await?;
+    ports.store.journal().prune_events(&ports.admin(), before(events)).await?;
+    Ok(())
+}

@@ -1,0 +1,338 @@
+//! The runner: drives the steps with tokio. The only place of this crate that spawns and sleeps.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::channel::mpsc;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::EngineConfig;
+use super::intake::{Intake, IntakeRequest};
+use super::job::Done;
+use super::notices::Notices;
+use super::signal::Signal;
+use super::worker::{Sending, Worker, WorkerStatus};
+use crate::model::AttemptKey;
+use crate::port::SendOutcome;
+use crate::port::store::{Projected, RawBody, StoreError, StoreErrorKind};
+
+/// A running engine. Dropping it stops the engine as a crash would: what is under way becomes in doubt.
+#[derive(Debug)]
+pub struct Running {
+    stop: watch::Sender<Option<Duration>>,
+    worker: JoinHandle<StopReport>,
+    others: Vec<JoinHandle<()>>,
+    status: Arc<Mutex<WorkerStatus>>,
+}
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopReport {
+    /// Attempts that were begun and whose outcome did not come in by the deadline. They will be in
+    /// doubt until a webhook resolves them.
+    pub open: usize,
+}
+
+/// The signals that steps raise and wait for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Signals {
+    /// Something to send or to own appeared.
+    pub(crate) work: Signal,
+    /// The journal grew.
+    pub(crate) journal: Signal,
+}
+
+impl Running {
+    /// Stops gracefully: begins nothing more, sends and settles what has begun until the deadline,
+    /// gives what has not left by then back, and hands the sessions over.
+    pub async fn stop(mut self, deadline: Duration) -> StopReport {
+        let _ = self.stop.send(Some(deadline));
+        let report = (&mut self.worker).await.unwrap_or(StopReport { open: usize::MAX });
+        for task in std::mem::take(&mut self.others) {
+            let _ = task.await;
+        }
+        report
+    }
+
+    /// What the engine is doing now.
+    #[must_use]
+    pub fn status(&self) -> WorkerStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.worker.abort();
+        self.others.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Starts everything.
+#[expect(clippy::disallowed_methods, reason = "starting the engine is what spawns")]
+pub(crate) fn start(
+    worker: Worker,
+    config: &EngineConfig,
+    signals: Signals,
+    webhooks: mpsc::Receiver<IntakeRequest>,
+) -> Running {
+    let (stop, stopped) = watch::channel(None);
+    let status = Arc::new(Mutex::new(WorkerStatus::default()));
+    let inflow = Inflow {
+        intake: Intake::new(worker.ports().clone()),
+        config: config.clone(),
+        grew: signals.journal.clone(),
+        webhooks,
+        kept: Vec::new(),
+        apply_at: tokio::time::Instant::now(),
+    };
+    let notices = Notices::new(worker.ports().clone());
+    let others = vec![
+        tokio::spawn(inflow.run(stopped.clone())),
+        tokio::spawn(tell(notices, signals.journal.clone(), stopped.clone())),
+    ];
+    let worker = tokio::spawn(drive(worker, signals, stopped, Arc::clone(&status)));
+    Running { stop, worker, others, status }
+}
+
+type Sent = BoxFuture<'static, (AttemptKey, SendOutcome)>;
+
+async fn drive(
+    mut worker: Worker,
+    signals: Signals,
+    mut stopped: watch::Receiver<Option<Duration>>,
+    status: Arc<Mutex<WorkerStatus>>,
+) -> StopReport {
+    let ports = worker.ports().clone();
+    let mut jobs: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
+    let mut sends: FuturesUnordered<Sent> = FuturesUnordered::new();
+    let mut seen = signals.work.count();
+    let mut ending: Option<Ending> = None;
+    loop {
+        sends.extend(worker.release().into_iter().map(send));
+        for job in worker.jobs() {
+            let ports = ports.clone();
+            jobs.push(async move { job.run(&ports).await }.boxed());
+        }
+        if worker.take_journal_grew() {
+            signals.journal.raise();
+        }
+        *status.lock().unwrap_or_else(PoisonError::into_inner) = worker.status();
+        let mut wake_at = worker.next_at();
+        if let Some(ending) = &mut ending {
+            let now = ports.clock.monotonic();
+            if (worker.is_quiet() && sends.is_empty()) || now >= ending.deadline {
+                break;
+            }
+            if now >= ending.give_up && !ending.gave_up {
+                ending.gave_up = true;
+                worker.give_up_waiting();
+                continue;
+            }
+            wake_at = wake_at.min(if ending.gave_up { ending.deadline } else { ending.give_up });
+        }
+        let wait = wake_at.saturating_sub(ports.clock.monotonic());
+        tokio::select! {
+            biased;
+            Some((attempt, outcome)) = sends.next(), if !sends.is_empty() => {
+                worker.record(attempt, outcome);
+                // Whatever else has come back by now goes into the same settle.
+                while let Some(Some((attempt, outcome))) = sends.next().now_or_never() {
+                    worker.record(attempt, outcome);
+                }
+            }
+            Some(done) = jobs.next(), if !jobs.is_empty() => worker.apply(done),
+            count = signals.work.raised_since(seen) => {
+                seen = count;
+                worker.wake();
+            }
+            deadline = stopping(&mut stopped), if ending.is_none() => {
+                worker.stop();
+                ending = Some(Ending::new(ports.clock.monotonic(), deadline));
+            }
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    let open = worker.status().open;
+    let releases = worker.release_all().into_iter().map(|job| job.run(&ports));
+    // A store that does not answer now frees the sessions when their leases end.
+    let _ = tokio::time::timeout(Duration::from_secs(2), futures::future::join_all(releases)).await;
+    signals.journal.raise();
+    StopReport { open }
+}
+
+struct Ending {
+    deadline: Duration,
+    give_up: Duration,
+    gave_up: bool,
+}
+
+impl Ending {
+    fn new(now: Duration, deadline: Duration) -> Self {
+        // What still waits at the gate is given up early enough for that to be stored.
+        let reserve = (deadline / 4).min(Duration::from_secs(1));
+        Self { deadline: now + deadline, give_up: now + deadline - reserve, gave_up: false }
+    }
+}
+
+async fn stopping(stopped: &mut watch::Receiver<Option<Duration>>) -> Duration {
+    match stopped.wait_for(Option::is_some).await.map(|deadline| *deadline) {
+        Ok(deadline) => deadline.unwrap_or_default(),
+        // The handle is gone: its drop aborts this task.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// One request. A transport that panics or overruns its time has an unknown outcome.
+fn send(Sending { permit, transport }: Sending) -> Sent {
+    async move {
+        let attempt = permit.attempt();
+        let most = permit.timeout() + Duration::from_secs(1);
+        let sent = AssertUnwindSafe(async move { transport.send(permit).await }).catch_unwind();
+        let outcome = match tokio::time::timeout(most, sent).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => SendOutcome::Ambiguous { why: "the transport panicked".to_owned() },
+            Err(_) => SendOutcome::Ambiguous { why: "the transport did not keep its time-out".to_owned() },
+        };
+        (attempt, outcome)
+    }
+    .boxed()
+}
+
+/// Webhooks on their way from the queue into the store.
+struct Inflow {
+    intake: Intake,
+    config: EngineConfig,
+    grew: Signal,
+    webhooks: mpsc::Receiver<IntakeRequest>,
+    /// Stored and not applied yet.
+    kept: Vec<RawBody>,
+    /// Not applied before: while more keep coming, what they say is applied together.
+    apply_at: tokio::time::Instant,
+}
+
+impl Inflow {
+    async fn run(mut self, mut stopped: watch::Receiver<Option<Duration>>) {
+        self.catch_up().await;
+        loop {
+            let full = self.kept.len() >= self.config.intake_batch;
+            let apply = tokio::time::sleep_until(self.apply_at);
+            tokio::select! {
+                biased;
+                () = apply, if !self.kept.is_empty() => self.apply().await,
+                request = self.webhooks.next(), if !full => match request {
+                    Some(request) => self.take(request).await,
+                    None => break,
+                },
+                _ = stopping(&mut stopped) => {
+                    // What was accepted into the queue is still stored and answered.
+                    self.webhooks.close();
+                    while let Some(request) = self.webhooks.next().await {
+                        self.take(request).await;
+                    }
+                    break;
+                }
+            }
+        }
+        self.apply().await;
+    }
+
+    /// Applies what an earlier process stored and did not apply.
+    async fn catch_up(&self) {
+        let page = u32::try_from(self.config.intake_batch).unwrap_or(500);
+        let mut after = None;
+        loop {
+            match self.intake.catch_up(after, page).await {
+                Ok(None) => break,
+                Ok(next) => after = next,
+                Err(error) => {
+                    tracing::warn!(%error, "stored webhooks were not applied yet");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+        self.grew.raise();
+    }
+
+    /// Stores a body together with those that come in meanwhile, and answers their senders.
+    async fn take(&mut self, first: IntakeRequest) {
+        let mut requests = vec![first];
+        let until = tokio::time::Instant::now() + self.config.intake_wait;
+        while requests.len() < self.config.intake_batch {
+            match tokio::time::timeout_at(until, self.webhooks.next()).await {
+                Ok(Some(request)) => requests.push(request),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let (bodies, replies): (Vec<_>, Vec<_>) =
+            requests.into_iter().map(|request| (request.body, request.kept)).unzip();
+        let applies = self.apply_at <= tokio::time::Instant::now();
+        let (result, applied) = if applies {
+            let (result, applied) = self.intake.keep_and_project(&bodies, &self.kept).await;
+            (result, Some(applied))
+        } else {
+            (self.intake.keep(&bodies).await, None)
+        };
+        if let Err(error) = &result {
+            tracing::warn!(%error, bodies = bodies.len(), "webhooks were not stored; their senders are told to come again");
+        }
+        let answer = result.as_ref().map(|_| ()).map_err(|error| error.kind());
+        for reply in replies {
+            let _ = reply.send(answer);
+        }
+        let kept = bodies.into_iter().zip(result.unwrap_or_default());
+        self.kept.extend(kept.filter(|(_, kept)| !kept.known).map(|(body, _)| body));
+        if let Some(applied) = applied {
+            self.applied(applied).await;
+        }
+    }
+
+    async fn apply(&mut self) {
+        if !self.kept.is_empty() {
+            let applied = self.intake.project(&self.kept).await;
+            self.applied(applied).await;
+        }
+    }
+
+    async fn applied(&mut self, applied: Result<Projected, StoreError>) {
+        match applied {
+            Ok(Projected { changed: _, inbound: _, waiting: _, foreign, unknown: _ }) => {
+                if foreign > 0 {
+                    tracing::warn!(events = foreign, "webhook events of numbers that are not registered");
+                }
+                self.kept.clear();
+                self.grew.raise();
+            }
+            Err(error) if error.kind() == StoreErrorKind::Closed => self.kept.clear(),
+            Err(error) => {
+                tracing::warn!(%error, "stored webhooks were not applied yet");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        self.apply_at = tokio::time::Instant::now() + self.config.project_every;
+    }
+}
+
+async fn tell(notices: Notices, grew: Signal, mut stopped: watch::Receiver<Option<Duration>>) {
+    loop {
+        let seen = grew.count();
+        let more = match notices.step().await {
+            Ok(more) => more,
+            Err(error) => {
+                tracing::warn!(%error, "notices were not passed on yet");
+                false
+            }
+        };
+        let wait = if more { Duration::from_millis(1) } else { Duration::from_secs(1) };
+        tokio::select! {
+            _ = stopping(&mut stopped) => return,
+            // The journal grows with every batch; notices need not keep up with each.
+            () = async { tokio::time::sleep(wait).await; let _ = tokio::time::timeout(Duration::from_secs(4), grew.raised_since(seen)).await; } => {}
+        }
+    }
+}

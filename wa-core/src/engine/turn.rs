@@ -1,0 +1,166 @@
+//! A turn: outcomes are settled, then the room they leave is begun anew.
+//!
+//! No begin is committed before the settle that made room for it, so that never more than
+//! `max_in_doubt_per_crash` attempts are begun and not settled. A store that commits in order gets
+//! both at once and needs one commit for the two.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{join, join_all};
+
+use super::ports::Ports;
+use crate::model::{BatchId, CampaignId, Content, Lane, MessageId, Recipient, SessionId};
+use crate::port::store::{Abandoned, AttemptFact, BeginBatch, Begun, Settled, StoreError, StoreErrorKind};
+use crate::rules::judge::{Admission, Facts, GroupFacts, Judge, Verdict};
+
+/// A batch of one session on its way into the store.
+#[derive(Debug)]
+pub(crate) struct PreparedBatch {
+    pub(crate) batch: BeginBatch,
+    pub(crate) letters: BTreeMap<MessageId, Letter>,
+    pub(crate) judge: Arc<dyn Judge>,
+}
+
+/// What is needed to send a message once it has begun.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    /// `None` when it cannot be sent at all; begin then closes it.
+    pub(crate) content: Option<Content>,
+    pub(crate) recipient: Recipient,
+    pub(crate) lane: Lane,
+    pub(crate) campaign: Option<CampaignId>,
+    pub(crate) rate: Option<u32>,
+    /// Whether the pair's place was taken for it.
+    pub(crate) pair_taken: bool,
+}
+
+/// Outcomes to settle and batches to begin.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    pub(crate) facts: Vec<AttemptFact>,
+    pub(crate) batches: Vec<PreparedBatch>,
+}
+
+/// What a turn did.
+#[derive(Debug)]
+pub(crate) struct TurnDone {
+    /// The outcomes, and whether they are in the store.
+    pub(crate) settled: Option<(Vec<AttemptFact>, Result<Settled, StoreError>)>,
+    pub(crate) begun: Vec<BatchDone>,
+}
+
+/// What became of one batch.
+#[derive(Debug)]
+pub(crate) struct BatchDone {
+    pub(crate) session: SessionId,
+    pub(crate) letters: BTreeMap<MessageId, Letter>,
+    /// The monotonic clock before the begin: every deadline is measured from here.
+    pub(crate) asked_at: Duration,
+    pub(crate) outcome: BatchOutcome,
+}
+
+#[derive(Debug)]
+pub(crate) enum BatchOutcome {
+    Begun(Begun),
+    /// Nothing happened.
+    Failed(StoreError),
+    /// Nobody knows whether it was committed; nothing of it is sent.
+    Unknown(BatchId, StoreError),
+}
+
+impl Turn {
+    pub(crate) async fn run(self, ports: &Ports, scope: crate::port::WorkerScope) -> TurnDone {
+        let Self { facts, batches } = self;
+        if ports.store.commits_in_order() {
+            // The first poll of a join goes from left to right, so settle is handed in first.
+            let begin = join_all(batches.into_iter().map(|batch| batch.begin(ports, &scope)));
+            let (settled, begun) = join(settle(ports, facts), begin).await;
+            return TurnDone { settled, begun };
+        }
+        let settled = settle(ports, facts).await;
+        if settled.as_ref().is_some_and(|(_, result)| result.is_err()) {
+            // Without the room that settling makes, beginning more would pass the bound.
+            let begun = batches.into_iter().map(BatchDone::not_tried).collect();
+            return TurnDone { settled, begun };
+        }
+        let begun = join_all(batches.into_iter().map(|batch| batch.begin(ports, &scope))).await;
+        TurnDone { settled, begun }
+    }
+}
+
+async fn settle(
+    ports: &Ports,
+    facts: Vec<AttemptFact>,
+) -> Option<(Vec<AttemptFact>, Result<Settled, StoreError>)> {
+    if facts.is_empty() {
+        return None;
+    }
+    let result = ports.store.outbox().settle(&facts).await;
+    Some((facts, result))
+}
+
+impl PreparedBatch {
+    async fn begin(self, ports: &Ports, scope: &crate::port::WorkerScope) -> BatchDone {
+        let asked_at = ports.clock.monotonic();
+        let outcome = match ports.store.outbox().begin(scope, &self.batch, self.judge).await {
+            Ok(begun) => BatchOutcome::Begun(begun),
+            Err(error) => match error.kind() {
+                StoreErrorKind::Unknown => BatchOutcome::Unknown(self.batch.id, error),
+                StoreErrorKind::Unavailable | StoreErrorKind::Closed | StoreErrorKind::Broken => {
+                    BatchOutcome::Failed(error)
+                }
+            },
+        };
+        BatchDone { session: self.batch.session, letters: self.letters, asked_at, outcome }
+    }
+}
+
+impl BatchDone {
+    fn not_tried(batch: PreparedBatch) -> Self {
+        let error = StoreError::new(StoreErrorKind::Unavailable, "outcomes could not be settled first", None);
+        Self {
+            session: batch.batch.session,
+            letters: batch.letters,
+            asked_at: Duration::ZERO,
+            outcome: BatchOutcome::Failed(error),
+        }
+    }
+}
+
+/// Makes sure that a batch of unknown fate is never sent.
+pub(crate) async fn abandon(
+    ports: &Ports,
+    scope: &crate::port::WorkerScope,
+    batch: BatchId,
+) -> Result<Abandoned, StoreError> {
+    ports.store.outbox().abandon(scope, batch).await
+}
+
+/// The judge of a batch: the rules, and what the planner says about each pair.
+#[derive(Debug)]
+pub(crate) struct PlannedJudge {
+    pub(crate) rules: Arc<dyn Judge>,
+    /// Messages whose pair is full, and for how long from now.
+    pub(crate) pair_waits: BTreeMap<MessageId, chrono::TimeDelta>,
+}
+
+impl Judge for PlannedJudge {
+    fn admit(&self, group: &GroupFacts, now: chrono::DateTime<chrono::Utc>) -> Admission {
+        self.rules.admit(group, now)
+    }
+
+    fn judge(&self, facts: &Facts<'_>, now: chrono::DateTime<chrono::Utc>) -> Verdict {
+        let verdict = self.rules.judge(facts, now);
+        match (verdict, self.pair_waits.get(&facts.item.message)) {
+            (Verdict::Send(_), Some(wait)) => {
+                Verdict::Wait { until: now + *wait, why: crate::model::HoldReason::PairThrottled }
+            }
+            (
+                verdict @ (Verdict::Send(_) | Verdict::Wait { .. } | Verdict::Skip(_) | Verdict::Stop { .. }),
+                _,
+            ) => verdict,
+        }
+    }
+}

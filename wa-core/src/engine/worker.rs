@@ -1,0 +1,442 @@
+//! The worker: what one process knows of the sessions that it holds, and what it wants done next.
+//!
+//! All decisions are the rules' and the planner's; this file keeps the books. Invariant: `open`
+//! counts every attempt that was begun by this process and whose outcome is not in the store, and
+//! never passes `max_in_doubt_per_crash`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::config::EngineConfig;
+use super::job::{Done, Job};
+use super::ports::Ports;
+use super::turn::{PreparedBatch, Turn};
+use crate::model::{AttemptKey, BatchId, CampaignId, HoldReason, Outcome, SessionId};
+use crate::port::store::AttemptFact;
+use crate::port::{SendOutcome, SendPermit, Transport, WorkerScope};
+use crate::rules::judge::{Judge, StandardJudge};
+use crate::rules::throughput::Micros;
+
+mod book;
+mod held;
+mod results;
+
+use book::{Book, Every};
+use held::Held;
+
+/// What one process knows and wants.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    ports: Ports,
+    config: EngineConfig,
+    rules: Arc<dyn Judge>,
+    held: BTreeMap<SessionId, Held>,
+    book: Book,
+    /// Attempts begun by this process whose outcome is not in the store.
+    open: usize,
+    turning: bool,
+    lease: Every,
+    sweep: Every,
+    advance: Every,
+    entitle: Every,
+    prune: Every,
+    abandoning: Vec<(BatchId, usize, Micros)>,
+    stopping: bool,
+    /// Set when the journal may have grown.
+    journal_grew: bool,
+}
+
+/// A request that the driver makes.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    pub(crate) permit: SendPermit,
+    pub(crate) transport: Arc<dyn Transport>,
+}
+
+/// What a worker is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkerStatus {
+    /// Sessions held.
+    pub sessions: usize,
+    /// Attempts begun whose outcome is not stored yet.
+    pub open: usize,
+    /// Requests under way.
+    pub sending: usize,
+    /// Begun messages that wait for their place in the throughput.
+    pub waiting: usize,
+    /// What may not begin now, and why.
+    pub stopped: Vec<(SessionId, Option<CampaignId>, HoldReason)>,
+}
+
+impl Worker {
+    pub(crate) fn new(ports: Ports, config: EngineConfig, judge: StandardJudge) -> Self {
+        let now = now(&ports);
+        let poll = config.poll_every;
+        Self {
+            lease: Every::new(config.heartbeat, now),
+            sweep: Every::new(Duration::from_secs(5), now),
+            advance: Every::new(poll, now),
+            entitle: Every::new(config.health_every, now),
+            prune: Every::new(Duration::from_secs(600), now),
+            rules: Arc::new(judge),
+            held: BTreeMap::new(),
+            book: Book::default(),
+            open: 0,
+            turning: false,
+            abandoning: Vec::new(),
+            stopping: false,
+            journal_grew: false,
+            ports,
+            config,
+        }
+    }
+
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// Something changed outside: sessions, due messages, campaigns.
+    pub(crate) fn wake(&mut self) {
+        let now = self.now();
+        self.lease.at_once(now);
+        self.advance.at_once(now);
+        for held in self.held.values_mut() {
+            held.hold = None;
+            held.skip.clear();
+            held.lanes.iter_mut().for_each(|ahead| ahead.read.at_once(now));
+        }
+    }
+
+    /// Begins nothing more; what has begun is sent and settled.
+    pub(crate) fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Gives up what waits at the gate: it is settled as not sent.
+    pub(crate) fn give_up_waiting(&mut self) {
+        let now = self.ports.clock.now();
+        let late: Vec<_> = self.held.values_mut().flat_map(|held| held.gate.drain()).collect();
+        self.not_sent(late, now);
+    }
+
+    /// Whether nothing is open any more.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.open == 0 && !self.turning && self.abandoning.is_empty()
+    }
+
+    /// The jobs that give every session back.
+    pub(crate) fn release_all(&mut self) -> Vec<Job> {
+        let (now, wall) = (self.now(), self.ports.clock.now());
+        let scope = self.scope();
+        std::mem::take(&mut self.held)
+            .into_iter()
+            .map(|(id, held)| Job::Release(id, held.planner.pass_on(now, wall), scope.clone()))
+            .collect()
+    }
+
+    /// Whether the journal may have grown since the last call.
+    pub(crate) fn take_journal_grew(&mut self) -> bool {
+        std::mem::take(&mut self.journal_grew)
+    }
+
+    pub(crate) fn status(&self) -> WorkerStatus {
+        let stopped = self.held.iter().flat_map(|(id, held)| {
+            let session = held.hold.iter().map(|(_, why)| (*id, None, *why));
+            session.chain(held.skip.iter().map(|(campaign, (_, why))| (*id, Some(*campaign), *why)))
+        });
+        WorkerStatus {
+            sessions: self.held.len(),
+            open: self.open,
+            sending: self.book.sending(),
+            waiting: self.held.values().map(|held| held.gate.len()).sum(),
+            stopped: stopped.collect(),
+        }
+    }
+
+    /// The jobs to run now; each is given once.
+    pub(crate) fn jobs(&mut self) -> Vec<Job> {
+        let now = self.now();
+        let mut jobs = Vec::new();
+        let scope = self.scope();
+        if self.lease.start(now) {
+            let held = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
+            let most = if self.stopping { 0 } else { self.config.max_sessions.saturating_sub(held) };
+            jobs.push(Job::Lease { scope: scope.clone(), lease: self.config.lease, most });
+        }
+        if self.sweep.start(now) {
+            jobs.push(Job::Sweep(scope.clone(), self.config.grace));
+        }
+        let due = self.abandoning.iter().position(|(_, _, at)| *at <= now);
+        if let Some((batch, size, _)) = due.map(|place| self.abandoning.swap_remove(place)) {
+            // It stays open until the answer is known.
+            self.abandoning.push((batch, size, Micros::MAX));
+            jobs.push(Job::Abandon(batch, size, scope.clone()));
+        }
+        if !self.stopping {
+            if self.advance.start(now) {
+                jobs.push(Job::Advance);
+            }
+            if self.entitle.start(now) {
+                jobs.push(Job::Entitle);
+            }
+            if self.prune.start(now) {
+                jobs.push(Job::Prune { raw: self.config.keep_raw, events: self.config.keep_events });
+            }
+            let limit = self.page();
+            for held in self.held.values_mut() {
+                jobs.extend(held.jobs(now, limit, &scope));
+            }
+        }
+        jobs.extend(self.turn(now).map(|turn| Job::Turn(turn, scope)));
+        jobs
+    }
+
+    /// The permits that may leave now.
+    pub(crate) fn release(&mut self) -> Vec<Sending> {
+        let (clock, wall) = (self.ports.clock.monotonic(), self.ports.clock.now());
+        let now = whole(clock);
+        let mut out = Vec::new();
+        let mut late = Vec::new();
+        for held in self.held.values_mut() {
+            late.extend(held.gate.expired(clock));
+            while self.book.sending() < self.config.concurrency {
+                let Some(transport) = held.transport.clone() else { break };
+                let Some(permit) = held.gate.release(&mut held.planner, now) else { break };
+                self.book.left(permit.attempt(), held.session.id, permit.recipient().key());
+                out.push(Sending { permit, transport });
+            }
+        }
+        self.not_sent(late, wall);
+        out
+    }
+
+    /// Takes the outcome of a request in.
+    pub(crate) fn record(&mut self, attempt: AttemptKey, outcome: SendOutcome) {
+        let (now, wall) = (self.now(), self.ports.clock.now());
+        let Some((session, recipient)) = self.book.came_back(attempt) else { return };
+        let held = self.held.get_mut(&session);
+        let (outcome, retry_after) = match outcome {
+            SendOutcome::Accepted { provider_id } => (Outcome::Accepted { provider_id }, None),
+            SendOutcome::Ambiguous { why } => {
+                tracing::warn!(message = %attempt.message, n = attempt.n, why, "nobody knows whether it was sent");
+                (Outcome::Ambiguous, None)
+            }
+            SendOutcome::NotSent { why } => {
+                tracing::debug!(message = %attempt.message, n = attempt.n, why, "not sent");
+                if let Some(held) = held {
+                    held.planner.give_pair_back(recipient);
+                    // Whatever kept this one from leaving keeps the next one too.
+                    held.planner.keep_quiet_until(now.saturating_add(500_000));
+                }
+                (Outcome::NotSent, None)
+            }
+            SendOutcome::Rejected { failure, retry_after } => {
+                if let Some(held) = held {
+                    held.rejected(failure.class, recipient, retry_after, now);
+                }
+                (Outcome::Rejected(failure), retry_after)
+            }
+        };
+        self.book.note(AttemptFact { attempt, at: wall, outcome, retry_after }, now);
+    }
+
+    /// Takes the result of a job in.
+    pub(crate) fn apply(&mut self, done: Done) {
+        let now = self.now();
+        match done {
+            Done::Turn(done) => self.turned(done, now),
+            Done::Read(session, lane, page) => self.read(session, lane, page, now),
+            Done::Lease(leased) => self.leased(leased, now),
+            Done::Report(session, report, stored) => {
+                if let Err(error) = stored {
+                    tracing::warn!(session = %session.id, %error, "what the provider says was not stored");
+                }
+                let Some(held) = self.held.get_mut(&session.id) else { return };
+                held.report.done(now);
+                held.reported = true;
+                match report {
+                    Ok(report) => {
+                        if let Some(throughput) = report.throughput {
+                            held.planner.set_throughput(throughput);
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(session = %session.id, %error, "the provider did not answer about the number")
+                    }
+                }
+            }
+            Done::Sweep(swept) => {
+                self.sweep.done(now);
+                match swept {
+                    Ok(swept) => {
+                        self.journal_grew |= !swept.in_doubt.is_empty();
+                        self.sweep.not_after(swept.next_at.map(|at| self.until(at, now)));
+                    }
+                    Err(error) => tracing::warn!(%error, "open attempts were not swept"),
+                }
+            }
+            Done::Advance(advanced) => {
+                self.advance.done(now);
+                match advanced {
+                    Ok(advanced) => {
+                        self.advance.not_after(advanced.next_at.map(|at| self.until(at, now)));
+                        if !advanced.moved.is_empty() {
+                            self.journal_grew = true;
+                            self.read_again(now);
+                        }
+                    }
+                    Err(error) => tracing::warn!(%error, "campaigns were not advanced"),
+                }
+            }
+            Done::Abandon(batch, size, result) => self.abandoned(batch, size, result, now),
+            Done::Release(session, result) => {
+                if let Err(error) = result {
+                    tracing::warn!(%session, %error, "the session was not given back; its lease will end");
+                }
+            }
+            Done::Entitle => self.entitle.done(now),
+            Done::Prune => self.prune.done(now),
+        }
+    }
+
+    /// When something is to be done next, if nothing else happens.
+    pub(crate) fn next_at(&mut self) -> Duration {
+        let now = self.now();
+        let mut at = [&self.lease, &self.sweep].iter().filter_map(|every| every.next_at()).min();
+        let mut sooner = |other: Option<Micros>| at = at.into_iter().chain(other).min();
+        if !self.stopping {
+            for every in [&self.advance, &self.entitle, &self.prune] {
+                sooner(every.next_at());
+            }
+        }
+        let room = self.book.sending() < self.config.concurrency;
+        for held in self.held.values_mut() {
+            sooner(held.next_at(now, room, self.stopping));
+        }
+        if !self.turning {
+            sooner(self.book.settle_by(&self.config));
+        }
+        sooner(self.abandoning.iter().map(|(_, _, at)| *at).min());
+        Duration::from_micros(at.unwrap_or_else(|| now.saturating_add(1_000_000)))
+    }
+
+    fn scope(&self) -> WorkerScope {
+        let epochs = self.held.iter().map(|(id, held)| (*id, held.epoch)).collect();
+        WorkerScope::new(self.ports.worker, epochs)
+    }
+
+    fn now(&self) -> Micros {
+        now(&self.ports)
+    }
+
+    /// A store's instant on the monotonic clock.
+    fn until(&self, at: DateTime<Utc>, now: Micros) -> Micros {
+        let wait = (at - self.ports.clock.now()).max(TimeDelta::zero());
+        now.saturating_add(u64::try_from(wait.num_microseconds().unwrap_or(i64::MAX)).unwrap_or(0))
+    }
+
+    /// Messages to read at once: enough for a few batches, so that reading is not felt.
+    fn page(&self) -> u32 {
+        let most = self.config.begin_batch.max(64);
+        u32::try_from((4 * self.config.max_in_doubt_per_crash).clamp(64, most)).unwrap_or(1_000)
+    }
+
+    /// How much room a turn must find before it is worth its commit.
+    fn worth(&self) -> usize {
+        let bound = self.config.max_in_doubt_per_crash;
+        (bound - bound / 8).min(self.config.begin_batch).max(1)
+    }
+
+    fn turn(&mut self, now: Micros) -> Option<Turn> {
+        if self.turning {
+            return None;
+        }
+        let bound = self.config.max_in_doubt_per_crash;
+        let waiting: usize = self.held.values().map(|held| held.gate.len()).sum();
+        let nothing_under_way = waiting == 0 && self.book.sending() == 0;
+        let enough = self.worth().min(self.config.settle_batch);
+        let overdue = self.book.settle_by(&self.config).is_some_and(|at| at <= now);
+        let settle = !self.book.is_empty() && (overdue || nothing_under_way || self.book.len() >= enough);
+        let settled = if settle { self.book.len().min(self.config.settle_batch) } else { 0 };
+        let room = bound.saturating_sub(self.open - settled);
+        let batches = if self.stopping { Vec::new() } else { self.batches(room, now) };
+        if settled == 0 && batches.is_empty() {
+            return None;
+        }
+        self.turning = true;
+        Some(Turn { facts: self.book.take(settled, now), batches })
+    }
+
+    fn batches(&mut self, room: usize, now: Micros) -> Vec<PreparedBatch> {
+        let wanted: usize = self.held.values().map(|held| held.wants(now)).sum();
+        let urgent = self.held.values().any(|held| held.is_ready(now) && !held.urgent().is_empty());
+        if room == 0 || wanted == 0 || (!urgent && room < self.worth() && room < wanted) {
+            return Vec::new();
+        }
+        // The session whose oldest message waits longest goes first: nobody starves behind a large one.
+        let mut order: Vec<_> = self.held.iter().filter(|(_, held)| held.wants(now) > 0).collect();
+        order.sort_by_key(|(_, held)| held.oldest());
+        let order: Vec<_> = order.into_iter().map(|(id, _)| *id).collect();
+        let mut left = room.min(self.config.begin_batch);
+        let share = left.div_ceil(order.len().max(1)).max(1);
+        let mut batches = Vec::new();
+        for id in order {
+            let Some(held) = self.held.get_mut(&id) else { continue };
+            let careful = held.unsettled_deaths >= 3;
+            let most = if careful { 1 } else { share.min(left) };
+            if let Some(batch) = held.prepare(&self.ports, &self.config, &self.rules, most, now) {
+                left -= batch.batch.items.len();
+                batches.push(batch);
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        batches
+    }
+
+    /// Forgets a session that is not held any more; what has not left goes back unharmed.
+    fn lose(&mut self, session: SessionId) {
+        let late = self.held.remove(&session).map(|mut held| held.gate.drain()).unwrap_or_default();
+        self.not_sent(late, self.ports.clock.now());
+    }
+
+    fn not_sent(&mut self, attempts: Vec<AttemptKey>, at: DateTime<Utc>) {
+        let now = self.now();
+        for attempt in attempts {
+            self.book.note(AttemptFact { attempt, at, outcome: Outcome::NotSent, retry_after: None }, now);
+        }
+    }
+
+    fn pause(&mut self, session: SessionId, until: Micros, why: HoldReason) {
+        if let Some(held) = self.held.get_mut(&session) {
+            held.hold = Some((until, why));
+        }
+    }
+
+    fn forget_ahead(&mut self, session: SessionId, now: Micros) {
+        if let Some(held) = self.held.get_mut(&session) {
+            for ahead in &mut held.lanes {
+                ahead.messages.clear();
+                ahead.read.at_once(now);
+            }
+        }
+    }
+
+    fn read_again(&mut self, now: Micros) {
+        for held in self.held.values_mut() {
+            held.lanes.iter_mut().for_each(|ahead| ahead.read.at_once(now));
+        }
+    }
+}
+
+fn now(ports: &Ports) -> Micros {
+    whole(ports.clock.monotonic())
+}
+
+fn whole(duration: Duration) -> Micros {
+    Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
+}

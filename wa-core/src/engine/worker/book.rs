@@ -1,0 +1,121 @@
+//! The worker's books: requests under way, outcomes not yet stored, and what recurs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{EngineConfig, whole};
+use crate::model::{AttemptKey, SessionId};
+use crate::port::store::AttemptFact;
+use crate::rules::throughput::Micros;
+
+/// Requests under way and outcomes that are not in the store yet.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    sending: BTreeMap<AttemptKey, (SessionId, u64)>,
+    facts: Vec<AttemptFact>,
+    first_at: Micros,
+    last_at: Micros,
+}
+
+impl Book {
+    pub(super) fn left(&mut self, attempt: AttemptKey, session: SessionId, recipient: u64) {
+        self.sending.insert(attempt, (session, recipient));
+    }
+
+    pub(super) fn came_back(&mut self, attempt: AttemptKey) -> Option<(SessionId, u64)> {
+        self.sending.remove(&attempt)
+    }
+
+    pub(super) fn sending(&self) -> usize {
+        self.sending.len()
+    }
+
+    pub(super) fn note(&mut self, fact: AttemptFact, now: Micros) {
+        if self.facts.is_empty() {
+            self.first_at = now;
+        }
+        self.last_at = now;
+        self.facts.push(fact);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    /// Takes the oldest outcomes out.
+    pub(super) fn take(&mut self, count: usize, now: Micros) -> Vec<AttemptFact> {
+        let rest = self.facts.split_off(count.min(self.facts.len()));
+        self.first_at = now;
+        std::mem::replace(&mut self.facts, rest)
+    }
+
+    /// Puts outcomes back that could not be stored; they are tried again after a while.
+    pub(super) fn put_back(&mut self, mut facts: Vec<AttemptFact>, now: Micros) {
+        facts.append(&mut self.facts);
+        self.facts = facts;
+        let later = now.saturating_add(500_000);
+        (self.first_at, self.last_at) = (later, later);
+    }
+
+    /// When the outcomes should be stored at the latest.
+    pub(super) fn settle_by(&self, config: &EngineConfig) -> Option<Micros> {
+        if self.facts.is_empty() {
+            return None;
+        }
+        let idle = self.last_at.saturating_add(whole(config.settle_idle));
+        let latest = self.first_at.saturating_add(whole(config.settle_latest));
+        Some(idle.min(latest))
+    }
+}
+
+/// Something that recurs, one run at a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Every {
+    period: Duration,
+    due_at: Micros,
+    running: bool,
+    /// Asked for while it ran: runs again right after.
+    again: Option<Micros>,
+}
+
+impl Every {
+    /// Due for the first time at once.
+    pub(super) const fn new(period: Duration, now: Micros) -> Self {
+        Self { period, due_at: now, running: false, again: None }
+    }
+
+    /// Whether it should start now; if so it counts as running.
+    pub(super) fn start(&mut self, now: Micros) -> bool {
+        let starts = !self.running && self.due_at <= now;
+        self.running |= starts;
+        starts
+    }
+
+    pub(super) fn done(&mut self, now: Micros) {
+        self.running = false;
+        let next = now.saturating_add(whole(self.period));
+        self.due_at = self.again.take().map_or(next, |again| again.min(next));
+    }
+
+    pub(super) fn at_once(&mut self, now: Micros) {
+        self.not_after(Some(now));
+    }
+
+    /// Makes it due at an instant at the latest.
+    pub(super) fn not_after(&mut self, at: Option<Micros>) {
+        let Some(at) = at else { return };
+        if self.running {
+            self.again = Some(self.again.map_or(at, |again| again.min(at)));
+        } else {
+            self.due_at = self.due_at.min(at);
+        }
+    }
+
+    pub(super) fn next_at(&self) -> Option<Micros> {
+        (!self.running).then_some(self.due_at)
+    }
+}

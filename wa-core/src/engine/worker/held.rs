@@ -1,0 +1,292 @@
+//! One session that is held: its planner, its gate, and the messages that were read ahead.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::book::Every;
+use super::whole;
+use crate::engine::config::EngineConfig;
+use crate::engine::gate::Gate;
+use crate::engine::job::Job;
+use crate::engine::planner::Planner;
+use crate::engine::ports::Ports;
+use crate::engine::turn::{Letter, PlannedJudge, PreparedBatch};
+use crate::model::{
+    BatchId, CampaignId, Category, Content, HoldReason, Lane, MessageId, RejectClass, SkipReason,
+};
+use crate::port::store::{BeginBatch, BeginItem, DueBody, DueMessage, DueQuery, Lease, RecentAttempt};
+use crate::port::{SessionRef, Transport, WorkerScope};
+use crate::rules::judge::Judge;
+use crate::rules::throughput::Micros;
+
+/// One session that is held.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) epoch: u64,
+    pub(super) session: SessionRef,
+    pub(super) transport: Option<Arc<dyn Transport>>,
+    pub(super) planner: Planner,
+    pub(super) gate: Gate,
+    pub(super) lanes: [Ahead; 2],
+    /// Campaigns that may not begin now, and when to ask again.
+    pub(super) skip: BTreeMap<CampaignId, (Micros, HoldReason)>,
+    /// The whole session may not begin now.
+    pub(super) hold: Option<(Micros, HoldReason)>,
+    pub(super) report: Every,
+    pub(super) reported: bool,
+    pub(super) unsettled_deaths: u32,
+}
+
+/// Messages of one lane that were read ahead.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    pub(super) lane: Lane,
+    pub(super) messages: VecDeque<DueMessage>,
+    pub(super) read: Every,
+}
+
+impl Held {
+    pub(super) fn new(
+        ports: &Ports,
+        config: &EngineConfig,
+        lease: Lease,
+        recent: &[RecentAttempt],
+        quiet_until: Option<Micros>,
+        now: Micros,
+    ) -> Self {
+        let Lease { tenant, session, epoch, until: _, quiet_until: _, state, unsettled_deaths } = lease;
+        let mut planner = Planner::new(session.throughput, config.transactional_share);
+        planner.take_over(state.as_ref(), recent, now, ports.clock.now());
+        if let Some(until) = quiet_until {
+            planner.keep_quiet_until(until);
+        }
+        let transport = ports.transports.get(&session.transport).cloned();
+        if transport.is_none() {
+            tracing::warn!(session = %session.id, transport = %session.transport, "no transport of this name is registered");
+        }
+        let ahead =
+            |lane| Ahead { lane, messages: VecDeque::new(), read: Every::new(config.poll_every, now) };
+        Self {
+            epoch,
+            session: SessionRef {
+                tenant,
+                id: session.id,
+                transport: session.transport,
+                number: session.number,
+            },
+            transport,
+            planner,
+            gate: Gate::default(),
+            lanes: [ahead(Lane::Transactional), ahead(Lane::Bulk)],
+            skip: BTreeMap::new(),
+            hold: None,
+            report: Every::new(config.health_every, now),
+            reported: false,
+            unsettled_deaths,
+        }
+    }
+
+    /// Whether messages of this session may be begun.
+    pub(super) fn is_ready(&self, now: Micros) -> bool {
+        self.reported && self.transport.is_some() && self.hold.is_none_or(|(until, _)| until <= now)
+    }
+
+    pub(super) fn ahead(&mut self, lane: Lane) -> Option<&mut Ahead> {
+        self.lanes.iter_mut().find(|ahead| ahead.lane == lane)
+    }
+
+    pub(super) fn urgent(&self) -> &VecDeque<DueMessage> {
+        let [urgent, _] = &self.lanes;
+        &urgent.messages
+    }
+
+    pub(super) fn oldest(&self) -> Option<MessageId> {
+        self.lanes.iter().filter_map(|ahead| ahead.messages.front()).map(|message| message.id).min()
+    }
+
+    /// How many messages should begin now: what the gate can let out in two seconds.
+    pub(super) fn wants(&self, now: Micros) -> usize {
+        if !self.is_ready(now) {
+            return 0;
+        }
+        let read: usize = self.lanes.iter().map(|ahead| ahead.messages.len()).sum();
+        let rate = self.lanes.iter().filter_map(|ahead| ahead.messages.front()).map(campaign_rate);
+        let rate = self.planner.rate(rate.flatten().max(), now);
+        let horizon = usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(2).max(1);
+        let room = horizon.saturating_sub(self.gate.len());
+        // A begin for each place that frees up would cost a commit per message.
+        if room >= horizon.div_ceil(2) || !self.urgent().is_empty() { read.min(room.max(1)) } else { 0 }
+    }
+
+    pub(super) fn jobs(&mut self, now: Micros, limit: u32, scope: &WorkerScope) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        if let Some(transport) = &self.transport
+            && self.report.start(now)
+        {
+            jobs.push(Job::Report(self.session.clone(), Arc::clone(transport)));
+        }
+        self.skip.retain(|_, (until, _)| *until > now);
+        if self.hold.is_some_and(|(until, _)| until <= now) {
+            self.hold = None;
+            self.lanes.iter_mut().for_each(|ahead| ahead.read.at_once(now));
+        }
+        if !self.is_ready(now) {
+            return jobs;
+        }
+        for ahead in &mut self.lanes {
+            if ahead.messages.is_empty() && ahead.read.start(now) {
+                let query = DueQuery {
+                    session: self.session.id,
+                    lane: Some(ahead.lane),
+                    limit,
+                    skip: self.skip.keys().copied().collect(),
+                };
+                jobs.push(Job::Read(self.session.id, ahead.lane, query, scope.clone()));
+            }
+        }
+        jobs
+    }
+
+    pub(super) fn next_at(&mut self, now: Micros, room: bool, stopping: bool) -> Option<Micros> {
+        let mut at = None::<Micros>;
+        let mut sooner = |other: Option<Micros>| at = at.into_iter().chain(other).min();
+        if room && let Some(gate_at) = self.gate.next_at(&mut self.planner, now) {
+            sooner(Some(gate_at));
+        }
+        if !stopping {
+            sooner(self.report.next_at());
+            sooner(self.hold.map(|(until, _)| until));
+            sooner(self.skip.values().map(|(until, _)| *until).min());
+            if self.is_ready(now) {
+                for ahead in self.lanes.iter().filter(|ahead| ahead.messages.is_empty()) {
+                    sooner(ahead.read.next_at());
+                }
+            }
+        }
+        at
+    }
+
+    pub(super) fn prepare(
+        &mut self,
+        ports: &Ports,
+        config: &EngineConfig,
+        rules: &Arc<dyn Judge>,
+        most: usize,
+        now: Micros,
+    ) -> Option<PreparedBatch> {
+        let most = most.min(self.wants(now));
+        let templates = self.transport.as_ref().is_some_and(|it| it.capabilities().templates);
+        let mut items = Vec::new();
+        let mut letters = BTreeMap::new();
+        let mut pair_waits = BTreeMap::new();
+        for ahead in &mut self.lanes {
+            while items.len() < most {
+                let Some(message) = ahead.messages.pop_front() else { break };
+                let (item, mut letter) = compose(message, templates);
+                if letter.content.is_some() {
+                    match self.planner.take_pair(letter.recipient.key(), now) {
+                        Ok(()) => letter.pair_taken = true,
+                        Err(at) => {
+                            let wait = i64::try_from(at.saturating_sub(now)).unwrap_or(i64::MAX);
+                            pair_waits.insert(item.message, TimeDelta::microseconds(wait));
+                        }
+                    }
+                }
+                letters.insert(item.message, letter);
+                items.push(item);
+            }
+            // A page that is used up is followed by the next one while this batch is sent.
+            if ahead.messages.is_empty() && !items.is_empty() {
+                ahead.read.at_once(now);
+            }
+        }
+        if items.is_empty() {
+            return None;
+        }
+        let batch = BeginBatch {
+            id: BatchId::mint(ports.clock.now(), ports.draw()),
+            session: self.session.id,
+            items,
+            start_within: config.start_within,
+            timeout: config.request_timeout,
+        };
+        let judge = Arc::new(PlannedJudge { rules: Arc::clone(rules), pair_waits });
+        Some(PreparedBatch { batch, letters, judge })
+    }
+
+    pub(super) fn rejected(
+        &mut self,
+        class: RejectClass,
+        recipient: u64,
+        retry_after: Option<Duration>,
+        now: Micros,
+    ) {
+        match class {
+            RejectClass::Throttled => self.planner.throttled(now, retry_after),
+            RejectClass::PairThrottled => {
+                let wait = retry_after.unwrap_or(Duration::from_secs(1));
+                self.planner.hold_pair(recipient, now.saturating_add(whole(wait)));
+            }
+            RejectClass::Retry
+            | RejectClass::Later
+            | RejectClass::WindowClosed
+            | RejectClass::Recipient
+            | RejectClass::OptedOut
+            | RejectClass::TemplatePaused
+            | RejectClass::Template
+            | RejectClass::Request
+            | RejectClass::Credential
+            | RejectClass::Account
+            | RejectClass::Spam
+            | RejectClass::Billing
+            | RejectClass::Media => {}
+        }
+    }
+}
+
+fn campaign_rate(message: &DueMessage) -> Option<u32> {
+    message.campaign.as_ref().and_then(|campaign| campaign.rate)
+}
+
+/// Makes what begin judges and what a permit carries from a due message.
+fn compose(message: DueMessage, templates: bool) -> (BeginItem, Letter) {
+    let rate = campaign_rate(&message);
+    let DueMessage { tenant, id, n, campaign, contact, recipient, body, lane, valid_until, source } = message;
+    let pattern = campaign.as_ref().map(|campaign| campaign.content.pattern().clone());
+    let content = match (body, &campaign) {
+        (DueBody::Own(content), _) => Ok(content),
+        (DueBody::Values(values), Some(campaign)) => {
+            campaign.content.fill(&values).map_err(|_| SkipReason::MissingParameter)
+        }
+        (DueBody::Values(_), None) => Err(SkipReason::Unsupported),
+    };
+    let content = content.and_then(|content| match &content {
+        Content::Template(_) if !templates => Err(SkipReason::Unsupported),
+        Content::Template(_) | Content::Text(_) => Ok(content),
+    });
+    let shown = content.as_ref().ok().or(pattern.as_ref());
+    let item = BeginItem {
+        tenant,
+        message: id,
+        n,
+        source,
+        campaign: campaign.as_ref().map(|campaign| campaign.id),
+        contact,
+        recipient: recipient.clone(),
+        lane,
+        category: shown.map_or(Category::Service, Content::category),
+        needs_window: shown.is_some_and(Content::needs_window),
+        template: shown.and_then(|content| match content {
+            Content::Template(template) => Some((template.name.clone(), template.language.clone())),
+            Content::Text(_) => None,
+        }),
+        valid_until,
+        unsendable: content.as_ref().err().copied(),
+    };
+    let campaign = campaign.map(|campaign| campaign.id);
+    let letter = Letter { content: content.ok(), recipient, lane, campaign, rate, pair_taken: false };
+    (item, letter)
+}

@@ -1,0 +1,216 @@
+//! What jobs gave: turns, pages, leases and abandoned batches, taken into the books.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::held::Held;
+use super::{Micros, Worker};
+use crate::engine::job::Leased;
+use crate::engine::turn::{BatchDone, BatchOutcome, Letter, TurnDone};
+use crate::model::{AttemptTag, BatchId, BreakerScope, HoldReason, Lane, MessageId, SessionId};
+use crate::port::SendPermit;
+use crate::port::store::{
+    Abandoned, Begun, BegunBatch, DuePage, Settled, Stopped, StoreError, StoreErrorKind,
+};
+
+impl Worker {
+    pub(super) fn turned(&mut self, done: TurnDone, now: Micros) {
+        self.turning = false;
+        match done.settled {
+            None => {}
+            Some((facts, Ok(settled))) => {
+                self.open -= facts.len();
+                self.settled(settled, now);
+            }
+            Some((facts, Err(error))) => {
+                tracing::warn!(%error, facts = facts.len(), "outcomes were not stored; they will be again");
+                self.book.put_back(facts, now);
+            }
+        }
+        for batch in done.begun {
+            self.batch_done(batch, now);
+        }
+    }
+
+    fn settled(&mut self, settled: Settled, now: Micros) {
+        self.journal_grew = true;
+        for attempt in settled.unknown {
+            tracing::error!(message = %attempt.message, n = attempt.n, "an outcome came for an attempt that is not there");
+        }
+        let wall = self.ports.clock.now();
+        for (_, breaker) in settled.opened {
+            let (BreakerScope::Session(session) | BreakerScope::Template(session, _, _)) = &breaker.scope;
+            tracing::warn!(%session, reason = breaker.reason.as_str(), code = breaker.code, "stopped by the provider");
+            if let BreakerScope::Session(session) = &breaker.scope {
+                // What has begun and not left would be refused too: give it back unharmed.
+                let late = self.held.get_mut(session).map(|held| held.gate.drain()).unwrap_or_default();
+                self.not_sent(late, wall);
+            }
+        }
+        if let Some(due_at) = settled.due_at {
+            let at = self.until(due_at, now);
+            for held in self.held.values_mut() {
+                held.lanes.iter_mut().for_each(|ahead| ahead.read.not_after(Some(at)));
+            }
+        }
+    }
+
+    fn batch_done(&mut self, done: BatchDone, now: Micros) {
+        let BatchDone { session, mut letters, asked_at, outcome } = done;
+        match outcome {
+            BatchOutcome::Begun(Begun::Done(begun)) => {
+                self.begun(session, begun, &mut letters, asked_at, now)
+            }
+            BatchOutcome::Begun(Begun::LeaseLost) => {
+                tracing::warn!(%session, "the session is another worker's now");
+                self.lose(session);
+            }
+            BatchOutcome::Begun(Begun::UsedBatch) => {
+                tracing::error!(%session, "a fresh batch id was known already");
+                self.forget_ahead(session, now);
+            }
+            BatchOutcome::Failed(error) => {
+                tracing::warn!(%session, %error, "a batch was not begun");
+                self.forget_ahead(session, now);
+                self.pause(session, now.saturating_add(1_000_000), HoldReason::NotSent);
+            }
+            BatchOutcome::Unknown(batch, error) => {
+                tracing::warn!(%session, %batch, %error, "a batch's commit is unknown; it is abandoned");
+                self.open += letters.len();
+                self.abandoning.push((batch, letters.len(), now));
+                self.forget_ahead(session, now);
+            }
+        }
+        // Whoever did not become an attempt gives the pair's place back.
+        if let Some(held) = self.held.get_mut(&session) {
+            for letter in letters.values().filter(|letter| letter.pair_taken) {
+                held.planner.give_pair_back(letter.recipient.key());
+            }
+        }
+    }
+
+    fn begun(
+        &mut self,
+        session: SessionId,
+        begun: BegunBatch,
+        letters: &mut BTreeMap<MessageId, Letter>,
+        asked_at: Duration,
+        now: Micros,
+    ) {
+        self.journal_grew = true;
+        self.open += begun.attempts.len();
+        let start_by = asked_at + self.config.start_within;
+        let wall = self.ports.clock.now();
+        let mut unsent = Vec::new();
+        for attempt in &begun.attempts {
+            let letter = letters.remove(&attempt.key.message);
+            let content = letter.as_ref().and_then(|letter| letter.content.clone());
+            match (self.held.get_mut(&session), letter, content) {
+                (Some(held), Some(letter), Some(content)) => {
+                    let identity = &self.ports.identity;
+                    let permit = SendPermit::new(
+                        attempt.key,
+                        held.session.clone(),
+                        letter.recipient,
+                        content,
+                        AttemptTag::new(identity.instance, attempt.key, &identity.tag_key),
+                        start_by,
+                        self.config.request_timeout,
+                    );
+                    held.gate.push(letter.lane, letter.campaign, letter.rate, permit);
+                }
+                // Never without content by the rules; if it were, nothing has left.
+                (_, _, _) => unsent.push(attempt.key),
+            }
+        }
+        self.not_sent(unsent, wall);
+        let waits = begun.waits.iter().map(|(_, _, until)| *until).min();
+        let waits = waits.map(|at| self.until(at, now));
+        for Stopped { campaign, why, until } in &begun.stopped {
+            // Whoever resumes or upgrades is asked again soon; a known end is waited for.
+            let again = until.map_or(now.saturating_add(1_000_000), |at| self.until(at, now));
+            let again = again.clamp(now.saturating_add(200_000), now.saturating_add(5_000_000));
+            match campaign {
+                Some(campaign) if *why != HoldReason::SessionStopped && *why != HoldReason::TenantPaused => {
+                    if let Some(held) = self.held.get_mut(&session) {
+                        held.skip.insert(*campaign, (again, *why));
+                    }
+                }
+                Some(_) | None => self.pause(session, again, *why),
+            }
+        }
+        if !begun.gone.is_empty() || !begun.stopped.is_empty() {
+            self.forget_ahead(session, now);
+        }
+        if let Some(held) = self.held.get_mut(&session) {
+            held.lanes.iter_mut().for_each(|ahead| ahead.read.not_after(waits));
+        }
+    }
+
+    pub(super) fn read(
+        &mut self,
+        session: SessionId,
+        lane: Lane,
+        page: Result<DuePage, StoreError>,
+        now: Micros,
+    ) {
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(%session, %error, "due messages were not read");
+                DuePage { at: self.ports.clock.now(), messages: Vec::new(), next_at: None }
+            }
+        };
+        let next_at = page.next_at.map(|at| self.until(at, now));
+        let Some(ahead) = self.held.get_mut(&session).and_then(|held| held.ahead(lane)) else { return };
+        ahead.read.done(now);
+        ahead.read.not_after(next_at);
+        ahead.messages.extend(page.messages);
+    }
+
+    pub(super) fn leased(&mut self, leased: Result<Leased, StoreError>, now: Micros) {
+        self.lease.done(now);
+        let leased = match leased {
+            Ok(leased) => leased,
+            Err(error) => {
+                tracing::warn!(%error, "leases were not prolonged");
+                self.lease.not_after(Some(now.saturating_add(1_000_000)));
+                return;
+            }
+        };
+        let fresh: Vec<_> = leased.fresh.iter().map(|(lease, _)| lease.session.id).collect();
+        let lost: Vec<_> =
+            self.held.keys().filter(|id| !leased.kept.contains(id) && !fresh.contains(id)).copied().collect();
+        for session in lost {
+            tracing::warn!(%session, "the lease was lost");
+            self.lose(session);
+        }
+        for (lease, recent) in leased.fresh {
+            let quiet = lease.quiet_until.map(|at| self.until(at, now));
+            let held = Held::new(&self.ports, &self.config, lease, &recent, quiet, now);
+            self.held.insert(held.session.id, held);
+        }
+    }
+
+    pub(super) fn abandoned(
+        &mut self,
+        batch: BatchId,
+        size: usize,
+        result: Result<Abandoned, StoreError>,
+        now: Micros,
+    ) {
+        self.abandoning.retain(|(id, _, _)| *id != batch);
+        match result {
+            Ok(abandoned) => {
+                tracing::info!(%batch, ?abandoned, "abandoned");
+                self.open -= size;
+                self.read_again(now);
+            }
+            Err(error) if error.kind() == StoreErrorKind::Closed => self.open -= size,
+            Err(error) => {
+                tracing::warn!(%batch, %error, "not abandoned yet");
+                self.abandoning.push((batch, size, now.saturating_add(500_000)));
+            }
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! The room of contacts, lists, imports and campaigns; the freezing of an audience is in `launch`.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::journal::Entries;
+use super::state::{CampaignRow, ImportState, TenantRow};
+use super::{MemoryStore, behind, id_taken, launch, page};
+use crate::model::{
+    Campaign, CampaignAction, CampaignId, CampaignName, CampaignState, Consent, ConsentSource, Contact,
+    ContactId, ImportId, ImportLine, ImportProgress, ImportRow, LineOutcome, LineProblem, ListName,
+    NewCampaign, Recipient, SkipReason,
+};
+use crate::port::store::{
+    ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep,
+    ReportedLine, StartImport, StoreError, UpsertContact,
+};
+use crate::port::{AdminScope, Scope};
+use crate::rules::campaign::{self, Move};
+use crate::rules::consent;
+
+#[async_trait]
+impl Audience for MemoryStore {
+    async fn start_import(
+        &self,
+        scope: &Scope,
+        start: &StartImport,
+    ) -> Result<Option<ImportProgress>, StoreError> {
+        self.write(|state, _| {
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return Ok(None) };
+            let mut imports = tenant.imports.values();
+            if let Some(known) =
+                imports.find(|it| it.list == start.list && it.progress.source == start.source)
+            {
+                return Ok(Some(known.progress.clone()));
+            }
+            if tenant.imports.contains_key(&start.id) {
+                return Err(id_taken("import"));
+            }
+            tenant.lists.entry(start.list.clone()).or_default();
+            let import = ImportState::new(start);
+            let progress = import.progress.clone();
+            tenant.imports.insert(start.id, import);
+            Ok(Some(progress))
+        })
+    }
+
+    async fn import(&self, scope: &Scope, chunk: &ImportChunk) -> Result<ImportStep, StoreError> {
+        Ok(self.write(|state, now| {
+            let mut entries = Entries::default();
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return ImportStep::Missing };
+            let step = take_in(tenant, chunk, now, &mut entries);
+            state.enter(entries, now);
+            step
+        }))
+    }
+
+    async fn imports(&self, scope: &Scope, list: &ListName) -> Result<Vec<ImportProgress>, StoreError> {
+        Ok(self.read(|state, _| {
+            let imports = state.tenants.get(&scope.tenant()).map(|row| row.imports.values());
+            let imports = imports.into_iter().flatten().filter(|import| import.list == *list);
+            imports.map(|import| import.progress.clone()).collect()
+        }))
+    }
+
+    async fn import_report(
+        &self,
+        scope: &Scope,
+        import: ImportId,
+        after_line: u64,
+        limit: u32,
+    ) -> Result<Vec<ReportedLine>, StoreError> {
+        Ok(self.read(|state, _| {
+            let import = state.tenants.get(&scope.tenant()).and_then(|row| row.imports.get(&import));
+            let lines = import.map(|import| import.report.range(behind(Some(after_line))));
+            page(lines.into_iter().flatten().map(|(_, line)| line.clone()), limit)
+        }))
+    }
+
+    async fn upsert_contact(
+        &self,
+        scope: &Scope,
+        contact: &UpsertContact,
+    ) -> Result<Option<Contact>, StoreError> {
+        self.write(|state, now| {
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return Ok(None) };
+            let UpsertContact { id, recipient, attributes, list } = contact;
+            if tenant.contacts.find(recipient).is_none() && tenant.contacts.get(*id).is_some() {
+                return Err(id_taken("contact"));
+            }
+            let id = tenant.contacts.upsert(*id, recipient, attributes, now);
+            if let Some(list) = list {
+                tenant.lists.entry(list.clone()).or_default().join(id);
+            }
+            Ok(tenant.contacts.get(id).cloned())
+        })
+    }
+
+    async fn contact(&self, scope: &Scope, id: ContactId) -> Result<Option<Contact>, StoreError> {
+        Ok(self.read(|state, _| state.tenants.get(&scope.tenant())?.contacts.get(id).cloned()))
+    }
+
+    async fn find_contact(&self, scope: &Scope, who: &Recipient) -> Result<Option<Contact>, StoreError> {
+        Ok(self.read(|state, _| {
+            let contacts = &state.tenants.get(&scope.tenant())?.contacts;
+            contacts.get(contacts.find(who)?).cloned()
+        }))
+    }
+
+    async fn contacts(
+        &self,
+        scope: &Scope,
+        list: Option<&ListName>,
+        after: Option<ContactId>,
+        limit: u32,
+    ) -> Result<Vec<Contact>, StoreError> {
+        Ok(self.read(|state, _| {
+            let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            let is_listed = |id| match list {
+                Some(list) => tenant.lists.get(list).is_some_and(|it| it.numbers.contains_key(&id)),
+                None => true,
+            };
+            page(tenant.contacts.after(after).filter(|contact| is_listed(contact.id)).cloned(), limit)
+        }))
+    }
+
+    async fn set_consent(
+        &self,
+        scope: &Scope,
+        contact: ContactId,
+        consent: Consent,
+        source: ConsentSource,
+    ) -> Result<Option<Contact>, StoreError> {
+        Ok(self.write(|state, now| {
+            let mut entries = Entries::default();
+            let tenant = state.tenants.get_mut(&scope.tenant())?;
+            if tenant.contacts.set_consent(contact, consent, now) {
+                entries.consented(scope.tenant(), contact, consent, source);
+            }
+            let contact = tenant.contacts.get(contact).cloned();
+            state.enter(entries, now);
+            contact
+        }))
+    }
+
+    async fn create_campaign(&self, scope: &Scope, new: &NewCampaign) -> Result<CreateCampaign, StoreError> {
+        self.write(|state, now| {
+            let unknown = |session| Ok(CreateCampaign::UnknownSession(session));
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else {
+                return unknown(new.sessions.first().copied());
+            };
+            if let Some(known) = named(tenant, &new.name) {
+                let (id, known) = (known.id, known.clone());
+                if known.definition != new.definition() {
+                    return Ok(CreateCampaign::Different(known));
+                }
+                let Some(row) = tenant.campaigns.get_mut(&id) else {
+                    return Ok(CreateCampaign::Known(known));
+                };
+                row.campaign.rate = new.rate;
+                return Ok(CreateCampaign::Known(row.campaign.clone()));
+            }
+            let foreign = new.sessions.iter().find(|session| !tenant.sessions.contains_key(session));
+            if foreign.is_some() || new.sessions.is_empty() {
+                return unknown(foreign.copied());
+            }
+            if tenant.campaigns.contains_key(&new.id) {
+                return Err(id_taken("campaign"));
+            }
+            let row = CampaignRow::new(new, now);
+            let campaign = row.campaign.clone();
+            tenant.campaigns.insert(new.id, row);
+            Ok(CreateCampaign::Created(campaign))
+        })
+    }
+
+    async fn launch(
+        &self,
+        scope: &Scope,
+        campaign: CampaignId,
+        chunk: &LaunchChunk,
+    ) -> Result<LaunchStep, StoreError> {
+        Ok(self.write(|state, now| {
+            let mut entries = Entries::default();
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return LaunchStep::Missing };
+            let step = launch::launch(tenant, campaign, chunk, now, &mut entries);
+            state.enter(entries, now);
+            step
+        }))
+    }
+
+    async fn act(
+        &self,
+        scope: &Scope,
+        campaign: CampaignId,
+        action: CampaignAction,
+    ) -> Result<ActOutcome, StoreError> {
+        Ok(self.write(|state, now| {
+            let mut entries = Entries::default();
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return ActOutcome::Missing };
+            let Some(row) = tenant.campaigns.get_mut(&campaign) else { return ActOutcome::Missing };
+            let moves = campaign::act(row.campaign.state, action, row.is_frozen, row.campaign.start_at, now);
+            let outcome = match moves {
+                Move::Stay => ActOutcome::Unchanged(row.campaign.clone()),
+                Move::Illegal => ActOutcome::Illegal(row.campaign.clone()),
+                Move::To(to) => {
+                    row.campaign.state = to;
+                    let moved = row.campaign.clone();
+                    entries.moved(scope.tenant(), campaign, to);
+                    if to == CampaignState::Cancelled {
+                        cancel(tenant, campaign);
+                    }
+                    ActOutcome::Moved(moved)
+                }
+            };
+            state.enter(entries, now);
+            outcome
+        }))
+    }
+
+    async fn campaign(&self, scope: &Scope, id: CampaignId) -> Result<Option<Campaign>, StoreError> {
+        Ok(self.read(|state, _| {
+            let row = state.tenants.get(&scope.tenant())?.campaigns.get(&id)?;
+            Some(row.campaign.clone())
+        }))
+    }
+
+    async fn campaign_named(
+        &self,
+        scope: &Scope,
+        name: &CampaignName,
+    ) -> Result<Option<Campaign>, StoreError> {
+        Ok(self.read(|state, _| named(state.tenants.get(&scope.tenant())?, name).cloned()))
+    }
+
+    async fn campaigns(
+        &self,
+        scope: &Scope,
+        after: Option<CampaignId>,
+        limit: u32,
+    ) -> Result<Vec<Campaign>, StoreError> {
+        Ok(self.read(|state, _| {
+            let rows = state.tenants.get(&scope.tenant()).map(|row| row.campaigns.range(behind(after)));
+            page(rows.into_iter().flatten().map(|(_, row)| row.campaign.clone()), limit)
+        }))
+    }
+
+    async fn advance(&self, _: &AdminScope) -> Result<Advanced, StoreError> {
+        Ok(self.write(|state, now| {
+            let (mut advanced, mut entries) = (Advanced::default(), Entries::default());
+            for (id, tenant) in &mut state.tenants {
+                advance(tenant, now, &mut advanced);
+                let moved = advanced.moved.iter().filter(|(owner, _, _)| owner == id);
+                moved.for_each(|(owner, campaign, to)| entries.moved(*owner, *campaign, *to));
+            }
+            state.enter(entries, now);
+            advanced
+        }))
+    }
+}
+
+fn named<'a>(tenant: &'a TenantRow, name: &CampaignName) -> Option<&'a Campaign> {
+    tenant.campaigns.values().map(|row| &row.campaign).find(|campaign| campaign.name == *name)
+}
+
+impl ImportState {
+    fn new(start: &StartImport) -> Self {
+        let StartImport { id, list, source } = start.clone();
+        let progress =
+            ImportProgress { id, source, records: 0, added: 0, duplicates: 0, invalid: 0, finished: false };
+        Self { list, progress, phones: Default::default(), report: Default::default() }
+    }
+}
+
+/// Takes one chunk of rows in.
+fn take_in(
+    tenant: &mut TenantRow,
+    chunk: &ImportChunk,
+    now: DateTime<Utc>,
+    entries: &mut Entries,
+) -> ImportStep {
+    // The import is taken out while its tenant's contacts change, and put back at the end.
+    let Some(mut import) = tenant.imports.remove(&chunk.import) else { return ImportStep::Missing };
+    let continues = chunk.from_record == import.progress.records && !import.progress.finished;
+    if continues {
+        for row in &chunk.rows {
+            take_row(tenant, &mut import, row, now, entries);
+        }
+        import.progress.finished = chunk.last;
+    }
+    let progress = import.progress.clone();
+    tenant.imports.insert(chunk.import, import);
+    if continues { ImportStep::Applied(progress) } else { ImportStep::Elsewhere(progress) }
+}
+
+fn take_row(
+    tenant: &mut TenantRow,
+    import: &mut ImportState,
+    row: &ImportRow,
+    now: DateTime<Utc>,
+    entries: &mut Entries,
+) {
+    let progress = &mut import.progress;
+    progress.records += 1;
+    let mut report = |outcome, problem: Option<LineProblem>| {
+        import.report.insert(row.line, ReportedLine { line: row.line, outcome, problem });
+    };
+    let line = match &row.content {
+        Ok(line) => line,
+        Err(problem) => {
+            progress.invalid += 1;
+            return report(LineOutcome::Invalid, Some(problem.clone()));
+        }
+    };
+    let ImportLine { contact, phone, attributes, opted_out } = line;
+    let who = Recipient::from(*phone);
+    let contact = if import.phones.insert(*phone) {
+        progress.added += 1;
+        let contact = tenant.contacts.upsert(*contact, &who, attributes, now);
+        tenant.lists.entry(import.list.clone()).or_default().join(contact);
+        Some(contact)
+    } else {
+        progress.duplicates += 1;
+        report(LineOutcome::Duplicate, None);
+        tenant.contacts.find(&who)
+    };
+    if let Some(contact) = contact.filter(|_| *opted_out) {
+        tenant.opt_out(contact, Consent::OptedOut, ConsentSource::Import, now, entries);
+    }
+}
+
+impl TenantRow {
+    /// Strengthens a contact's consent to at least this opt-out.
+    pub(super) fn opt_out(
+        &mut self,
+        contact: ContactId,
+        opt_out: Consent,
+        source: ConsentSource,
+        now: DateTime<Utc>,
+        entries: &mut Entries,
+    ) {
+        let Some(known) = self.contacts.get(contact) else { return };
+        let consent = consent::strengthen(known.consent, opt_out);
+        if self.contacts.set_consent(contact, consent, now) {
+            entries.consented(self.tenant.id, contact, consent, source);
+        }
+    }
+}
+
+/// Closes whatever of a campaign waits.
+fn cancel(tenant: &mut TenantRow, campaign: CampaignId) {
+    let ids = tenant.campaigns.get(&campaign).map(CampaignRow::messages).unwrap_or_default();
+    for id in ids {
+        if tenant.queued(id).is_some() {
+            tenant.close(id, SkipReason::Cancelled);
+        }
+    }
+    let row = tenant.campaigns.get_mut(&campaign);
+    for feed in row.into_iter().flat_map(|row| row.feeds.values_mut()) {
+        feed.next_id = feed.ids.last().copied();
+    }
+}
+
+/// Moves one tenant's campaigns at most one step each.
+fn advance(tenant: &mut TenantRow, now: DateTime<Utc>, advanced: &mut Advanced) {
+    let ids: Vec<_> = tenant.campaigns.keys().copied().collect();
+    for id in ids {
+        let Some(row) = tenant.campaigns.get(&id) else { continue };
+        let counts = tenant.counts(row);
+        let Campaign { state, start_at, .. } = row.campaign;
+        let to = campaign::advance(state, start_at, counts.pending + counts.attempting, now);
+        let Some(row) = tenant.campaigns.get_mut(&id) else { continue };
+        if let Some(to) = to {
+            row.campaign.state = to;
+            row.campaign.completed_at = (to == CampaignState::Completed).then_some(now);
+            advanced.moved.push((tenant.tenant.id, id, to));
+        }
+        if row.campaign.state == CampaignState::Scheduled {
+            advanced.next_at = advanced.next_at.into_iter().chain(start_at).min();
+        }
+    }
+}

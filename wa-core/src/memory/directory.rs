@@ -1,0 +1,62 @@
+//! The room of tenants.
+
+use async_trait::async_trait;
+
+use super::state::TenantRow;
+use super::{MemoryStore, behind, id_taken, page};
+use crate::model::{Tenant, TenantId, TenantName, TenantSettings};
+use crate::port::store::{Directory, StoreError, StoreIdentity};
+use crate::port::{AdminScope, Scope};
+
+#[async_trait]
+impl Directory for MemoryStore {
+    async fn identity(&self, _: &AdminScope, fresh: &StoreIdentity) -> Result<StoreIdentity, StoreError> {
+        Ok(self.write(|state, _| state.identity.get_or_insert_with(|| fresh.clone()).clone()))
+    }
+
+    async fn ensure_tenant(
+        &self,
+        _: &AdminScope,
+        name: &TenantName,
+        fresh: TenantId,
+    ) -> Result<Tenant, StoreError> {
+        self.write(|state, now| {
+            if let Some(known) = state.tenants.values().find(|row| row.tenant.name == *name) {
+                return Ok(known.tenant.clone());
+            }
+            if state.tenants.contains_key(&fresh) {
+                return Err(id_taken("tenant"));
+            }
+            let tenant = Tenant { id: fresh, name: name.clone(), created_at: now };
+            state.tenants.insert(fresh, TenantRow::new(tenant.clone()));
+            Ok(tenant)
+        })
+    }
+
+    async fn tenants(
+        &self,
+        _: &AdminScope,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<Tenant>, StoreError> {
+        Ok(self.read(|state, _| {
+            page(state.tenants.range(behind(after)).map(|(_, row)| row.tenant.clone()), limit)
+        }))
+    }
+
+    async fn tenant(&self, scope: &Scope) -> Result<Option<Tenant>, StoreError> {
+        Ok(self.read(|state, _| state.tenants.get(&scope.tenant()).map(|row| row.tenant.clone())))
+    }
+
+    async fn settings(&self, scope: &Scope) -> Result<Option<TenantSettings>, StoreError> {
+        Ok(self.read(|state, _| state.tenants.get(&scope.tenant()).map(|row| row.settings.clone())))
+    }
+
+    async fn put_settings(&self, scope: &Scope, settings: &TenantSettings) -> Result<bool, StoreError> {
+        Ok(self.write(|state, _| {
+            let Some(row) = state.tenants.get_mut(&scope.tenant()) else { return false };
+            row.settings = settings.clone();
+            true
+        }))
+    }
+}

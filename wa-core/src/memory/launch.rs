@@ -1,0 +1,133 @@
+//! Freezing a campaign's audience, chunk by chunk.
+//!
+//! Invariant: a member's place in the launch decides its session and its ordinal, so the result
+//! does not depend on the sizes of the chunks.
+
+use chrono::{DateTime, Utc};
+
+use super::journal::Entries;
+use super::state::{CampaignRow, MessageRow, TenantRow};
+use crate::model::{
+    Campaign, CampaignId, CampaignState, ContactId, Fingerprint, IdMint, MessageId, NewCampaign, SessionId,
+    SkipReason,
+};
+use crate::port::store::{DueBody, LaunchChunk, LaunchStep};
+use crate::rules::campaign;
+
+/// Freezes the next chunk.
+pub(super) fn launch(
+    tenant: &mut TenantRow,
+    id: CampaignId,
+    chunk: &LaunchChunk,
+    now: DateTime<Utc>,
+    entries: &mut Entries,
+) -> LaunchStep {
+    let Some(row) = tenant.campaigns.get_mut(&id) else { return LaunchStep::Missing };
+    match row.campaign.state {
+        CampaignState::Draft => {
+            row.campaign.state = CampaignState::Launching;
+            row.campaign.launched_at = Some(now);
+            row.last_member = tenant.lists.get(&row.campaign.list).map_or(0, |list| list.last_member());
+            entries.moved(tenant.tenant.id, id, CampaignState::Launching);
+        }
+        CampaignState::Launching => {}
+        CampaignState::Scheduled
+        | CampaignState::Running
+        | CampaignState::Paused
+        | CampaignState::NeedsReconcile
+        | CampaignState::Completed
+        | CampaignState::Cancelled => return LaunchStep::NotLaunchable(row.campaign.clone()),
+    }
+    let size = usize::try_from(chunk.size.max(1)).unwrap_or(usize::MAX);
+    let (from, to) = (row.frozen_to + 1, row.last_member);
+    let list = tenant.lists.get(&row.campaign.list);
+    // An empty range would be a range that ends before it starts.
+    let members = list.filter(|_| from <= to).map(|list| list.members.range(from..=to));
+    let members: Vec<_> = members.into_iter().flatten().take(size).map(|(at, it)| (*at, *it)).collect();
+    for (number, contact) in members {
+        freeze(tenant, id, number, contact, chunk);
+    }
+    let Some(row) = tenant.campaigns.get_mut(&id) else { return LaunchStep::Missing };
+    if row.frozen_to < row.last_member {
+        return LaunchStep::Frozen { audience: row.audience };
+    }
+    row.is_frozen = true;
+    row.campaign.state = campaign::launched(row.campaign.start_at, now);
+    entries.moved(tenant.tenant.id, id, row.campaign.state);
+    LaunchStep::Done(row.campaign.clone())
+}
+
+/// Makes one member's message.
+fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactId, chunk: &LaunchChunk) {
+    let Some(row) = tenant.campaigns.get_mut(&id) else { return };
+    let Some(contact) = tenant.contacts.get(contact) else { return };
+    let Some((place, message, session)) = next_message(row, chunk) else { return };
+    let columns = row.campaign.content.columns();
+    let values: Vec<_> =
+        columns.iter().map(|column| contact.attributes.get(column).cloned().unwrap_or_default()).collect();
+    let lacks_value = values.iter().any(|value| value.trim().is_empty());
+    row.feeds.entry(session).or_default().ids.insert(message);
+    row.frozen_to = number;
+    row.audience = place + 1;
+    let frozen = MessageRow {
+        campaign: Some(id),
+        session,
+        contact: Some(contact.id),
+        recipient: contact.recipient.clone(),
+        body: DueBody::Values(values),
+        lane: row.campaign.lane,
+        valid_until: row.campaign.valid_until,
+    };
+    tenant.messages.insert(message, frozen);
+    if lacks_value {
+        tenant.close(message, SkipReason::MissingParameter);
+    }
+}
+
+/// The place in the launch, the id and the session of the next message.
+fn next_message(row: &CampaignRow, chunk: &LaunchChunk) -> Option<(u64, MessageId, SessionId)> {
+    let Campaign { sessions, launched_at, .. } = &row.campaign;
+    let place = row.audience;
+    let width = u64::try_from(sessions.len()).ok()?;
+    let turn = place.checked_rem(width)?;
+    let ordinal = u32::try_from(place.checked_div(width)?).ok()?;
+    let session = *sessions.get(usize::try_from(turn).ok()?)?;
+    let mint = IdMint::new((*launched_at)?, u16::try_from(turn).unwrap_or(IdMint::MAX_SESSIONS));
+    // A seed may serve several chunks, so the place in the launch goes in too.
+    let mut mixed = chunk.seed.to_vec();
+    mixed.extend(place.to_be_bytes());
+    let [_, _, _, _, random @ ..] = Fingerprint::of(&mixed).short().to_be_bytes();
+    Some((place, mint.message(ordinal, random), session))
+}
+
+impl CampaignRow {
+    pub(super) fn new(new: &NewCampaign, now: DateTime<Utc>) -> Self {
+        let definition = new.definition();
+        let NewCampaign { id, name, content, list, sessions, lane, valid_until, start_at, rate } =
+            new.clone();
+        let campaign = Campaign {
+            id,
+            name,
+            content,
+            list,
+            sessions,
+            lane,
+            valid_until,
+            start_at,
+            rate,
+            definition,
+            state: CampaignState::Draft,
+            created_at: now,
+            launched_at: None,
+            completed_at: None,
+        };
+        Self {
+            campaign,
+            last_member: 0,
+            frozen_to: 0,
+            audience: 0,
+            is_frozen: false,
+            feeds: Default::default(),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The room of quota and cost: both are counted from the attempts.
+
+use async_trait::async_trait;
+
+use super::MemoryStore;
+use super::state::{AttemptRow, TenantRow};
+use crate::model::{CampaignId, Entitlement, Period, QuotaUsage};
+use crate::port::Scope;
+use crate::port::store::{Cost, Ledger, StoreError};
+
+#[async_trait]
+impl Ledger for MemoryStore {
+    async fn set_entitlement(&self, scope: &Scope, entitlement: &Entitlement) -> Result<bool, StoreError> {
+        Ok(self.write(|state, _| {
+            let Some(row) = state.tenants.get_mut(&scope.tenant()) else { return false };
+            row.entitlement = entitlement.clone();
+            true
+        }))
+    }
+
+    async fn entitlement(&self, scope: &Scope) -> Result<Option<Entitlement>, StoreError> {
+        Ok(self.read(|state, _| state.tenants.get(&scope.tenant()).map(|row| row.entitlement.clone())))
+    }
+
+    async fn usage(&self, scope: &Scope, period: Period) -> Result<Option<QuotaUsage>, StoreError> {
+        Ok(self.read(|state, _| state.tenants.get(&scope.tenant()).map(|row| row.usage(period))))
+    }
+
+    async fn cost(&self, scope: &Scope, campaign: Option<CampaignId>) -> Result<Cost, StoreError> {
+        Ok(self.read(|state, _| {
+            state.tenants.get(&scope.tenant()).map_or_else(Cost::default, |row| row.cost(campaign))
+        }))
+    }
+}
+
+impl TenantRow {
+    /// How much of a month's quota is used.
+    pub(super) fn usage(&self, period: Period) -> QuotaUsage {
+        let begun = |it: &&AttemptRow| it.counts() && Period::of(it.begun_at) == period;
+        QuotaUsage {
+            period,
+            used: u64::try_from(self.attempts.values().filter(begun).count()).unwrap_or(u64::MAX),
+            limit: self.entitlement.messages_per_month,
+            resets_at: period.end(),
+        }
+    }
+}

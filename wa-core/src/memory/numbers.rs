@@ -1,0 +1,262 @@
+//! The room of sessions: numbers, leases, breakers.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::journal::Entries;
+use super::state::{AttemptRow, LeaseRow, State, TenantRow};
+use super::{MemoryStore, behind, id_taken, later, page};
+use crate::model::{
+    Breaker, BreakerScope, EventBody, Fact, NewSession, NumberId, Quality, Session, SessionId, SessionReport,
+    SessionState, Throughput, Tier, TransportName,
+};
+use crate::port::store::{
+    AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route, StoreError,
+};
+use crate::port::{AdminScope, Scope, WorkerScope};
+use crate::rules::judge;
+
+/// The most attempts that `recent` gives.
+const RECENT: usize = 100_000;
+
+#[async_trait]
+impl Numbers for MemoryStore {
+    async fn add_session(&self, scope: &Scope, new: &NewSession) -> Result<AddSession, StoreError> {
+        self.write(|state, now| {
+            let id_is_taken = state.owner(new.id).is_some();
+            let Some(row) = state.tenants.get_mut(&scope.tenant()) else { return Ok(AddSession::NoTenant) };
+            let mut sessions = row.sessions.values();
+            if let Some(known) = sessions.find(|it| it.transport == new.transport && it.number == new.number)
+            {
+                return Ok(AddSession::Known(known.clone()));
+            }
+            let living = row.sessions.values().filter(|it| it.state != SessionState::Deleted).count();
+            if let Some(limit) = row.entitlement.sessions
+                && u32::try_from(living).unwrap_or(u32::MAX) >= limit
+            {
+                return Ok(AddSession::OverPlan { limit });
+            }
+            if id_is_taken {
+                return Err(id_taken("session"));
+            }
+            let session = fresh_session(new, now);
+            row.sessions.insert(session.id, session.clone());
+            Ok(AddSession::Added(session))
+        })
+    }
+
+    async fn session(&self, scope: &Scope, id: SessionId) -> Result<Option<Session>, StoreError> {
+        Ok(self.read(|state, _| state.tenants.get(&scope.tenant())?.sessions.get(&id).cloned()))
+    }
+
+    async fn sessions(
+        &self,
+        scope: &Scope,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        Ok(self.read(|state, _| {
+            let rows = state.tenants.get(&scope.tenant()).map(|row| row.sessions.range(behind(after)));
+            page(rows.into_iter().flatten().map(|(_, session)| session.clone()), limit)
+        }))
+    }
+
+    async fn report_session(
+        &self,
+        scope: &Scope,
+        id: SessionId,
+        report: &SessionReport,
+    ) -> Result<Option<Session>, StoreError> {
+        Ok(self.write(|state, now| {
+            let session = state.tenants.get_mut(&scope.tenant())?.sessions.get_mut(&id)?;
+            let SessionReport { state, throughput, tier, quality } = report;
+            session.state = state.unwrap_or(session.state);
+            session.throughput = throughput.unwrap_or(session.throughput);
+            session.tier = tier.unwrap_or(session.tier);
+            session.quality = quality.unwrap_or(session.quality);
+            session.checked_at = Some(now);
+            Some(session.clone())
+        }))
+    }
+
+    async fn route(
+        &self,
+        _: &AdminScope,
+        transport: &TransportName,
+        number: &NumberId,
+    ) -> Result<Vec<Route>, StoreError> {
+        Ok(self.read(|state, _| {
+            state
+                .numbered(transport, number)
+                .filter(|(_, session)| session.state != SessionState::Deleted)
+                .map(|(tenant, session)| Route { tenant, session: session.id })
+                .collect()
+        }))
+    }
+
+    async fn acquire(&self, _: &AdminScope, ask: &AcquireSessions) -> Result<Vec<Lease>, StoreError> {
+        Ok(self.write(|state, now| acquire(state, ask, now)))
+    }
+
+    async fn heartbeat(&self, scope: &WorkerScope, lease: Duration) -> Result<Vec<SessionId>, StoreError> {
+        Ok(self.write(|state, now| {
+            let held: Vec<_> = scope
+                .sessions()
+                .map(|(session, _)| session)
+                .filter(|session| state.held(scope, *session, now).is_some())
+                .collect();
+            for session in &held {
+                if let Some(row) = state.leases.get_mut(session) {
+                    row.until = later(now, lease);
+                }
+            }
+            held
+        }))
+    }
+
+    async fn release(
+        &self,
+        scope: &WorkerScope,
+        session: SessionId,
+        passed_on: &DispatchState,
+    ) -> Result<bool, StoreError> {
+        Ok(self.write(|state, now| {
+            let held = state.held(scope, session, now).is_some();
+            if let Some(row) = state.leases.get_mut(&session).filter(|_| held) {
+                row.worker = None;
+                row.until = now;
+                row.passed_on = Some(passed_on.clone());
+            }
+            held
+        }))
+    }
+
+    async fn recent(
+        &self,
+        scope: &WorkerScope,
+        session: SessionId,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<RecentAttempt>, StoreError> {
+        Ok(self.read(|state, now| {
+            let Some((_, tenant)) = state.held(scope, session, now) else { return Vec::new() };
+            let mut recent: Vec<_> = tenant
+                .attempts
+                .iter()
+                .filter(|(_, it)| it.session == session && it.begun_at >= since)
+                .filter(|(_, it)| !it.facts.has(Fact::NotSent))
+                .filter_map(|((id, _), it)| {
+                    let recipient = tenant.messages.get(id)?.recipient.key();
+                    Some(RecentAttempt { recipient, begun_at: it.begun_at })
+                })
+                .collect();
+            recent.sort_by_key(|it| it.begun_at);
+            recent.split_off(recent.len().saturating_sub(RECENT))
+        }))
+    }
+
+    async fn open_breaker(&self, scope: &Scope, breaker: &Breaker) -> Result<bool, StoreError> {
+        Ok(self.write(|state, now| {
+            let mut entries = Entries::default();
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return false };
+            if !tenant.sessions.contains_key(&session_of(&breaker.scope)) {
+                return false;
+            }
+            if tenant.breakers.insert(breaker.scope.clone(), breaker.clone()).as_ref() != Some(breaker) {
+                entries.stopped(scope.tenant(), breaker);
+            }
+            state.enter(entries, now);
+            true
+        }))
+    }
+
+    async fn reset_breaker(&self, scope: &Scope, what: &BreakerScope) -> Result<bool, StoreError> {
+        Ok(self.write(|state, now| {
+            let mut entries = Entries::default();
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return false };
+            let was_open = tenant.breakers.remove(what).is_some_and(|known| judge::is_open(&known, now));
+            if was_open && let BreakerScope::Session(session) = what {
+                entries.note(scope.tenant(), EventBody::SessionResumed { session: *session });
+            }
+            state.enter(entries, now);
+            was_open
+        }))
+    }
+
+    async fn breakers(&self, scope: &Scope) -> Result<Vec<Breaker>, StoreError> {
+        Ok(self.read(|state, now| {
+            let breakers = state.tenants.get(&scope.tenant()).map(|row| row.breakers.values());
+            breakers.into_iter().flatten().filter(|it| judge::is_open(it, now)).cloned().collect()
+        }))
+    }
+}
+
+fn fresh_session(new: &NewSession, now: DateTime<Utc>) -> Session {
+    let NewSession { id, transport, number, portfolio } = new.clone();
+    Session {
+        id,
+        transport,
+        number,
+        portfolio,
+        state: SessionState::Connected,
+        throughput: Throughput::DEFAULT,
+        tier: Tier::Unlimited,
+        quality: Quality::Unknown,
+        created_at: now,
+        checked_at: None,
+    }
+}
+
+/// The session that a breaker is about.
+fn session_of(scope: &BreakerScope) -> SessionId {
+    match scope {
+        BreakerScope::Session(session) | BreakerScope::Template(session, _, _) => *session,
+    }
+}
+
+fn acquire(state: &mut State, ask: &AcquireSessions, now: DateTime<Utc>) -> Vec<Lease> {
+    let is_free = |id: &SessionId| {
+        state.leases.get(id).is_none_or(|lease| lease.worker.is_none() || lease.until <= now)
+    };
+    let mut free: Vec<_> = state
+        .tenants
+        .values()
+        .flat_map(|tenant| tenant.sessions.values().map(|session| (tenant.tenant.id, session.clone())))
+        .filter(|(_, session)| is_free(&session.id))
+        .collect();
+    free.sort_by_key(|(_, session)| (session.created_at, session.id));
+    free.truncate(usize::try_from(ask.most).unwrap_or(usize::MAX));
+    let mut leases = Vec::new();
+    for (tenant, session) in free {
+        let Some(row) = state.tenants.get(&tenant) else { continue };
+        let former = state.leases.remove(&session.id);
+        let died = former.as_ref().is_some_and(|former| {
+            former.worker.is_some() && open(row, session.id).any(|it| it.epoch == former.epoch)
+        });
+        let deaths = former.as_ref().map_or(0, |former| former.unsettled_deaths);
+        let taken = LeaseRow {
+            worker: Some(ask.worker),
+            epoch: former.as_ref().map_or(0, |former| former.epoch) + 1,
+            until: later(now, ask.lease),
+            passed_on: None,
+            unsettled_deaths: if died { deaths.saturating_add(1) } else { 0 },
+        };
+        leases.push(Lease {
+            tenant,
+            epoch: taken.epoch,
+            until: taken.until,
+            quiet_until: open(row, session.id).map(|it| it.end_by).max().filter(|end_by| *end_by > now),
+            state: former.and_then(|former| former.passed_on),
+            unsettled_deaths: taken.unsettled_deaths,
+            session: session.clone(),
+        });
+        state.leases.insert(session.id, taken);
+    }
+    leases
+}
+
+/// The attempts of a session about which nobody has said anything.
+fn open(tenant: &TenantRow, session: SessionId) -> impl Iterator<Item = &AttemptRow> {
+    tenant.attempts.values().filter(move |it| it.session == session && it.is_open())
+}

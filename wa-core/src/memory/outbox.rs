@@ -1,0 +1,250 @@
+//! The room of the send protocol, but for the begin, which has its own file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::journal::Entries;
+use super::merge::{Merged, News};
+use super::state::{AttemptRow, BatchFate, DueRow, MessageRow, State, TenantRow};
+use super::{MemoryStore, begin, later, page};
+use crate::model::{
+    AttemptKey, BatchId, CampaignId, CampaignState, Lane, MessageId, MessageState, NewMessage, Outcome,
+    SkipReason,
+};
+use crate::port::store::{
+    Abandoned, AttemptFact, BeginBatch, Begun, CampaignBrief, CancelMessage, DueBody, DueMessage, DuePage,
+    DueQuery, DueSource, Enqueue, Outbox, Settled, StoreError, Swept,
+};
+use crate::port::{Scope, WorkerScope};
+use crate::rules::judge::Judge;
+
+#[async_trait]
+impl Outbox for MemoryStore {
+    async fn enqueue(&self, scope: &Scope, message: &NewMessage) -> Result<Enqueue, StoreError> {
+        Ok(self.write(|state, _| {
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return Enqueue::NoSession };
+            enqueue(tenant, message)
+        }))
+    }
+
+    async fn cancel(&self, scope: &Scope, message: MessageId) -> Result<CancelMessage, StoreError> {
+        Ok(self.write(|state, now| {
+            let mut entries = Entries::default();
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return CancelMessage::Missing };
+            let outcome = cancel(tenant, message, &mut entries);
+            state.enter(entries, now);
+            outcome
+        }))
+    }
+
+    async fn due(&self, scope: &WorkerScope, ask: &DueQuery) -> Result<DuePage, StoreError> {
+        Ok(self.read(|state, now| match state.held(scope, ask.session, now) {
+            Some((_, tenant)) => due(tenant, ask, now),
+            None => DuePage { at: now, messages: Vec::new(), next_at: None },
+        }))
+    }
+
+    async fn begin(
+        &self,
+        scope: &WorkerScope,
+        batch: &BeginBatch,
+        judge: Arc<dyn Judge>,
+    ) -> Result<Begun, StoreError> {
+        Ok(self.write(|state, now| begin::begin(state, scope, batch, judge.as_ref(), now)))
+    }
+
+    async fn abandon(&self, _: &WorkerScope, batch: BatchId) -> Result<Abandoned, StoreError> {
+        Ok(self.write(|state, now| {
+            match state.batches.entry(batch).or_insert(BatchFate::Barred) {
+                BatchFate::Barred => return Abandoned::NeverCame,
+                BatchFate::Begun => {}
+            }
+            // Also those that a sweep put in doubt meanwhile: nothing of the batch was sent.
+            let open = attempts(state, |attempt| {
+                let facts = &attempt.facts;
+                attempt.batch == batch && !facts.is_taken() && !facts.is_definitely_undelivered()
+            });
+            let mut merged = Merged::default();
+            let news = News::Outcome { outcome: &Outcome::NotSent, at: now, retry_after: None };
+            for (key, _) in &open {
+                state.merge(*key, news, now, &mut merged);
+            }
+            state.enter(merged.entries, now);
+            Abandoned::WasCommitted(u32::try_from(open.len()).unwrap_or(u32::MAX))
+        }))
+    }
+
+    async fn settle(&self, facts: &[AttemptFact]) -> Result<Settled, StoreError> {
+        Ok(self.write(|state, now| {
+            let (mut merged, mut unknown) = (Merged::default(), Vec::new());
+            for fact in facts {
+                let AttemptFact { attempt, at, outcome, retry_after } = fact;
+                let news = News::Outcome { outcome, at: *at, retry_after: *retry_after };
+                if !state.merge(*attempt, news, now, &mut merged) {
+                    unknown.push(*attempt);
+                }
+            }
+            let Merged { entries, opened, due_at } = merged;
+            let settled = Settled { changed: entries.changed.clone(), unknown, opened, due_at };
+            state.enter(entries, now);
+            settled
+        }))
+    }
+
+    async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Result<Swept, StoreError> {
+        Ok(self.write(|state, now| {
+            let held: Vec<_> = scope
+                .sessions()
+                .map(|(session, _)| session)
+                .filter(|session| state.held(scope, *session, now).is_some())
+                .collect();
+            let open = attempts(state, |attempt| attempt.is_open() && held.contains(&attempt.session));
+            let mut merged = Merged::default();
+            let mut swept = Swept::default();
+            let news = News::Outcome { outcome: &Outcome::Ambiguous, at: now, retry_after: None };
+            for (key, end_by) in open {
+                let ends = later(end_by, grace);
+                if ends <= now {
+                    state.merge(key, news, now, &mut merged);
+                    swept.in_doubt.push(key);
+                } else {
+                    swept.next_at = swept.next_at.into_iter().chain([ends]).min();
+                }
+            }
+            state.enter(merged.entries, now);
+            swept
+        }))
+    }
+}
+
+fn enqueue(tenant: &mut TenantRow, message: &NewMessage) -> Enqueue {
+    let NewMessage { id, session, recipient, content, lane, due_at, valid_until, key } = message.clone();
+    if !tenant.sessions.contains_key(&session) {
+        return Enqueue::NoSession;
+    }
+    let fresh = MessageRow {
+        campaign: None,
+        session,
+        contact: None,
+        recipient,
+        body: DueBody::Own(content),
+        lane,
+        valid_until,
+    };
+    // A call that is repeated after an unknown commit brings the same id.
+    let known = key.as_ref().and_then(|key| tenant.keys.get(key)).copied().unwrap_or(id);
+    if let Some(row) = tenant.messages.get(&known) {
+        return if is_same(row, &fresh) { Enqueue::Known(known) } else { Enqueue::Different(known) };
+    }
+    tenant.messages.insert(id, fresh);
+    tenant.due.insert(id, DueRow { due_at, why: None });
+    tenant.keys.extend(key.map(|key| (key, id)));
+    Enqueue::Queued(id)
+}
+
+/// Whether two messages say the same to the same person. Times are often counted from the call, so
+/// they differ when it is repeated.
+fn is_same(known: &MessageRow, new: &MessageRow) -> bool {
+    let MessageRow { campaign, session, contact: _, recipient, body, lane, valid_until: _ } = known;
+    (campaign, session, recipient, body, lane)
+        == (&new.campaign, &new.session, &new.recipient, &new.body, &new.lane)
+}
+
+fn cancel(tenant: &mut TenantRow, id: MessageId, entries: &mut Entries) -> CancelMessage {
+    if !tenant.messages.contains_key(&id) {
+        return CancelMessage::Missing;
+    }
+    let old = tenant.state_of(id);
+    if old == MessageState::Skipped && tenant.closed.get(&id) == Some(&SkipReason::Cancelled) {
+        return CancelMessage::Cancelled;
+    }
+    match old {
+        MessageState::Pending | MessageState::Held => {
+            tenant.close(id, SkipReason::Cancelled);
+            entries.changed(tenant.tenant.id, id, old, tenant.state_of(id));
+            CancelMessage::Cancelled
+        }
+        MessageState::Attempting
+        | MessageState::InDoubt
+        | MessageState::Accepted
+        | MessageState::Sent
+        | MessageState::Delivered
+        | MessageState::Read
+        | MessageState::Played
+        | MessageState::Failed
+        | MessageState::Skipped => CancelMessage::TooLate(old),
+    }
+}
+
+/// The attempts of every tenant that fit, in order, with the ends of their requests.
+fn attempts(state: &State, fits: impl Fn(&AttemptRow) -> bool) -> Vec<(AttemptKey, DateTime<Utc>)> {
+    let mut found = Vec::new();
+    for (tenant, row) in &state.tenants {
+        for ((message, n), attempt) in row.attempts.iter().filter(|(_, attempt)| fits(attempt)) {
+            found.push((AttemptKey { tenant: *tenant, message: *message, n: *n }, attempt.end_by));
+        }
+    }
+    found
+}
+
+fn due(tenant: &TenantRow, ask: &DueQuery, now: DateTime<Utc>) -> DuePage {
+    let mut briefs = Briefs { tenant, ask, known: BTreeMap::new() };
+    let wanted_lane = |lane: Lane| ask.lane.is_none_or(|wanted| wanted == lane);
+    let mut rows: Vec<_> = tenant
+        .due
+        .iter()
+        .filter_map(|(id, row)| Some((*id, row.due_at, tenant.messages.get(id)?)))
+        .filter(|(_, _, message)| message.session == ask.session && wanted_lane(message.lane))
+        .filter(|(_, _, message)| message.campaign.is_none_or(|campaign| briefs.is_wanted(campaign)))
+        .collect();
+    rows.sort_by_key(|(id, due_at, message)| (message.lane, *due_at, *id));
+    let next_at = rows.iter().map(|(_, due_at, _)| *due_at).filter(|due_at| *due_at > now).min();
+    let ready = rows.iter().filter(|(_, due_at, _)| *due_at <= now);
+    let mut waiting: Vec<_> = ready.map(|(id, _, message)| (*id, *message, DueSource::Row)).collect();
+    for (id, row) in &tenant.campaigns {
+        let feed = row.feeds.get(&ask.session).filter(|_| wanted_lane(row.campaign.lane));
+        let Some(feed) = feed.filter(|_| briefs.is_wanted(*id)) else { continue };
+        let open = feed.rest().filter(|id| !tenant.closed.contains_key(id));
+        let open = page(open, ask.limit).into_iter();
+        waiting.extend(open.filter_map(|id| Some((id, tenant.messages.get(&id)?, DueSource::Feed))));
+    }
+    let messages = waiting.into_iter().map(|(id, message, source)| DueMessage {
+        tenant: tenant.tenant.id,
+        id,
+        n: tenant.next_n(id),
+        campaign: message.campaign.and_then(|campaign| briefs.get(campaign)),
+        contact: tenant.contact_of(message),
+        recipient: message.recipient.clone(),
+        body: message.body.clone(),
+        lane: message.lane,
+        valid_until: message.valid_until,
+        source,
+    });
+    DuePage { at: now, messages: page(messages, ask.limit), next_at }
+}
+
+/// What a page says of its campaigns, once for each.
+struct Briefs<'a> {
+    tenant: &'a TenantRow,
+    ask: &'a DueQuery,
+    known: BTreeMap<CampaignId, Arc<CampaignBrief>>,
+}
+
+impl Briefs<'_> {
+    fn is_wanted(&self, id: CampaignId) -> bool {
+        let row = self.tenant.campaigns.get(&id);
+        row.is_some_and(|row| row.campaign.state == CampaignState::Running) && !self.ask.skip.contains(&id)
+    }
+
+    fn get(&mut self, id: CampaignId) -> Option<Arc<CampaignBrief>> {
+        let campaign = &self.tenant.campaigns.get(&id)?.campaign;
+        let brief = self.known.entry(id).or_insert_with(|| {
+            Arc::new(CampaignBrief { id, content: campaign.content.clone(), rate: campaign.rate })
+        });
+        Some(Arc::clone(brief))
+    }
+}

@@ -1,0 +1,54 @@
+//! The room of reports. Other stores keep sums; this one counts anew each time.
+
+use async_trait::async_trait;
+
+use super::{MemoryStore, behind, page};
+use crate::model::{CampaignCounts, CampaignId, MessageId, MessageState, MessageView};
+use crate::port::Scope;
+use crate::port::store::{Reports, StoreError};
+
+#[async_trait]
+impl Reports for MemoryStore {
+    async fn counts(
+        &self,
+        scope: &Scope,
+        campaign: CampaignId,
+    ) -> Result<Option<CampaignCounts>, StoreError> {
+        Ok(self.read(|state, _| {
+            let tenant = state.tenants.get(&scope.tenant())?;
+            tenant.campaigns.get(&campaign).map(|row| tenant.counts(row))
+        }))
+    }
+
+    async fn message(&self, scope: &Scope, id: MessageId) -> Result<Option<MessageView>, StoreError> {
+        Ok(self.read(|state, _| state.tenants.get(&scope.tenant())?.view(id)))
+    }
+
+    async fn recipients(
+        &self,
+        scope: &Scope,
+        campaign: CampaignId,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        Ok(self.read(|state, _| {
+            let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            let Some(row) = tenant.campaigns.get(&campaign) else { return Vec::new() };
+            page(row.messages().range(behind(after)).filter_map(|id| tenant.view(*id)), limit)
+        }))
+    }
+
+    async fn in_doubt(
+        &self,
+        scope: &Scope,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        Ok(self.read(|state, _| {
+            let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            let ids = tenant.messages.range(behind(after)).map(|(id, _)| *id);
+            let doubted = ids.filter(|id| tenant.state_of(*id) == MessageState::InDoubt);
+            page(doubted.filter_map(|id| tenant.view(id)), limit)
+        }))
+    }
+}

@@ -1,0 +1,396 @@
+//! What the reference store keeps, and what follows from it.
+//!
+//! Invariant: a message waits in at most one place (its campaign's feed or a due row), and a closed
+//! message in none. A message that waits has no attempt that could still deliver.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::contacts::Contacts;
+use crate::model::{
+    AttemptKey, AttemptView, BatchId, Breaker, BreakerScope, Campaign, CampaignCounts, CampaignId, ContactId,
+    Content, DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason, ImportId,
+    ImportProgress, Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, Money, NumberId,
+    Phone, RawId, Recipient, SendKey, Session, SessionId, SkipReason, StatusUpdate, StreamPosition,
+    TemplateName, Tenant, TenantId, TenantSettings, TransportName, WorkerId,
+};
+use crate::port::store::{
+    Cost, DispatchState, DueBody, RawBody, ReaderName, ReportedLine, StoreIdentity, StoredInbound,
+};
+use crate::port::{Notice, WorkerScope};
+use crate::rules::status::{MessageFacts, message_state};
+use crate::rules::tally::{self, Counter, Standing};
+
+/// Everything in the store.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    pub(super) identity: Option<StoreIdentity>,
+    pub(super) tenants: BTreeMap<TenantId, TenantRow>,
+    pub(super) leases: BTreeMap<SessionId, LeaseRow>,
+    pub(super) batches: BTreeMap<BatchId, BatchFate>,
+    /// Which attempts have a provider id; follows from the attempts, kept for speed.
+    pub(super) provider_ids: BTreeMap<String, BTreeSet<AttemptKey>>,
+    /// Statuses whose provider id no attempt has yet.
+    pub(super) waiting: BTreeMap<(TransportName, NumberId, String), Vec<StatusUpdate>>,
+    pub(super) bodies: BTreeMap<RawId, BodyRow>,
+    /// Which bodies are known; follows from the bodies, kept for speed.
+    pub(super) digests: BTreeMap<(TransportName, Fingerprint), RawId>,
+    pub(super) events: BTreeMap<StreamPosition, Event>,
+    pub(super) last_position: StreamPosition,
+    pub(super) readers: BTreeMap<ReaderName, StreamPosition>,
+}
+
+/// Everything of one tenant.
+#[derive(Debug, Clone)]
+pub(super) struct TenantRow {
+    pub(super) tenant: Tenant,
+    pub(super) settings: TenantSettings,
+    pub(super) entitlement: Entitlement,
+    pub(super) sessions: BTreeMap<SessionId, Session>,
+    pub(super) breakers: BTreeMap<BreakerScope, Breaker>,
+    pub(super) contacts: Contacts,
+    pub(super) lists: BTreeMap<ListName, ListRow>,
+    pub(super) imports: BTreeMap<ImportId, ImportState>,
+    pub(super) campaigns: BTreeMap<CampaignId, CampaignRow>,
+    pub(super) messages: BTreeMap<MessageId, MessageRow>,
+    pub(super) keys: BTreeMap<SendKey, MessageId>,
+    pub(super) due: BTreeMap<MessageId, DueRow>,
+    pub(super) closed: BTreeMap<MessageId, SkipReason>,
+    pub(super) attempts: BTreeMap<(MessageId, u16), AttemptRow>,
+    /// When the user last wrote.
+    pub(super) windows: BTreeMap<(SessionId, ContactId), DateTime<Utc>>,
+    pub(super) inbound: BTreeMap<u64, StoredInbound>,
+    pub(super) notices: BTreeMap<EventId, Notice>,
+}
+
+/// Who owns a session.
+#[derive(Debug, Clone)]
+pub(super) struct LeaseRow {
+    /// `None` once it was released.
+    pub(super) worker: Option<WorkerId>,
+    pub(super) epoch: u64,
+    pub(super) until: DateTime<Utc>,
+    pub(super) passed_on: Option<DispatchState>,
+    pub(super) unsettled_deaths: u32,
+}
+
+/// What became of a batch id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BatchFate {
+    /// Its begin was committed.
+    Begun,
+    /// It was abandoned before it came.
+    Barred,
+}
+
+/// A webhook body.
+#[derive(Debug, Clone)]
+pub(super) struct BodyRow {
+    pub(super) body: RawBody,
+    pub(super) projected: bool,
+}
+
+/// The members of a list, numbered in the order in which they joined, from 1.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ListRow {
+    pub(super) members: BTreeMap<u64, ContactId>,
+    pub(super) numbers: BTreeMap<ContactId, u64>,
+}
+
+/// An import.
+#[derive(Debug, Clone)]
+pub(super) struct ImportState {
+    pub(super) list: ListName,
+    pub(super) progress: ImportProgress,
+    pub(super) phones: BTreeSet<Phone>,
+    pub(super) report: BTreeMap<u64, ReportedLine>,
+}
+
+/// A campaign and how far it is.
+#[derive(Debug, Clone)]
+pub(super) struct CampaignRow {
+    pub(super) campaign: Campaign,
+    /// The highest member number that belongs to it, fixed by the first chunk.
+    pub(super) last_member: u64,
+    /// The highest member number that is frozen.
+    pub(super) frozen_to: u64,
+    /// Messages so far.
+    pub(super) audience: u64,
+    /// Whether the whole audience is frozen.
+    pub(super) is_frozen: bool,
+    pub(super) feeds: BTreeMap<SessionId, Feed>,
+}
+
+/// A campaign's messages of one session.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Feed {
+    pub(super) ids: BTreeSet<MessageId>,
+    /// The last message that was passed over.
+    pub(super) next_id: Option<MessageId>,
+}
+
+/// A message; where it waits and what became of it lies beside it.
+#[derive(Debug, Clone)]
+pub(super) struct MessageRow {
+    pub(super) campaign: Option<CampaignId>,
+    pub(super) session: SessionId,
+    pub(super) contact: Option<ContactId>,
+    pub(super) recipient: Recipient,
+    pub(super) body: DueBody,
+    pub(super) lane: Lane,
+    pub(super) valid_until: Option<DateTime<Utc>>,
+}
+
+/// A message that waits outside a feed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DueRow {
+    pub(super) due_at: DateTime<Utc>,
+    pub(super) why: Option<HoldReason>,
+}
+
+/// An attempt.
+#[derive(Debug, Clone)]
+pub(super) struct AttemptRow {
+    pub(super) session: SessionId,
+    pub(super) epoch: u64,
+    pub(super) batch: BatchId,
+    pub(super) begun_at: DateTime<Utc>,
+    pub(super) end_by: DateTime<Utc>,
+    pub(super) price: Option<Money>,
+    /// The portfolio in which it keeps its recipient's slot taken.
+    pub(super) slot_of: Option<String>,
+    pub(super) facts: DeliveryFacts,
+}
+
+impl State {
+    /// The tenant that a session belongs to.
+    pub(super) fn owner(&self, session: SessionId) -> Option<&TenantRow> {
+        self.tenants.values().find(|tenant| tenant.sessions.contains_key(&session))
+    }
+
+    /// The epoch and tenant under which a scope holds a session now.
+    pub(super) fn held(
+        &self,
+        scope: &WorkerScope,
+        session: SessionId,
+        now: DateTime<Utc>,
+    ) -> Option<(u64, &TenantRow)> {
+        let epoch = scope.epoch(session)?;
+        let lease = self.leases.get(&session)?;
+        let holds = lease.worker == Some(scope.worker()) && lease.epoch == epoch && lease.until > now;
+        holds.then_some(epoch).zip(self.owner(session))
+    }
+
+    /// The tenants and sessions that stand for a provider's number, deleted ones included.
+    pub(super) fn numbered(
+        &self,
+        transport: &TransportName,
+        number: &NumberId,
+    ) -> impl Iterator<Item = (TenantId, &Session)> {
+        self.tenants.values().flat_map(move |tenant| {
+            tenant
+                .sessions
+                .values()
+                .filter(move |session| session.transport == *transport && session.number == *number)
+                .map(|session| (tenant.tenant.id, session))
+        })
+    }
+}
+
+impl ListRow {
+    /// Puts a contact on the list, if it is not there.
+    pub(super) fn join(&mut self, contact: ContactId) {
+        if !self.numbers.contains_key(&contact) {
+            let number = self.last_member() + 1;
+            self.members.insert(number, contact);
+            self.numbers.insert(contact, number);
+        }
+    }
+
+    /// The number of the latest member, 0 on an empty list.
+    pub(super) fn last_member(&self) -> u64 {
+        self.members.last_key_value().map_or(0, |(number, _)| *number)
+    }
+}
+
+impl CampaignRow {
+    /// Every message, in id order.
+    pub(super) fn messages(&self) -> BTreeSet<MessageId> {
+        self.feeds.values().flat_map(|feed| feed.ids.iter().copied()).collect()
+    }
+}
+
+impl Feed {
+    /// The messages that were not passed over, in order; some of them may be closed.
+    pub(super) fn rest(&self) -> impl Iterator<Item = MessageId> {
+        self.ids.range(super::behind(self.next_id)).copied()
+    }
+
+    fn holds(&self, id: MessageId) -> bool {
+        self.ids.contains(&id) && self.next_id.is_none_or(|passed| id > passed)
+    }
+}
+
+impl AttemptRow {
+    /// Whether it counts in quota, slots and cost.
+    pub(super) fn counts(&self) -> bool {
+        !self.facts.has(Fact::Released)
+    }
+
+    /// Whether nobody has said anything about it.
+    pub(super) fn is_open(&self) -> bool {
+        !self.facts.is_settled()
+    }
+}
+
+impl TenantRow {
+    pub(super) fn new(tenant: Tenant) -> Self {
+        Self {
+            tenant,
+            settings: TenantSettings::default(),
+            entitlement: Entitlement::unlimited(),
+            sessions: BTreeMap::new(),
+            breakers: BTreeMap::new(),
+            contacts: Contacts::default(),
+            lists: BTreeMap::new(),
+            imports: BTreeMap::new(),
+            campaigns: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            due: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            inbound: BTreeMap::new(),
+            notices: BTreeMap::new(),
+        }
+    }
+
+    /// The attempts of a message with their numbers, oldest first.
+    pub(super) fn chain(&self, id: MessageId) -> impl Iterator<Item = (u16, &AttemptRow)> {
+        self.attempts.range((id, 0)..=(id, u16::MAX)).map(|((_, n), attempt)| (*n, attempt))
+    }
+
+    /// The number that a message's next attempt has.
+    pub(super) fn next_n(&self, id: MessageId) -> u16 {
+        self.chain(id).last().map_or(1, |(n, _)| n.saturating_add(1))
+    }
+
+    /// Whether a message waits in its campaign's feed.
+    pub(super) fn is_in_feed(&self, id: MessageId) -> bool {
+        let feed = self.messages.get(&id).and_then(|message| {
+            self.campaigns.get(&message.campaign?).and_then(|row| row.feeds.get(&message.session))
+        });
+        feed.is_some_and(|feed| feed.holds(id)) && !self.closed.contains_key(&id)
+    }
+
+    /// Whether a message waits anywhere, and why.
+    pub(super) fn queued(&self, id: MessageId) -> Option<Option<HoldReason>> {
+        match self.due.get(&id) {
+            Some(due) => Some(due.why),
+            None => self.is_in_feed(id).then_some(None),
+        }
+    }
+
+    /// The state of a message.
+    pub(super) fn state_of(&self, id: MessageId) -> MessageState {
+        let attempts: Vec<_> = self.chain(id).map(|(_, attempt)| &attempt.facts).collect();
+        message_state(&MessageFacts {
+            attempts: &attempts,
+            closed: self.closed.get(&id).copied(),
+            queued: self.queued(id),
+        })
+    }
+
+    /// Closes a message, wherever it waits.
+    pub(super) fn close(&mut self, id: MessageId, why: SkipReason) {
+        self.due.remove(&id);
+        self.closed.insert(id, why);
+    }
+
+    /// The contact that a message goes to, if its recipient is one by now.
+    pub(super) fn contact_of(&self, message: &MessageRow) -> Option<ContactId> {
+        message.contact.or_else(|| self.contacts.find(&message.recipient))
+    }
+
+    /// The template of a message, if it is one.
+    pub(super) fn template_of(&self, message: &MessageRow) -> Option<(TemplateName, LanguageCode)> {
+        let content = match &message.body {
+            DueBody::Own(content) => content,
+            DueBody::Values(_) => self.campaigns.get(&message.campaign?)?.campaign.content.pattern(),
+        };
+        match content {
+            Content::Template(template) => Some((template.name.clone(), template.language.clone())),
+            Content::Text(_) => None,
+        }
+    }
+
+    /// A message as a report shows it.
+    pub(super) fn view(&self, id: MessageId) -> Option<MessageView> {
+        let message = self.messages.get(&id)?;
+        let state = self.state_of(id);
+        let due = self.due.get(&id).filter(|_| state == MessageState::Held);
+        Some(MessageView {
+            id,
+            campaign: message.campaign,
+            session: message.session,
+            recipient: message.recipient.clone(),
+            state,
+            skipped: self.closed.get(&id).copied().filter(|_| state == MessageState::Skipped),
+            held: due.and_then(|due| due.why.map(|why| (why, due.due_at))),
+            attempts: self
+                .chain(id)
+                .map(|(n, attempt)| AttemptView {
+                    n,
+                    begun_at: attempt.begun_at,
+                    end_by: attempt.end_by,
+                    facts: attempt.facts.clone(),
+                })
+                .collect(),
+        })
+    }
+
+    /// How many messages of a campaign are where: a recount.
+    pub(super) fn counts(&self, row: &CampaignRow) -> CampaignCounts {
+        let mut counts = CampaignCounts::default();
+        for id in row.messages() {
+            let facts: Vec<_> = self.chain(id).map(|(_, attempt)| &attempt.facts).collect();
+            let standing = Standing::new(self.state_of(id), self.closed.get(&id).copied(), &facts);
+            for (counter, change) in tally::delta(None, &standing) {
+                tally::apply(&mut counts, &counter, change);
+            }
+            for (n, attempt) in self.chain(id) {
+                if n > 1 {
+                    tally::apply(&mut counts, &Counter::Retries, 1);
+                }
+                match attempt.price.filter(|_| attempt.counts()) {
+                    Some(price) => tally::apply(&mut counts, &Counter::Cost(price.currency), price.micros),
+                    None if attempt.counts() => tally::apply(&mut counts, &Counter::Unpriced, 1),
+                    None => {}
+                }
+            }
+        }
+        counts
+    }
+
+    /// What attempts cost that count: of one campaign, or of everything.
+    pub(super) fn cost(&self, campaign: Option<CampaignId>) -> Cost {
+        let mut cost = Cost::default();
+        for ((id, _), attempt) in &self.attempts {
+            let belongs = campaign.is_none()
+                || self.messages.get(id).is_some_and(|message| message.campaign == campaign);
+            if !belongs || !attempt.counts() {
+                continue;
+            }
+            match attempt.price {
+                Some(price) => {
+                    let total = cost.micros.entry(price.currency).or_default();
+                    *total = total.saturating_add(price.micros);
+                }
+                None => cost.unpriced += 1,
+            }
+        }
+        cost
+    }
+}

@@ -1,0 +1,194 @@
+//! The campaigns of a tenant.
+
+use chrono::{DateTime, Utc};
+
+use super::error::KitError;
+use super::tenant::TenantHandle;
+use crate::model::{
+    Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignId, CampaignName, Content, Lane,
+    ListName, MessageId, MessageView, NewCampaign, SessionId,
+};
+use crate::port::store::{ActOutcome, CreateCampaign, LaunchChunk, LaunchStep};
+
+/// Members frozen with one commit.
+const CHUNK: u32 = 1_000;
+
+/// The campaigns of one tenant.
+#[derive(Debug, Clone, Copy)]
+pub struct Campaigns<'a> {
+    tenant: &'a TenantHandle,
+}
+
+/// A campaign to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CampaignSpec {
+    /// Its name, unique per tenant.
+    pub name: CampaignName,
+    /// Whose members get it.
+    pub list: ListName,
+    /// What it says, with `{{column}}` where each contact has its own value.
+    pub content: CampaignContent,
+    /// The sending numbers.
+    pub sessions: Vec<SessionId>,
+    /// Its lane.
+    pub lane: Lane,
+    /// Messages not begun by then are skipped as expired.
+    pub valid_until: Option<DateTime<Utc>>,
+    /// Not dispatched before this instant.
+    pub start_at: Option<DateTime<Utc>>,
+    /// At most this many messages a second and session, beside the number's own limit.
+    pub rate: Option<u32>,
+}
+
+impl CampaignSpec {
+    /// A bulk campaign that starts when it is launched.
+    #[must_use]
+    pub fn new(name: CampaignName, list: ListName, content: Content, sessions: Vec<SessionId>) -> Self {
+        Self {
+            name,
+            list,
+            content: CampaignContent::new(content),
+            sessions,
+            lane: Lane::Bulk,
+            valid_until: None,
+            start_at: None,
+            rate: None,
+        }
+    }
+}
+
+impl<'a> Campaigns<'a> {
+    pub(crate) const fn new(tenant: &'a TenantHandle) -> Self {
+        Self { tenant }
+    }
+
+    /// Creates a campaign as a draft, or finds the same one again by name.
+    ///
+    /// # Errors
+    /// When the name belongs to another definition, a session is unknown, or the store fails.
+    pub async fn create(self, spec: CampaignSpec) -> Result<Campaign, KitError> {
+        let ports = &self.tenant.kit.inner.ports;
+        let CampaignSpec { name, list, content, sessions, lane, valid_until, start_at, rate } = spec;
+        let id = CampaignId::mint(ports.clock.now(), ports.draw());
+        let new = NewCampaign { id, name, content, list, sessions, lane, valid_until, start_at, rate };
+        match ports.store.audience().create_campaign(&self.tenant.scope, &new).await? {
+            CreateCampaign::Created(campaign) | CreateCampaign::Known(campaign) => Ok(campaign),
+            CreateCampaign::Different(_) => Err(KitError::NameTaken(new.name)),
+            CreateCampaign::UnknownSession(session) => Err(KitError::NoSession(session)),
+        }
+    }
+
+    /// Freezes the audience and starts the campaign; goes on where an interrupted launch stopped.
+    ///
+    /// `progress` is called after each chunk with the messages frozen so far.
+    ///
+    /// # Errors
+    /// When there is no such campaign, it is past launching, or the store fails.
+    pub async fn launch(
+        self,
+        id: CampaignId,
+        mut progress: impl FnMut(u64) + Send,
+    ) -> Result<Campaign, KitError> {
+        let inner = &self.tenant.kit.inner;
+        loop {
+            let chunk = LaunchChunk { size: CHUNK, seed: inner.ports.draw() };
+            match inner.ports.store.audience().launch(&self.tenant.scope, id, &chunk).await? {
+                LaunchStep::Frozen { audience } => progress(audience),
+                LaunchStep::Done(campaign) => {
+                    inner.work.raise();
+                    inner.journal.raise();
+                    return Ok(campaign);
+                }
+                LaunchStep::NotLaunchable(campaign) => {
+                    return Err(KitError::Illegal { state: campaign.state, action: None });
+                }
+                LaunchStep::Missing => return Err(KitError::NoCampaign),
+            }
+        }
+    }
+
+    /// Stops beginning messages; once it returned, at most the begun ones still go out.
+    ///
+    /// # Errors
+    /// When the campaign cannot be paused, is unknown, or the store fails.
+    pub async fn pause(self, id: CampaignId) -> Result<Campaign, KitError> {
+        self.act(id, CampaignAction::Pause).await
+    }
+
+    /// Goes on with a paused campaign.
+    ///
+    /// # Errors
+    /// When the campaign cannot be resumed, is unknown, or the store fails.
+    pub async fn resume(self, id: CampaignId) -> Result<Campaign, KitError> {
+        self.act(id, CampaignAction::Resume).await
+    }
+
+    /// Skips everything that has not begun.
+    ///
+    /// # Errors
+    /// When the campaign is completed, is unknown, or the store fails.
+    pub async fn cancel(self, id: CampaignId) -> Result<Campaign, KitError> {
+        self.act(id, CampaignAction::Cancel).await
+    }
+
+    /// One campaign.
+    ///
+    /// # Errors
+    /// When the tenant has none of this id or the store fails.
+    pub async fn get(self, id: CampaignId) -> Result<Campaign, KitError> {
+        let found = self.tenant.kit.store().audience().campaign(&self.tenant.scope, id).await?;
+        found.ok_or(KitError::NoCampaign)
+    }
+
+    /// The campaign of this name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find(self, name: &CampaignName) -> Result<Option<Campaign>, KitError> {
+        Ok(self.tenant.kit.store().audience().campaign_named(&self.tenant.scope, name).await?)
+    }
+
+    /// The campaigns in order of their ids; `after` is exclusive.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(self, after: Option<CampaignId>, limit: u32) -> Result<Vec<Campaign>, KitError> {
+        Ok(self.tenant.kit.store().audience().campaigns(&self.tenant.scope, after, limit).await?)
+    }
+
+    /// How many of its messages are where.
+    ///
+    /// # Errors
+    /// When the tenant has no such campaign or the store fails.
+    pub async fn counts(self, id: CampaignId) -> Result<CampaignCounts, KitError> {
+        let counts = self.tenant.kit.store().reports().counts(&self.tenant.scope, id).await?;
+        counts.ok_or(KitError::NoCampaign)
+    }
+
+    /// Its messages in order of their ids; `after` is exclusive.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recipients(
+        self,
+        id: CampaignId,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, KitError> {
+        Ok(self.tenant.kit.store().reports().recipients(&self.tenant.scope, id, after, limit).await?)
+    }
+
+    async fn act(self, id: CampaignId, action: CampaignAction) -> Result<Campaign, KitError> {
+        let inner = &self.tenant.kit.inner;
+        let outcome = inner.ports.store.audience().act(&self.tenant.scope, id, action).await?;
+        inner.work.raise();
+        inner.journal.raise();
+        match outcome {
+            ActOutcome::Moved(campaign) | ActOutcome::Unchanged(campaign) => Ok(campaign),
+            ActOutcome::Illegal(campaign) => {
+                Err(KitError::Illegal { state: campaign.state, action: Some(action) })
+            }
+            ActOutcome::Missing => Err(KitError::NoCampaign),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Single messages of a tenant.
+
+use chrono::{DateTime, Utc};
+
+use super::error::KitError;
+use super::tenant::TenantHandle;
+use crate::model::{Content, Lane, MessageId, MessageView, NewMessage, Recipient, SendKey, SessionId};
+use crate::port::store::{CancelMessage, Enqueue};
+use crate::port::{Acknowledge, Typing};
+
+/// The messages of one tenant.
+#[derive(Debug, Clone, Copy)]
+pub struct Messages<'a> {
+    tenant: &'a TenantHandle,
+}
+
+/// A message to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    session: SessionId,
+    recipient: Recipient,
+    content: Content,
+    lane: Lane,
+    key: Option<SendKey>,
+    send_at: Option<DateTime<Utc>>,
+    valid_until: Option<DateTime<Utc>>,
+}
+
+/// What became of a message handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The message.
+    pub id: MessageId,
+    /// Whether the key had brought it in before.
+    pub known: bool,
+}
+
+impl Message {
+    /// A transactional message, to go as soon as the rules allow.
+    pub fn new(session: SessionId, recipient: impl Into<Recipient>, content: Content) -> Self {
+        Self {
+            session,
+            recipient: recipient.into(),
+            content,
+            lane: Lane::Transactional,
+            key: None,
+            send_at: None,
+            valid_until: None,
+        }
+    }
+
+    /// Makes the call safe to repeat: the same key and message is sent once.
+    #[must_use]
+    pub fn key(mut self, key: SendKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Sets the lane.
+    #[must_use]
+    pub const fn lane(mut self, lane: Lane) -> Self {
+        self.lane = lane;
+        self
+    }
+
+    /// Not before this instant.
+    #[must_use]
+    pub const fn send_at(mut self, at: DateTime<Utc>) -> Self {
+        self.send_at = Some(at);
+        self
+    }
+
+    /// Skipped as expired from this instant on; checked when it begins and before each retry.
+    #[must_use]
+    pub const fn valid_until(mut self, at: DateTime<Utc>) -> Self {
+        self.valid_until = Some(at);
+        self
+    }
+}
+
+impl<'a> Messages<'a> {
+    pub(crate) const fn new(tenant: &'a TenantHandle) -> Self {
+        Self { tenant }
+    }
+
+    /// Takes a message in; it is sent by a running engine.
+    ///
+    /// # Errors
+    /// When the key was used for another message, the session is unknown, or the store fails. When
+    /// the store's answer is lost, repeat the call with the same key.
+    pub async fn send(self, message: Message) -> Result<Receipt, KitError> {
+        let inner = &self.tenant.kit.inner;
+        let now = inner.ports.clock.now();
+        let Message { session, recipient, content, lane, key, send_at, valid_until } = message;
+        if let Content::Template(template) = &content {
+            template.validate()?;
+        }
+        let new = NewMessage {
+            id: MessageId::mint(now, inner.ports.draw()),
+            session,
+            recipient,
+            content,
+            lane,
+            due_at: send_at.map_or(now, crate::model::whole_micros),
+            valid_until: valid_until.map(crate::model::whole_micros),
+            key,
+        };
+        match inner.ports.store.outbox().enqueue(&self.tenant.scope, &new).await? {
+            Enqueue::Queued(id) => {
+                inner.work.raise();
+                Ok(Receipt { id, known: false })
+            }
+            Enqueue::Known(id) => Ok(Receipt { id, known: true }),
+            Enqueue::Different(message) => Err(KitError::KeyTaken { message }),
+            Enqueue::NoSession => Err(KitError::NoSession(Some(session))),
+        }
+    }
+
+    /// One message with its attempts.
+    ///
+    /// # Errors
+    /// When the tenant has none of this id or the store fails.
+    pub async fn get(self, id: MessageId) -> Result<MessageView, KitError> {
+        let found = self.tenant.kit.store().reports().message(&self.tenant.scope, id).await?;
+        found.ok_or(KitError::NoMessage)
+    }
+
+    /// Messages of which nobody knows whether they were sent, in order of their ids.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn in_doubt(self, after: Option<MessageId>, limit: u32) -> Result<Vec<MessageView>, KitError> {
+        Ok(self.tenant.kit.store().reports().in_doubt(&self.tenant.scope, after, limit).await?)
+    }
+
+    /// Cancels a message that has not begun; otherwise says where it is.
+    ///
+    /// # Errors
+    /// When the tenant has none of this id or the store fails.
+    pub async fn cancel(self, id: MessageId) -> Result<CancelMessage, KitError> {
+        match self.tenant.kit.store().outbox().cancel(&self.tenant.scope, id).await? {
+            CancelMessage::Missing => Err(KitError::NoMessage),
+            outcome @ (CancelMessage::Cancelled | CancelMessage::TooLate(_)) => Ok(outcome),
+        }
+    }
+
+    /// Marks an inbound message as read, and shows that an answer is being typed if asked to.
+    ///
+    /// # Errors
+    /// When the session is unknown or the provider does not do it.
+    pub async fn mark_read(
+        self,
+        session: SessionId,
+        provider_id: impl Into<String>,
+        typing: Typing,
+    ) -> Result<(), KitError> {
+        let (session, transport) = self.tenant.sessions().reach(session).await?;
+        let read = Acknowledge { provider_id: provider_id.into(), typing };
+        Ok(transport.acknowledge(&session, &read).await?)
+    }
+}

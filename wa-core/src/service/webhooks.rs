@@ -1,0 +1,140 @@
+//! The entry for providers' callbacks, without any HTTP framework.
+
+use std::sync::PoisonError;
+
+use futures::channel::oneshot;
+
+use super::error::KitError;
+use super::kit::Kit;
+use crate::engine::{Intake, IntakeRequest};
+use crate::model::{RawId, TransportName};
+use crate::port::store::{RawBody, StoreErrorKind};
+use crate::port::{ReceivedWebhook, WebhookRefusal, WebhookSource};
+
+/// The transport name under which the Cloud API is registered.
+const CLOUD: &str = "cloud";
+
+/// Takes callbacks in: verifies, stores, answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Webhooks<'a> {
+    kit: &'a Kit,
+}
+
+/// What to answer, in any HTTP framework.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookResponse {
+    /// The status code.
+    pub status: u16,
+    /// The body, as `text/plain`.
+    pub body: String,
+    /// Why it was refused; for the log, not for the sender.
+    pub refusal: Option<WebhookRefusal>,
+}
+
+impl<'a> Webhooks<'a> {
+    pub(crate) const fn new(kit: &'a Kit) -> Self {
+        Self { kit }
+    }
+
+    /// Takes a callback of Meta's Cloud API in; the same as [`receive`](Self::receive) for `cloud`.
+    ///
+    /// Headers are pairs of name and value, as `&http::HeaderMap` gives them.
+    ///
+    /// # Errors
+    /// When no webhook source named `cloud` is registered.
+    pub async fn meta<K, V>(
+        self,
+        headers: impl IntoIterator<Item = (K, V)>,
+        body: &[u8],
+    ) -> Result<WebhookResponse, KitError>
+    where
+        K: AsRef<str>,
+        V: AsRef<[u8]>,
+    {
+        let headers: Vec<_> = headers.into_iter().collect();
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
+        self.receive(CLOUD, ReceivedWebhook { headers: &headers, body }).await
+    }
+
+    /// Answers Meta's subscription challenge, given the raw query string.
+    ///
+    /// # Errors
+    /// When no webhook source named `cloud` is registered.
+    pub fn meta_challenge(self, query: &str) -> Result<WebhookResponse, KitError> {
+        let (_, source) = self.source(CLOUD)?;
+        Ok(match source.challenge(query) {
+            Ok(challenge) => WebhookResponse { status: 200, body: challenge.0, refusal: None },
+            Err(refusal) => WebhookResponse::refuse(refusal),
+        })
+    }
+
+    /// Verifies a callback, stores it durably, and says what to answer.
+    ///
+    /// 200 means that it is stored; what it says is applied soon after, by a running engine. 503
+    /// asks the provider to come again.
+    ///
+    /// # Errors
+    /// When no webhook source of this name is registered.
+    pub async fn receive(
+        self,
+        name: &str,
+        webhook: ReceivedWebhook<'_>,
+    ) -> Result<WebhookResponse, KitError> {
+        let (transport, source) = self.source(name)?;
+        if let Err(refusal) = source.verify(&webhook) {
+            return Ok(WebhookResponse::refuse(refusal));
+        }
+        let ports = &self.kit.inner.ports;
+        let received_at = ports.clock.now();
+        let id = RawId::mint(received_at, ports.draw());
+        let body = RawBody { id, transport, body: webhook.body.to_vec(), received_at };
+        let kept = match self.queue(body.clone()) {
+            Some(kept) => kept.await.unwrap_or(Err(StoreErrorKind::Closed)),
+            // No engine runs here: the body is stored, and applied by the one that runs next.
+            None => {
+                let intake = Intake::new(ports.clone());
+                intake.keep(&[body]).await.map(drop).map_err(|error| error.kind())
+            }
+        };
+        Ok(match kept {
+            Ok(()) => WebhookResponse { status: 200, body: String::new(), refusal: None },
+            Err(_) => WebhookResponse { status: 503, body: "come again".to_owned(), refusal: None },
+        })
+    }
+
+    fn queue(self, body: RawBody) -> Option<oneshot::Receiver<Result<(), StoreErrorKind>>> {
+        let mut intake = self.kit.inner.intake.lock().unwrap_or_else(PoisonError::into_inner);
+        let (kept, answer) = oneshot::channel();
+        let full = match intake.as_mut()?.try_send(IntakeRequest { body, kept }) {
+            Ok(()) => return Some(answer),
+            Err(error) => error.is_full(),
+        };
+        if !full {
+            // The engine has stopped.
+            *intake = None;
+            return None;
+        }
+        // A full queue refuses at once: the provider comes again. The dropped sender says so.
+        Some(answer)
+    }
+
+    fn source(self, name: &str) -> Result<(TransportName, &'a dyn WebhookSource), KitError> {
+        let name: TransportName = name.parse()?;
+        match self.kit.inner.ports.sources.get(&name) {
+            Some(source) => Ok((name, &**source)),
+            None => Err(KitError::NoTransport(name)),
+        }
+    }
+}
+
+impl WebhookResponse {
+    fn refuse(refusal: WebhookRefusal) -> Self {
+        let status = match refusal {
+            WebhookRefusal::NoSignature | WebhookRefusal::WrongSignature => 401,
+            WebhookRefusal::TooLarge => 413,
+            WebhookRefusal::WrongChallenge => 403,
+        };
+        // The sender learns nothing about the reason.
+        Self { status, body: String::new(), refusal: Some(refusal) }
+    }
+}

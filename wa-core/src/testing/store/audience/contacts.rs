@@ -1,0 +1,171 @@
+//! Contacts, lists and consent.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    Bsuid, Category, Consent, ConsentSource, Contact, ContactId, EventBody, ListName, NewMessage, Recipient,
+    SkipReason,
+};
+use crate::port::store::UpsertContact;
+use crate::testing::store::world::{World, found, must, only, standard, template, value};
+
+fn both(phone: crate::model::Phone, bsuid: &str) -> Recipient {
+    Recipient::new(Some(phone), Some(value::<Bsuid>(bsuid))).expect("two addresses")
+}
+
+pub(crate) async fn upsert_contact_finds_by_any_address(w: World) {
+    let scope = w.tenant("one").await;
+    let upsert =
+        async |recipient: Recipient| found(w.audience().upsert_contact(&scope, &w.upsert(recipient)).await);
+    let (phone, bsuid) = (w.fresh_phone(), value::<Bsuid>("DE.111"));
+    let first = upsert(phone.into()).await;
+    assert_eq!(upsert(phone.into()).await, first, "by phone");
+    let learnt = upsert(both(phone, "DE.111")).await;
+    assert_eq!((learnt.id, learnt.recipient), (first.id, both(phone, "DE.111")), "and learns the other");
+    assert_eq!(upsert(bsuid.clone().into()).await.id, first.id, "by which it is found from now on");
+    let kept = upsert(phone.into()).await;
+    assert_eq!(kept.recipient, both(phone, "DE.111"), "what is not said is not forgotten");
+
+    // The other way round.
+    let hidden = upsert(value::<Bsuid>("DE.222").into()).await;
+    let other = w.fresh_phone();
+    assert_eq!(upsert(both(other, "DE.222")).await.id, hidden.id);
+    assert_eq!(upsert(other.into()).await.id, hidden.id);
+
+    // Where the addresses belong to two, the one with the phone is updated and the other left alone.
+    let with_phone = upsert(w.fresh_phone().into()).await;
+    let with_bsuid = upsert(value::<Bsuid>("DE.333").into()).await;
+    let said = both(with_phone.recipient.phone().expect("a phone"), "DE.333");
+    assert_eq!(upsert(said).await.id, with_phone.id);
+    assert_eq!(found(w.audience().contact(&scope, with_bsuid.id).await), with_bsuid);
+    assert_eq!(must(w.audience().contacts(&scope, None, None, 100).await).len(), 4);
+    let nobody = w.audience().upsert_contact(&w.nobody(), &w.upsert(phone)).await;
+    assert_eq!(must(nobody), None);
+}
+
+pub(crate) async fn upsert_contact_merges_attributes(mut w: World) {
+    let scope = w.tenant("one").await;
+    let phone = w.fresh_phone();
+    let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let said = |attributes| UpsertContact { attributes, ..w.upsert(phone) };
+    let first = said(pairs(&[("name", "Ada"), ("city", "Köln")]));
+    found(w.audience().upsert_contact(&scope, &first).await);
+    let second = said(pairs(&[("city", ""), ("zip", "50667")]));
+    let merged = found(w.audience().upsert_contact(&scope, &second).await);
+    let expected = pairs(&[("name", "Ada"), ("city", ""), ("zip", "50667")]);
+    assert_eq!(merged.attributes, expected, "new values win, others stay");
+    w.reopen().await;
+    assert_eq!(found(w.audience().contact(&scope, merged.id).await), merged);
+}
+
+pub(crate) async fn a_foreign_contact_is_missing(w: World) {
+    let (a, b) = (w.tenant("a").await, w.tenant("b").await);
+    let contact = w.contact(&a).await;
+    assert_eq!(must(w.audience().contact(&a, contact.id).await), Some(contact.clone()));
+    assert_eq!(must(w.audience().contact(&b, contact.id).await), None);
+    assert_eq!(must(w.audience().contact(&a, w.mint(ContactId::mint)).await), None);
+    assert_eq!(must(w.audience().find_contact(&b, &contact.recipient).await), None);
+    let changed = w.audience().set_consent(&b, contact.id, Consent::Blocked, ConsentSource::Caller).await;
+    assert_eq!(must(changed), None);
+    assert_eq!(found(w.audience().contact(&a, contact.id).await), contact);
+    // The same phone is a contact of its own at another tenant.
+    let twin = found(w.audience().upsert_contact(&b, &w.upsert(contact.recipient.clone())).await);
+    assert_ne!(twin.id, contact.id);
+}
+
+pub(crate) async fn find_contact_by_either_address(w: World) {
+    let scope = w.tenant("one").await;
+    let phone = w.fresh_phone();
+    let contact = found(w.audience().upsert_contact(&scope, &w.upsert(both(phone, "DE.1"))).await);
+    let hidden = found(w.audience().upsert_contact(&scope, &w.upsert(value::<Bsuid>("DE.2"))).await);
+    let find = async |who: Recipient| must(w.audience().find_contact(&scope, &who).await);
+    assert_eq!(find(phone.into()).await, Some(contact.clone()));
+    assert_eq!(find(value::<Bsuid>("DE.1").into()).await, Some(contact.clone()));
+    assert_eq!(find(both(w.fresh_phone(), "DE.2")).await, Some(hidden), "an unknown phone is no obstacle");
+    assert_eq!(find(both(phone, "DE.2")).await, Some(contact), "the phone decides where both are known");
+    assert_eq!(find(w.fresh_phone().into()).await, None);
+}
+
+pub(crate) async fn contacts_are_paged_by_id(w: World) {
+    let (a, b) = (w.tenant("a").await, w.tenant("b").await);
+    let list: ListName = value("news");
+    let (mut all, mut members) = (Vec::new(), Vec::new());
+    for place in 0..6 {
+        w.pass(1);
+        let contact = if place % 2 == 0 { w.member(&a, &list).await } else { w.contact(&a).await };
+        if place % 2 == 0 {
+            members.push(contact.clone());
+        }
+        all.push(contact);
+        w.member(&b, &list).await;
+    }
+    for (list, mut expected) in [(None, all), (Some(&list), members)] {
+        expected.sort_by_key(|contact| contact.id);
+        let mut paged: Vec<Contact> = Vec::new();
+        loop {
+            let after = paged.last().map(|contact| contact.id);
+            let page = must(w.audience().contacts(&a, list, after, 2).await);
+            assert!(page.len() <= 2);
+            if page.is_empty() {
+                break;
+            }
+            paged.extend(page);
+        }
+        assert_eq!(paged, expected, "{list:?}");
+    }
+    assert!(must(w.audience().contacts(&a, Some(&value("nothing")), None, 10).await).is_empty());
+}
+
+pub(crate) async fn an_opt_out_binds_the_next_begin(w: World) {
+    let (scope, session, own) = w.one().await;
+    let (list, members) = w.list(&scope, 3).await;
+    let [opted_out, blocked, stays] = members.try_into().expect("three members");
+    let draft = w.draft(&scope, &w.new_campaign(&list, &[session.id])).await;
+    w.launch(&scope, draft.id, 10).await;
+    // Single messages name a phone, not a contact; a phone that opted out is bound all the same.
+    let single = NewMessage {
+        content: template("receipt", Category::Utility),
+        ..w.message(session.id, opted_out.recipient.clone())
+    };
+    w.enqueue(&scope, &single).await;
+    let page = w.due(&own, session.id).await.messages;
+    assert_eq!(page.len(), 4);
+
+    w.pass(1);
+    let before = w.events().await.len();
+    for (contact, consent) in [(&opted_out, Consent::OptedOut), (&blocked, Consent::Blocked)] {
+        let set = w.audience().set_consent(&scope, contact.id, consent, ConsentSource::Caller).await;
+        let changed = found(set);
+        assert_eq!((changed.consent, changed.consent_at), (consent, Some(w.now())));
+    }
+    let begun = w.begin(&own, session.id, &page, standard()).await;
+    let attempt = only(begun.attempts);
+    assert_eq!(w.view(&scope, attempt.key.message).await.recipient, stays.recipient);
+    let mut reasons: Vec<SkipReason> = begun.skips.iter().map(|(_, reason)| *reason).collect();
+    reasons.sort();
+    assert_eq!(reasons, [SkipReason::OptedOut, SkipReason::OptedOut, SkipReason::Blocked]);
+    assert!(begun.skips.contains(&(single.id, SkipReason::OptedOut)));
+
+    let changes = async || -> Vec<_> {
+        let events = w.events().await.into_iter().skip(before);
+        events
+            .filter_map(|event| match event.body {
+                EventBody::Consent { contact, consent, source } => Some((contact, consent, source)),
+                _ => None,
+            })
+            .collect()
+    };
+    let told = [
+        (opted_out.id, Consent::OptedOut, ConsentSource::Caller),
+        (blocked.id, Consent::Blocked, ConsentSource::Caller),
+    ];
+    assert_eq!(changes().await, told);
+    found(w.audience().set_consent(&scope, blocked.id, Consent::Blocked, ConsentSource::Caller).await);
+    assert_eq!(changes().await, told, "what did not change is not told");
+    // The tenant's own word lifts it again.
+    found(w.audience().set_consent(&scope, opted_out.id, Consent::Allowed, ConsentSource::Caller).await);
+    w.enqueue(&scope, &w.message(session.id, opted_out.recipient.clone())).await;
+    assert_eq!(w.begin_due(&own, session.id).await.attempts.len(), 1);
+}

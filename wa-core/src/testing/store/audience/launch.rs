@@ -1,0 +1,191 @@
+//! Freezing an audience.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{
+    CampaignAction, CampaignState, MessageState, NewCampaign, Recipient, SkipReason, from_micros, micros,
+};
+use crate::port::store::{DueBody, LaunchStep, UpsertContact};
+use crate::testing::store::world::{World, found, must, only, sorted};
+
+pub(crate) async fn launch_freezes_each_member_once(w: World) {
+    let scope = w.tenant("one").await;
+    let session = w.session(&scope).await;
+    for size in [1, 2, 3, 7, 8, 100] {
+        let (list, members) = w.list(&scope, 7).await;
+        let draft = w.draft(&scope, &w.new_campaign(&list, &[session.id])).await;
+        w.pass(1);
+        let launched = w.launch(&scope, draft.id, size).await;
+        assert_eq!((launched.state, launched.launched_at), (CampaignState::Running, Some(w.now())));
+        let got = w.recipients(&scope, draft.id).await;
+        let recipients: Vec<Recipient> = got.iter().map(|view| view.recipient.clone()).collect();
+        let expected = members.iter().map(|member| member.recipient.clone());
+        assert_eq!(sorted(recipients), sorted(expected), "in chunks of {size}");
+        let counts = w.counts(&scope, draft.id).await;
+        assert_eq!((counts.audience, counts.pending), (7, 7));
+        assert!(got.iter().all(|view| view.campaign == Some(draft.id) && view.session == session.id));
+    }
+    // An empty list has an empty audience.
+    let (list, _) = w.list(&scope, 0).await;
+    let draft = w.draft(&scope, &w.new_campaign(&list, &[session.id])).await;
+    assert_eq!(w.launch(&scope, draft.id, 10).await.state, CampaignState::Running);
+    assert_eq!(w.counts(&scope, draft.id).await.audience, 0);
+    // One that starts later is scheduled.
+    let (list, _) = w.list(&scope, 1).await;
+    let new = NewCampaign { start_at: Some(w.after(60)), ..w.new_campaign(&list, &[session.id]) };
+    let draft = w.draft(&scope, &new).await;
+    assert_eq!(w.launch(&scope, draft.id, 10).await.state, CampaignState::Scheduled);
+}
+
+pub(crate) async fn launch_resumes_where_it_stopped(mut w: World) {
+    let scope = w.tenant("one").await;
+    let session = w.session(&scope).await;
+    let (list, _) = w.list(&scope, 6).await;
+    let draft = w.draft(&scope, &w.new_campaign(&list, &[session.id])).await;
+    assert_eq!(w.launch_step(&scope, draft.id, 2).await, LaunchStep::Frozen { audience: 2 });
+    let launching = found(w.audience().campaign(&scope, draft.id).await);
+    assert_eq!(launching.state, CampaignState::Launching);
+    let first = w.recipients(&scope, draft.id).await;
+    w.reopen().await;
+    w.pass(3_600);
+    assert_eq!(w.launch_step(&scope, draft.id, 3).await, LaunchStep::Frozen { audience: 5 });
+    w.reopen().await;
+    let done = w.launch(&scope, draft.id, 2).await;
+    assert_eq!(done.launched_at, launching.launched_at, "the first chunk is the launch");
+    let all = w.recipients(&scope, draft.id).await;
+    let recipients: BTreeSet<_> = all.iter().map(|view| view.recipient.clone()).collect();
+    assert_eq!((all.len(), recipients.len()), (6, 6), "everybody, nobody twice");
+    assert!(first.iter().all(|view| all.contains(view)), "what was frozen stays");
+    let own = w.own().await;
+    let page = w.due_ids(&own, session.id).await;
+    assert_eq!(page.len(), 6, "and all of them are due, whatever chunk they came in");
+    assert!(page.is_sorted());
+}
+
+pub(crate) async fn launch_does_not_take_later_members(w: World) {
+    let scope = w.tenant("one").await;
+    let session = w.session(&scope).await;
+    let (list, _) = w.list(&scope, 4).await;
+    let late_before = w.upsert(w.fresh_phone());
+    let draft = w.draft(&scope, &w.new_campaign(&list, &[session.id])).await;
+    // Who is there at the first chunk belongs to it, also who joined after the draft.
+    w.member(&scope, &list).await;
+    w.launch_step(&scope, draft.id, 2).await;
+    w.pass(1);
+    let late = w.member(&scope, &list).await;
+    // An id that sorts before all the others must not slip in either.
+    let early_id = UpsertContact {
+        id: crate::model::ContactId::mint(from_micros(micros(w.now()) - 86_400_000_000), [0; 10]),
+        list: Some(list.clone()),
+        ..late_before
+    };
+    let early = found(w.audience().upsert_contact(&scope, &early_id).await);
+    w.launch(&scope, draft.id, 2).await;
+    let got: Vec<Recipient> =
+        w.recipients(&scope, draft.id).await.into_iter().map(|view| view.recipient).collect();
+    assert_eq!(got.len(), 5);
+    assert!(!got.contains(&late.recipient) && !got.contains(&early.recipient));
+}
+
+pub(crate) async fn launch_freezes_values(w: World) {
+    let (scope, session, own) = w.one().await;
+    let (list, members) = w.list(&scope, 2).await;
+    let until = Some(w.after(3_600));
+    let new = NewCampaign { valid_until: until, rate: Some(3), ..w.new_campaign(&list, &[session.id]) };
+    let draft = w.draft(&scope, &new).await;
+    w.launch(&scope, draft.id, 10).await;
+    let expected: BTreeMap<Recipient, Vec<String>> = members
+        .iter()
+        .map(|member| (member.recipient.clone(), member.attributes.values().cloned().collect()))
+        .collect();
+    for member in &members {
+        let changed = UpsertContact {
+            attributes: [("name".to_owned(), "somebody else".to_owned())].into(),
+            ..w.upsert(member.recipient.clone())
+        };
+        found(w.audience().upsert_contact(&scope, &changed).await);
+    }
+    let due = w.due(&own, session.id).await.messages;
+    assert!(due.iter().all(|message| message.valid_until == until && message.lane == new.lane));
+    assert!(due.iter().all(|message| message.campaign.as_ref().is_some_and(|it| it.rate == new.rate)));
+    let got: BTreeMap<Recipient, Vec<String>> = due
+        .into_iter()
+        .map(|message| match message.body {
+            DueBody::Values(values) => (message.recipient, values),
+            DueBody::Own(content) => panic!("a campaign's message has values: {content:?}"),
+        })
+        .collect();
+    assert_eq!(got, expected);
+}
+
+pub(crate) async fn launch_skips_members_without_a_value(w: World) {
+    let (scope, session, own) = w.one().await;
+    let (list, members) = w.list(&scope, 2).await;
+    let mut nameless = Vec::new();
+    for attributes in [BTreeMap::new(), [("name".to_owned(), "  ".to_owned())].into()] {
+        let without = UpsertContact { attributes, list: Some(list.clone()), ..w.upsert(w.fresh_phone()) };
+        nameless.push(found(w.audience().upsert_contact(&scope, &without).await).recipient);
+    }
+    let draft = w.draft(&scope, &w.new_campaign(&list, &[session.id])).await;
+    w.launch(&scope, draft.id, 10).await;
+    let counts = w.counts(&scope, draft.id).await;
+    assert_eq!((counts.audience, counts.pending, counts.skipped), (4, 2, 2));
+    assert_eq!(counts.reasons.get("skipped:missing_parameter"), Some(&2));
+    for view in w.recipients(&scope, draft.id).await {
+        let expected = if nameless.contains(&view.recipient) {
+            (MessageState::Skipped, Some(SkipReason::MissingParameter))
+        } else {
+            (MessageState::Pending, None)
+        };
+        assert_eq!((view.state, view.skipped), expected);
+    }
+    let due = w.due(&own, session.id).await.messages;
+    let recipients = due.iter().map(|message| message.recipient.clone());
+    assert_eq!(sorted(recipients), sorted(members.into_iter().map(|member| member.recipient)));
+    assert_eq!(w.begin_due(&own, session.id).await.attempts.len(), 2, "the gap stops nobody behind it");
+}
+
+pub(crate) async fn launch_spreads_over_the_sessions(w: World) {
+    let scope = w.tenant("one").await;
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(w.session(&scope).await.id);
+    }
+    for (members, size) in [(7, 2), (9, 100), (2, 1), (8, 3)] {
+        let (list, _) = w.list(&scope, members).await;
+        let draft = w.draft(&scope, &w.new_campaign(&list, &sessions)).await;
+        w.launch(&scope, draft.id, size).await;
+        let mut shares: BTreeMap<_, usize> = sessions.iter().map(|session| (*session, 0)).collect();
+        for view in w.recipients(&scope, draft.id).await {
+            *shares.entry(view.session).or_default() += 1;
+        }
+        assert_eq!(shares.len(), 3, "the named sessions only");
+        let (least, most) = (shares.values().min(), shares.values().max());
+        assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "{members}: {shares:?}");
+        assert_eq!(shares.values().sum::<usize>(), members);
+    }
+}
+
+pub(crate) async fn a_paused_launch_does_not_go_on(w: World) {
+    let scope = w.tenant("one").await;
+    let session = w.session(&scope).await;
+    let (list, _) = w.list(&scope, 4).await;
+    let draft = w.draft(&scope, &w.new_campaign(&list, &[session.id])).await;
+    w.launch_step(&scope, draft.id, 2).await;
+    let paused = w.act(&scope, draft.id, CampaignAction::Pause).await;
+    assert_eq!(w.launch_step(&scope, draft.id, 2).await, LaunchStep::NotLaunchable(paused));
+    assert_eq!(w.counts(&scope, draft.id).await.audience, 2, "nobody is added");
+    let resumed = w.act(&scope, draft.id, CampaignAction::Resume).await;
+    assert_eq!(resumed.state, CampaignState::Launching);
+    let running = w.launch(&scope, draft.id, 2).await;
+    assert_eq!(w.counts(&scope, draft.id).await.audience, 4);
+
+    assert_eq!(w.launch_step(&scope, draft.id, 2).await, LaunchStep::NotLaunchable(running));
+    let cancelled = w.act(&scope, draft.id, CampaignAction::Cancel).await;
+    assert_eq!(w.launch_step(&scope, draft.id, 2).await, LaunchStep::NotLaunchable(cancelled));
+    assert_eq!(w.counts(&scope, draft.id).await.audience, 4);
+    let missing = w.mint(crate::model::CampaignId::mint);
+    assert_eq!(w.launch_step(&scope, missing, 2).await, LaunchStep::Missing);
+    assert!(must(w.audience().campaigns(&scope, None, 10).await).len() == 1);
+    assert_eq!(only(must(w.audience().campaigns(&scope, None, 10).await)).id, draft.id);
+}

@@ -1,0 +1,107 @@
+//! Judges for cases: one with a verdict per message, one that remembers the facts it was given.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use crate::model::{Breaker, CampaignId, Consent, HoldReason, MessageId, PriceList};
+use crate::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, QuotaFacts, StandardJudge, Verdict};
+use crate::rules::tier::TierFacts;
+
+/// Lets everything begin, except what a case decides otherwise.
+#[derive(Debug, Default)]
+pub(super) struct Scripted {
+    verdicts: BTreeMap<MessageId, Verdict>,
+}
+
+impl Scripted {
+    pub(super) fn new(verdicts: impl IntoIterator<Item = (MessageId, Verdict)>) -> Self {
+        Self { verdicts: verdicts.into_iter().collect() }
+    }
+}
+
+impl Judge for Scripted {
+    fn admit(&self, _group: &GroupFacts, _now: DateTime<Utc>) -> Admission {
+        Admission::Admit
+    }
+
+    fn judge(&self, facts: &Facts<'_>, _now: DateTime<Utc>) -> Verdict {
+        let send = Verdict::Send(Grant { tier_slot: false, price: None });
+        self.verdicts.get(&facts.item.message).copied().unwrap_or(send)
+    }
+}
+
+/// Refuses every group.
+#[derive(Debug)]
+pub(super) struct RefusesAll(pub(super) HoldReason, pub(super) DateTime<Utc>);
+
+impl Judge for RefusesAll {
+    fn admit(&self, _group: &GroupFacts, _now: DateTime<Utc>) -> Admission {
+        Admission::Refuse { why: self.0, until: Some(self.1) }
+    }
+
+    fn judge(&self, facts: &Facts<'_>, _now: DateTime<Utc>) -> Verdict {
+        panic!("a message of a refused group is judged: {:?}", facts.item.message);
+    }
+}
+
+/// Keeps the standard rules and remembers what it was told.
+#[derive(Debug, Default)]
+pub(super) struct Remembering {
+    groups: Mutex<Vec<(GroupFacts, DateTime<Utc>)>>,
+    messages: Mutex<Vec<Seen>>,
+}
+
+/// What a judge was told about one message.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) message: MessageId,
+    pub(super) campaign: Option<CampaignId>,
+    pub(super) consent: Consent,
+    pub(super) last_user_message_at: Option<DateTime<Utc>>,
+    pub(super) template_breaker: Option<Breaker>,
+    pub(super) tier: TierFacts,
+    pub(super) quota: QuotaFacts,
+    pub(super) prices: Option<PriceList>,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl Remembering {
+    pub(super) fn groups(&self) -> Vec<(GroupFacts, DateTime<Utc>)> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn messages(&self) -> Vec<Seen> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The instants at which it was asked, each once.
+    pub(super) fn instants(&self) -> BTreeSet<DateTime<Utc>> {
+        let groups = self.groups().into_iter().map(|(_, now)| now);
+        groups.chain(self.messages().into_iter().map(|seen| seen.now)).collect()
+    }
+}
+
+impl Judge for Remembering {
+    fn admit(&self, group: &GroupFacts, now: DateTime<Utc>) -> Admission {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).push((group.clone(), now));
+        StandardJudge::default().admit(group, now)
+    }
+
+    fn judge(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Verdict {
+        let Facts { item, consent, last_user_message_at, template_breaker, tier, quota, prices } = facts;
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push(Seen {
+            message: item.message,
+            campaign: item.campaign,
+            consent: *consent,
+            last_user_message_at: *last_user_message_at,
+            template_breaker: template_breaker.clone(),
+            tier: *tier,
+            quota: *quota,
+            prices: prices.cloned(),
+            now,
+        });
+        StandardJudge::default().judge(facts, now)
+    }
+}

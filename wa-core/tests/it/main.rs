@@ -1,0 +1,7 @@
+//! What is proved from outside the crate: the contracts' clauses, the suites on the reference
+//! store, the rules' claims, and that what must be pure is pure.
+
+mod clauses;
+mod conformance;
+mod rules;
+mod seams;

@@ -1,0 +1,309 @@
+//! What the standard judge lets through, and in which order it refuses.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::prelude::*;
+use uuid::Uuid;
+use wa_core::model::{
+    Breaker, BreakerReason, BreakerScope, CampaignState, Category, Consent, HoldReason, Lane, MessageId,
+    Money, Phone, PriceList, Recipient, SessionId, SessionState, SkipReason, TenantId,
+};
+use wa_core::port::store::{BeginItem, DueSource};
+use wa_core::rules::judge::{
+    Admission, Facts, Grant, GroupFacts, Judge, QuotaFacts, StandardJudge, Verdict, advice, is_open,
+};
+use wa_core::rules::tier::TierFacts;
+use wa_core::rules::window;
+
+use super::{at, epoch};
+
+fn session() -> SessionId {
+    SessionId::from_uuid(Uuid::from_u128(3))
+}
+
+fn breaker(until: Option<DateTime<Utc>>) -> Breaker {
+    Breaker {
+        scope: BreakerScope::Session(session()),
+        reason: BreakerReason::Credential,
+        code: 190,
+        until,
+        since: at(-60),
+    }
+}
+
+/// A marketing template of a campaign: no reason to refuse it.
+fn item() -> BeginItem {
+    BeginItem {
+        tenant: TenantId::from_uuid(Uuid::from_u128(1)),
+        message: MessageId::from_uuid(Uuid::from_u128(2)),
+        n: 1,
+        source: DueSource::Feed,
+        campaign: None,
+        contact: None,
+        recipient: Recipient::from(Phone::from_digits("4915112345678").expect("a phone")),
+        lane: Lane::Bulk,
+        category: Category::Marketing,
+        needs_window: false,
+        template: None,
+        valid_until: None,
+        unsendable: None,
+    }
+}
+
+fn facts(item: &BeginItem) -> Facts<'_> {
+    Facts {
+        item,
+        consent: Consent::Allowed,
+        last_user_message_at: None,
+        template_breaker: None,
+        tier: TierFacts { limit: Some(250), used: 0, has_slot: false, next_free_at: None },
+        quota: QuotaFacts { limit: Some(100), used: 0, resets_at: at(86_400) },
+        prices: None,
+    }
+}
+
+fn judge(facts: &Facts<'_>) -> Verdict {
+    StandardJudge::default().judge(facts, epoch())
+}
+
+#[test]
+fn a_message_without_reason_against_it_is_sent() {
+    let item = item();
+    assert_eq!(judge(&facts(&item)), Verdict::Send(Grant { tier_slot: true, price: None }));
+}
+
+#[test]
+fn each_reason_refuses_in_its_place() {
+    // Everything speaks against this message; the reasons are taken away one by one.
+    let mut item = item();
+    item.unsendable = Some(SkipReason::MissingParameter);
+    item.valid_until = Some(epoch());
+    item.needs_window = true;
+    let mut bad = facts(&item);
+    bad.consent = Consent::OptedOut;
+    bad.template_breaker = Some(breaker(Some(at(600))));
+    bad.quota.used = 100;
+    bad.tier.used = 250;
+    bad.tier.next_free_at = Some(at(300));
+    assert_eq!(judge(&bad), Verdict::Skip(SkipReason::MissingParameter));
+
+    let mut item = item.clone();
+    item.unsendable = None;
+    bad.item = &item;
+    assert_eq!(judge(&bad), Verdict::Skip(SkipReason::Expired));
+
+    let mut item = item.clone();
+    item.valid_until = Some(at(1));
+    bad.item = &item;
+    assert_eq!(judge(&bad), Verdict::Skip(SkipReason::OptedOut));
+    bad.consent = Consent::Blocked;
+    assert_eq!(judge(&bad), Verdict::Skip(SkipReason::Blocked));
+
+    bad.consent = Consent::Allowed;
+    assert_eq!(judge(&bad), Verdict::Skip(SkipReason::WindowClosed));
+
+    let mut item = item.clone();
+    item.needs_window = false;
+    bad.item = &item;
+    assert_eq!(judge(&bad), Verdict::Stop { until: at(600), why: HoldReason::TemplateStopped });
+
+    bad.template_breaker = None;
+    assert_eq!(judge(&bad), Verdict::Stop { until: at(86_400), why: HoldReason::QuotaFull });
+
+    bad.quota.used = 99;
+    assert_eq!(judge(&bad), Verdict::Stop { until: at(300), why: HoldReason::TierFull });
+
+    bad.tier.used = 249;
+    assert_eq!(judge(&bad), Verdict::Send(Grant { tier_slot: true, price: None }));
+}
+
+#[test]
+fn a_due_row_is_asked_again_within_a_minute_and_never_stops_its_feed() {
+    let mut item = item();
+    item.source = DueSource::Row;
+    let mut full = facts(&item);
+    full.quota.used = 100;
+    assert_eq!(judge(&full), Verdict::Wait { until: at(60), why: HoldReason::QuotaFull });
+    full.quota.used = 0;
+    full.template_breaker = Some(breaker(None));
+    assert_eq!(judge(&full), Verdict::Wait { until: at(60), why: HoldReason::TemplateStopped });
+    full.template_breaker = Some(breaker(Some(at(20))));
+    assert_eq!(judge(&full), Verdict::Wait { until: at(20), why: HoldReason::TemplateStopped });
+}
+
+#[test]
+fn a_message_expires_exactly_at_its_end() {
+    let mut item = item();
+    item.valid_until = Some(epoch() + TimeDelta::microseconds(1));
+    assert!(matches!(judge(&facts(&item)), Verdict::Send(_)));
+    item.valid_until = Some(epoch());
+    assert_eq!(judge(&facts(&item)), Verdict::Skip(SkipReason::Expired));
+}
+
+#[test]
+fn the_guard_of_the_lane_counts() {
+    let mut item = item();
+    item.needs_window = true;
+    item.category = Category::Service;
+    for (lane, guard) in [(Lane::Transactional, 5), (Lane::Bulk, 60)] {
+        item.lane = lane;
+        let mut asked = facts(&item);
+        let last = epoch() - TimeDelta::hours(24) + TimeDelta::seconds(guard);
+        asked.last_user_message_at = Some(last);
+        assert_eq!(judge(&asked), Verdict::Skip(SkipReason::WindowClosed), "{lane:?}");
+        asked.last_user_message_at = Some(last + TimeDelta::milliseconds(1));
+        assert!(matches!(judge(&asked), Verdict::Send(_)), "{lane:?}");
+    }
+}
+
+#[test]
+fn the_price_is_that_of_the_category_or_unknown() {
+    let euro = "EUR".parse().expect("a currency");
+    let prices = PriceList { currency: euro, per_message: [(Category::Marketing, 136_500)].into() };
+    let mut item = item();
+    for (category, price) in [(Category::Marketing, Some(136_500)), (Category::Utility, None)] {
+        item.category = category;
+        let mut asked = facts(&item);
+        asked.prices = Some(&prices);
+        let price = price.map(|micros| Money { micros, currency: euro });
+        assert_eq!(judge(&asked), Verdict::Send(Grant { tier_slot: true, price }));
+    }
+}
+
+fn group() -> GroupFacts {
+    GroupFacts {
+        tenant_paused: false,
+        suspended: false,
+        session: SessionState::Connected,
+        breaker: None,
+        campaign: Some(CampaignState::Running),
+    }
+}
+
+fn admit(group: &GroupFacts) -> Admission {
+    StandardJudge::default().admit(group, epoch())
+}
+
+#[test]
+fn only_running_campaigns_and_single_messages_are_admitted() {
+    assert_eq!(admit(&GroupFacts { campaign: None, ..group() }), Admission::Admit);
+    for state in CampaignState::ALL {
+        let got = admit(&GroupFacts { campaign: Some(*state), ..group() });
+        let refused = Admission::Refuse { why: HoldReason::CampaignPaused, until: None };
+        let expected = if *state == CampaignState::Running { Admission::Admit } else { refused };
+        assert_eq!(got, expected, "{state:?}");
+    }
+}
+
+#[test]
+fn only_connected_sessions_without_breaker_are_admitted() {
+    for state in SessionState::ALL {
+        let got = admit(&GroupFacts { session: *state, ..group() });
+        let refused = Admission::Refuse { why: HoldReason::SessionStopped, until: None };
+        let expected = if *state == SessionState::Connected { Admission::Admit } else { refused };
+        assert_eq!(got, expected, "{state:?}");
+    }
+    for until in [None, Some(at(10))] {
+        let stopped = GroupFacts { breaker: Some(breaker(until)), ..group() };
+        assert_eq!(admit(&stopped), Admission::Refuse { why: HoldReason::SessionStopped, until });
+    }
+    let over = GroupFacts { breaker: Some(breaker(Some(epoch()))), ..group() };
+    assert_eq!(admit(&over), Admission::Admit);
+}
+
+#[test]
+fn a_pause_of_the_tenant_is_named_first() {
+    let everything = GroupFacts {
+        tenant_paused: true,
+        suspended: true,
+        session: SessionState::Banned,
+        breaker: Some(breaker(None)),
+        campaign: Some(CampaignState::Paused),
+    };
+    let paused = Admission::Refuse { why: HoldReason::TenantPaused, until: None };
+    assert_eq!(admit(&everything), paused);
+    assert_eq!(admit(&GroupFacts { tenant_paused: true, ..group() }), paused);
+    assert_eq!(admit(&GroupFacts { suspended: true, ..group() }), paused);
+}
+
+#[test]
+fn a_breaker_holds_until_exactly_its_end() {
+    let timed = breaker(Some(at(10)));
+    assert!(is_open(&timed, at(10) - TimeDelta::microseconds(1)));
+    assert!(!is_open(&timed, at(10)));
+    assert!(is_open(&breaker(None), DateTime::<Utc>::MAX_UTC));
+}
+
+#[test]
+fn every_breaker_comes_with_advice() {
+    for reason in BreakerReason::ALL {
+        assert!(advice(*reason).ends_with('.'), "{reason:?}");
+    }
+}
+
+prop_compose! {
+    fn any_item()(
+        source in proptest::sample::select(vec![DueSource::Feed, DueSource::Row]),
+        lane in proptest::sample::select(Lane::ALL),
+        category in proptest::sample::select(vec![
+            Category::Marketing, Category::Utility, Category::Authentication, Category::Service,
+        ]),
+        needs_window in any::<bool>(),
+        valid_until in proptest::option::of(-2..2_i64),
+        unsendable in proptest::option::weighted(0.1, proptest::sample::select(SkipReason::ALL)),
+    ) -> BeginItem {
+        BeginItem {
+            source, lane, category, needs_window, valid_until: valid_until.map(at),
+            unsendable, ..item()
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sent_keeps_every_rule(
+        item in any_item(),
+        consent in proptest::sample::select(Consent::ALL),
+        wrote in proptest::option::of(-90_000..10_i64),
+        template in proptest::option::weighted(0.2, proptest::option::of(-5..5_i64)),
+        tier in (proptest::option::of(0..3_u32), 0..4_u32, any::<bool>(), proptest::option::of(-5..500_i64)),
+        quota in (proptest::option::of(0..3_u64), 0..4_u64, 1..5_000_i64),
+    ) {
+        let asked = Facts {
+            item: &item,
+            consent,
+            last_user_message_at: wrote.map(at),
+            template_breaker: template.map(|until| breaker(until.map(at))),
+            tier: TierFacts { limit: tier.0, used: tier.1, has_slot: tier.2, next_free_at: tier.3.map(at) },
+            quota: QuotaFacts { limit: quota.0, used: quota.1, resets_at: at(quota.2) },
+            prices: None,
+        };
+        let in_window = wrote.is_some_and(|wrote| at(wrote) + TimeDelta::hours(24) > epoch());
+        match judge(&asked) {
+            Verdict::Send(grant) => {
+                prop_assert!(!item.needs_window || in_window, "free-form outside the window");
+                prop_assert!(consent == Consent::Allowed
+                    || (consent == Consent::NoMarketing && item.category != Category::Marketing));
+                prop_assert!(quota.0.is_none_or(|limit| quota.1 < limit), "beyond the quota");
+                prop_assert!(item.valid_until.is_none_or(|until| epoch() < until), "expired");
+                prop_assert!(item.unsendable.is_none());
+                prop_assert!(asked.template_breaker.as_ref().is_none_or(|open| !is_open(open, epoch())));
+                let guarded = window::is_open(asked.last_user_message_at, epoch(), window::Guard::default().of(item.lane));
+                let needs_slot = tier.0.is_some() && !tier.2 && !guarded;
+                prop_assert_eq!(grant.tier_slot, needs_slot);
+                prop_assert!(!needs_slot || tier.0.is_some_and(|limit| tier.1 < limit), "beyond the tier");
+            }
+            Verdict::Wait { until, .. } => {
+                prop_assert_eq!(item.source, DueSource::Row);
+                prop_assert!(until > epoch() && until <= at(60));
+            }
+            Verdict::Stop { until, .. } => {
+                prop_assert_eq!(item.source, DueSource::Feed);
+                prop_assert!(until > epoch());
+            }
+            Verdict::Skip(SkipReason::WindowClosed) if item.unsendable.is_none() => {
+                prop_assert!(item.needs_window);
+            }
+            Verdict::Skip(_) => {}
+        }
+    }
+}
