@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::program::{Run, SimulatorProgram, against, contacts, count, free_port, wait_until};
 
 /// Kills the campaign `kills` times while it sends, and resumes it by name each time.
-fn killed(kills: u64, audience: usize, bound: u64, faults: &[&str]) {
+fn killed(kills: u64, audience: usize, bound: u64, rate: u32, faults: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     let port = free_port();
     let simulator = SimulatorProgram::start(folder.path(), port, faults);
@@ -13,7 +13,7 @@ fn killed(kills: u64, audience: usize, bound: u64, faults: &[&str]) {
     let file = contacts(folder.path(), "contacts.csv", audience);
     let command = || {
         let mut command = against(&simulator, port);
-        command.args(["--store", &store, "--template", "hello", "--rate", "400", "--wait", "3"]);
+        command.args(["--store", &store, "--template", "hello", "--rate", &rate.to_string(), "--wait", "3"]);
         command.args(["--max-in-doubt", &bound.to_string(), "--contacts"]).arg(&file);
         command
     };
@@ -43,12 +43,19 @@ fn killed(kills: u64, audience: usize, bound: u64, faults: &[&str]) {
     assert!(words.contains("repeated"), "{words}");
 }
 
+/// A figure that the environment may set, so that the long form is the same test.
+fn figure(variable: &str, short: u64) -> u64 {
+    std::env::var(variable).ok().map_or(short, |text| text.parse().expect("a number"))
+}
+
 #[test]
 fn a_campaign_that_is_killed_again_and_again_reaches_everybody_once() {
-    killed(4, 1_200, 16, &[]);
+    let audience = usize::try_from(figure("WA_KILL_AUDIENCE", 1_200)).expect("it fits");
+    let rate = u32::try_from(figure("WA_KILL_RATE", 400)).expect("it fits");
+    killed(figure("WA_KILLS", 4), audience, figure("WA_KILL_BOUND", 16), rate, &[]);
 }
 
 #[test]
 fn lost_replies_and_kills_together_repeat_nothing() {
-    killed(2, 600, 16, &["--fault", "reply-lost=0.05", "--fault", "status-missing=0.2"]);
+    killed(2, 600, 16, 400, &["--fault", "reply-lost=0.05", "--fault", "status-missing=0.2"]);
 }
