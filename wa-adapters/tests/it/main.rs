@@ -1,6 +1,6 @@
 //! Integration tests of the adapters: everything that needs a socket, Meta's own files or many messages.
 
-#[cfg(feature = "cloud")]
+#[cfg(all(test, feature = "cloud"))]
 mod cloud;
-#[cfg(feature = "simulator")]
+#[cfg(all(test, feature = "simulator"))]
 mod simulator;
