@@ -59,3 +59,38 @@ fn a_campaign_that_is_killed_again_and_again_reaches_everybody_once() {
 fn lost_replies_and_kills_together_repeat_nothing() {
     killed(2, 600, 16, 400, &["--fault", "reply-lost=0.05", "--fault", "status-missing=0.2"]);
 }
+
+#[test]
+fn a_killed_import_or_launch_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = free_port();
+    let simulator = SimulatorProgram::start(folder.path(), port, &[]);
+    let path = folder.path().join("wa.db");
+    let store = format!("sqlite:{}", path.display());
+    let file = contacts(folder.path(), "contacts.csv", 3_000);
+    let command = || {
+        let mut command = against(&simulator, port);
+        command
+            .args(["--store", &store, "--template", "hello", "--max-in-doubt", "8", "--contacts"])
+            .arg(&file);
+        command
+    };
+    let mut kills = 0;
+    for grown in [1, 2, 3] {
+        let mut child = command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+        // Each chunk of a thousand lines grows the log of the store.
+        let log = folder.path().join("wa.db-wal");
+        wait_until("a chunk was stored", || {
+            let size = std::fs::metadata(&log).map_or(0, |it| it.len());
+            size > grown * 100_000 || !simulator.accepted().is_empty()
+        });
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        kills += 1;
+    }
+    let report = Run::of(&mut command()).report();
+    assert_eq!((count(&report, "rows"), count(&report, "audience")), (3_000, 3_000), "{report}");
+    assert!(count(&report, "in_doubt") <= kills * 8, "{report}");
+    assert_eq!(count(&report, "accepted") + count(&report, "in_doubt"), 3_000, "{report}");
+    assert!(simulator.accepted().values().all(|times| *times == 1));
+}
