@@ -43,11 +43,14 @@ pub(crate) struct Turn {
     pub(crate) batches: Vec<PreparedBatch>,
 }
 
+/// Outcomes that were settled together, and how that went.
+pub(crate) type Settling = (Vec<AttemptFact>, Result<Settled, StoreError>);
+
 /// What a turn did.
 #[derive(Debug)]
 pub(crate) struct TurnDone {
     /// The outcomes, and whether they are in the store.
-    pub(crate) settled: Option<(Vec<AttemptFact>, Result<Settled, StoreError>)>,
+    pub(crate) settled: Vec<Settling>,
     pub(crate) begun: Vec<BatchDone>,
 }
 
@@ -80,7 +83,7 @@ impl Turn {
             return TurnDone { settled, begun };
         }
         let settled = settle(ports, facts).await;
-        if settled.as_ref().is_some_and(|(_, result)| result.is_err()) {
+        if settled.iter().any(|(_, result)| result.is_err()) {
             // Without the room that settling makes, beginning more would pass the bound.
             let begun = batches.into_iter().map(BatchDone::not_tried).collect();
             return TurnDone { settled, begun };
@@ -90,15 +93,23 @@ impl Turn {
     }
 }
 
-async fn settle(
-    ports: &Ports,
-    facts: Vec<AttemptFact>,
-) -> Option<(Vec<AttemptFact>, Result<Settled, StoreError>)> {
+async fn settle(ports: &Ports, facts: Vec<AttemptFact>) -> Vec<Settling> {
     if facts.is_empty() {
-        return None;
+        return Vec::new();
     }
-    let result = ports.store.outbox().settle(&facts).await;
-    Some((facts, result))
+    let outbox = ports.store.outbox();
+    match outbox.settle(&facts).await {
+        // One of them is at fault: the others are stored without it.
+        Err(error) if error.kind() == StoreErrorKind::Broken && facts.len() > 1 => {
+            let mut one_by_one = Vec::with_capacity(facts.len());
+            for fact in facts {
+                let result = outbox.settle(std::slice::from_ref(&fact)).await;
+                one_by_one.push((vec![fact], result));
+            }
+            one_by_one
+        }
+        result => vec![(facts, result)],
+    }
 }
 
 impl PreparedBatch {

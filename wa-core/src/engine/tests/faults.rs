@@ -53,6 +53,9 @@ impl fmt::Debug for FaultyStore {
 }
 
 impl FaultyStore {
+    /// An outcome with this provider id is never taken.
+    pub(super) const POISON: &str = "poison";
+
     pub(super) fn new(inner: MemoryStore, plan: impl FnMut(Call) -> Option<Fault> + Send + 'static) -> Self {
         Self { inner, plan: Mutex::new(Box::new(plan)), in_order: false }
     }
@@ -132,6 +135,13 @@ impl Outbox for FaultyStore {
         self.run(Call::Abandon, self.inner.outbox().abandon(scope, batch)).await
     }
     async fn settle(&self, facts: &[AttemptFact]) -> Result<Settled, StoreError> {
+        let is_poison = |fact: &AttemptFact| match &fact.outcome {
+            Outcome::Accepted { provider_id } => provider_id == Self::POISON,
+            Outcome::NotSent | Outcome::Rejected(_) | Outcome::Ambiguous => false,
+        };
+        if facts.iter().any(is_poison) {
+            return Err(StoreError::new(StoreErrorKind::Broken, "it breaks an invariant", None));
+        }
         self.run(Call::Settle, self.inner.outbox().settle(facts)).await
     }
     async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Result<Swept, StoreError> {

@@ -2,6 +2,7 @@
 
 mod faults;
 mod stage;
+mod stalls;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -29,6 +29,10 @@ pub(super) struct Stage {
     pub(super) session: SessionId,
     pub(super) token_is_valid: Arc<AtomicBool>,
     pub(super) most_open: usize,
+    /// How long each request takes.
+    pub(super) latency: Duration,
+    /// Requests under way: when each answer arrives.
+    flying: Vec<(Duration, AttemptKey, SendOutcome)>,
 }
 
 impl Stage {
@@ -40,6 +44,14 @@ impl Stage {
         throughput: u32,
         config: EngineConfig,
         wrap: impl FnOnce(MemoryStore) -> Arc<dyn Store>,
+    ) -> Self {
+        Self::on_clock(throughput, config, |store, _| wrap(store))
+    }
+
+    pub(super) fn on_clock(
+        throughput: u32,
+        config: EngineConfig,
+        wrap: impl FnOnce(MemoryStore, Arc<ManualClock>) -> Arc<dyn Store>,
     ) -> Self {
         let clock = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000)));
         let token_is_valid = Arc::new(AtomicBool::new(true));
@@ -56,7 +68,7 @@ impl Stage {
             throughput: Throughput::try_from(throughput).ok(),
             ..SessionReport::default()
         }));
-        let store = wrap(MemoryStore::new(clock.clone()));
+        let store = wrap(MemoryStore::new(clock.clone()), clock.clone());
         block_on(async {
             let kit = Kit::builder(store)
                 .transport("cloud", transport.clone())
@@ -70,13 +82,26 @@ impl Stage {
             let tenant = kit.tenants().ensure("acme").await.expect("a tenant");
             let session = tenant.sessions().add(&Number::cloud("100")).await.expect("a session").id;
             let (worker, intake) = kit.steps();
-            Self { clock, transport, kit, worker, intake, tenant, session, token_is_valid, most_open: 0 }
+            Self {
+                clock,
+                transport,
+                kit,
+                worker,
+                intake,
+                tenant,
+                session,
+                token_is_valid,
+                most_open: 0,
+                latency: Duration::ZERO,
+                flying: Vec::new(),
+            }
         })
     }
 
     /// Does everything that can be done without time passing.
     pub(super) fn settle_down(&mut self) {
-        loop {
+        for _ in 0..10_000 {
+            self.land();
             let sending = self.worker.release();
             let jobs = self.worker.jobs();
             if sending.is_empty() && jobs.is_empty() {
@@ -86,30 +111,49 @@ impl Stage {
                 let attempt = it.permit.attempt();
                 // A reply that never comes leaves the attempt open.
                 if let Some(outcome) = it.transport.send(it.permit).now_or_never() {
-                    self.worker.record(attempt, outcome);
+                    self.flying.push((self.clock.monotonic() + self.latency, attempt, outcome));
                 }
             }
+            self.land();
             for job in jobs {
-                let ports = self.worker.ports().clone();
-                let done = block_on(Job::run(job, &ports));
-                self.worker.apply(done);
-                self.most_open = self.most_open.max(self.worker.status().open);
+                self.run(job);
             }
+        }
+        panic!("the worker is busy although no time passes");
+    }
+
+    /// Runs one job to its end.
+    pub(super) fn run(&mut self, job: Job) {
+        let ports = self.worker.ports().clone();
+        let done = block_on(job.run(&ports));
+        self.worker.apply(done);
+        self.most_open = self.most_open.max(self.worker.status().open);
+    }
+
+    /// Hands in the answers that have arrived.
+    fn land(&mut self) {
+        let now = self.clock.monotonic();
+        for (_, attempt, outcome) in self.flying.extract_if(.., |(at, _, _)| *at <= now) {
+            self.worker.record(attempt, outcome);
         }
     }
 
     /// Lets time pass, from one thing to do to the next.
     pub(super) fn run_for(&mut self, span: Duration) {
         let end = self.clock.monotonic() + span;
-        loop {
+        let steps = 10_000 + 2_000 * span.as_secs();
+        for _ in 0..steps {
             self.settle_down();
             let now = self.clock.monotonic();
             if now >= end {
                 return;
             }
-            let step = self.worker.next_at().max(now + Duration::from_micros(1)).min(end) - now;
+            let answer = self.flying.iter().map(|(at, _, _)| *at).min().unwrap_or(end);
+            let next = self.worker.next_at().min(answer);
+            let step = next.max(now + Duration::from_micros(1)).min(end) - now;
             self.clock.advance(step);
         }
+        panic!("more than {steps} steps in {span:?}: something is always due and never done");
     }
 
     pub(super) fn template() -> Content {
@@ -121,7 +165,18 @@ impl Stage {
     }
 
     pub(super) fn campaign(&self, members: u64) -> CampaignId {
-        let list: ListName = "all".parse().expect("a list");
+        self.launch("launch", self.session, members, |_| {})
+    }
+
+    /// Launches a campaign to so many contacts from one number.
+    pub(super) fn launch(
+        &self,
+        name: &str,
+        session: SessionId,
+        members: u64,
+        change: impl FnOnce(&mut CampaignSpec),
+    ) -> CampaignId {
+        let list: ListName = name.parse().expect("a list");
         block_on(async {
             for n in 0..members {
                 let phone = Phone::try_from(4_915_100_000_000 + n).expect("a phone");
@@ -129,11 +184,22 @@ impl Stage {
                 let contacts = self.tenant.contacts();
                 contacts.upsert(phone.into(), attributes, Some(list.clone())).await.expect("a contact");
             }
-            let name = "launch".parse().expect("a name");
-            let spec = CampaignSpec::new(name, list, Self::template(), vec![self.session]);
+            let name = name.parse().expect("a name");
+            let mut spec = CampaignSpec::new(name, list, Self::template(), vec![session]);
+            change(&mut spec);
             let campaign = self.tenant.campaigns().create(spec).await.expect("a campaign");
             self.tenant.campaigns().launch(campaign.id, |_| {}).await.expect("a launch").id
         })
+    }
+
+    pub(super) fn number(&self, id: &str) -> SessionId {
+        block_on(self.tenant.sessions().add(&Number::cloud(id))).expect("a session").id
+    }
+
+    /// When each request of a number left.
+    pub(super) fn sent_from(&self, session: SessionId) -> Vec<DateTime<Utc>> {
+        let sent = self.transport.sent().into_iter().filter(|request| request.session == session);
+        sent.map(|request| request.at).collect()
     }
 
     pub(super) fn counts(&self, campaign: CampaignId) -> CampaignCounts {

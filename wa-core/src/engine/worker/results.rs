@@ -16,15 +16,22 @@ use crate::port::store::{
 impl Worker {
     pub(super) fn turned(&mut self, done: TurnDone, now: Micros) {
         self.turning = false;
-        match done.settled {
-            None => {}
-            Some((facts, Ok(settled))) => {
-                self.open -= facts.len();
-                self.settled(settled, now);
-            }
-            Some((facts, Err(error))) => {
-                tracing::warn!(%error, facts = facts.len(), "outcomes were not stored; they will be again");
-                self.book.put_back(facts, now);
+        for (facts, result) in done.settled {
+            match result {
+                Ok(settled) => {
+                    self.open -= facts.len();
+                    self.book.stored();
+                    self.settled(settled, now);
+                }
+                // The store will never take it; a webhook may still say what became of the message.
+                Err(error) if error.kind() == StoreErrorKind::Broken && facts.len() == 1 => {
+                    tracing::error!(%error, "an outcome cannot be stored; its attempt will be in doubt");
+                    self.open -= facts.len();
+                }
+                Err(error) => {
+                    tracing::warn!(%error, facts = facts.len(), "outcomes were not stored; they will be again");
+                    self.book.put_back(facts, now);
+                }
             }
         }
         for batch in done.begun {
