@@ -97,3 +97,24 @@ fn an_outcome_that_the_store_never_takes_does_not_hold_up_the_others() {
     assert_eq!((counts.accepted, counts.in_doubt, counts.pending), (49, 1, 0));
     assert_eq!(stage.transport.sent().len(), 50);
 }
+
+#[test]
+fn a_session_without_its_transport_keeps_nobody_busy() {
+    let mut kept = None;
+    let mut stage = Stage::on(20, EngineConfig::default(), |inner| {
+        kept = Some(inner.clone());
+        Arc::new(inner)
+    });
+    let store: MemoryStore = kept.expect("a store");
+    let new = NewSession {
+        id: SessionId::mint(stage.clock.now(), [9; 10]),
+        transport: "elsewhere".parse().expect("a name"),
+        number: "7".parse().expect("a number"),
+        portfolio: "7".to_owned(),
+    };
+    block_on(store.numbers().add_session(&Scope::new(stage.tenant.id()), &new)).expect("added");
+    let campaign = stage.campaign(50);
+    stage.wake();
+    stage.run_for(30 * SECOND);
+    assert_eq!(stage.counts(campaign).accepted, 50);
+}
