@@ -118,3 +118,23 @@ fn a_session_without_its_transport_keeps_nobody_busy() {
     stage.run_for(30 * SECOND);
     assert_eq!(stage.counts(campaign).accepted, 50);
 }
+
+#[test]
+fn a_session_that_is_taken_anew_gives_back_what_waited_at_its_gate() {
+    let config = EngineConfig {
+        lease: 3 * SECOND,
+        heartbeat: SECOND,
+        start_within: 60 * SECOND,
+        ..EngineConfig::default()
+    };
+    let mut stage = Stage::new(20, config);
+    let campaign = stage.campaign(100);
+    stage.wake();
+    stage.run_for(SECOND);
+    assert!(stage.worker.status().waiting > 0);
+    stage.clock.advance(4 * SECOND);
+    stage.run_for(300 * SECOND);
+    assert_eq!(stage.counts(campaign).accepted, 100);
+    assert_eq!(stage.transport.sent().len(), 100);
+    assert_eq!(stage.worker.status().open, 0);
+}

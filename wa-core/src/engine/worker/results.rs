@@ -1,6 +1,6 @@
 //! What jobs gave: turns, pages, leases and abandoned batches, taken into the books.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::held::Held;
@@ -185,9 +185,9 @@ impl Worker {
                 return;
             }
         };
-        let fresh: Vec<_> = leased.fresh.iter().map(|(lease, _)| lease.session.id).collect();
-        let lost: Vec<_> =
-            self.held.keys().filter(|id| !leased.kept.contains(id) && !fresh.contains(id)).copied().collect();
+        // Also one that is taken anew: what waits at its former gate must not be forgotten with it.
+        let kept: BTreeSet<_> = leased.kept.into_iter().collect();
+        let lost: Vec<_> = self.held.keys().filter(|id| !kept.contains(id)).copied().collect();
         for session in lost {
             tracing::warn!(%session, "the lease was lost");
             self.lose(session);
