@@ -19,6 +19,8 @@ use crate::rules::judge::{Admission, Facts, GroupFacts, Judge, Verdict};
 #[derive(Debug)]
 pub(crate) struct PreparedBatch {
     pub(crate) batch: BeginBatch,
+    /// The epoch under which the session is held.
+    pub(crate) epoch: u64,
     pub(crate) letters: BTreeMap<MessageId, Letter>,
     pub(crate) judge: Arc<dyn Judge>,
 }
@@ -58,6 +60,7 @@ pub(crate) struct TurnDone {
 #[derive(Debug)]
 pub(crate) struct BatchDone {
     pub(crate) session: SessionId,
+    pub(crate) epoch: u64,
     pub(crate) letters: BTreeMap<MessageId, Letter>,
     /// The monotonic clock before the begin: every deadline is measured from here.
     pub(crate) asked_at: Duration,
@@ -124,7 +127,7 @@ impl PreparedBatch {
                 }
             },
         };
-        BatchDone { session: self.batch.session, letters: self.letters, asked_at, outcome }
+        BatchDone { session: self.batch.session, epoch: self.epoch, letters: self.letters, asked_at, outcome }
     }
 }
 
@@ -133,6 +136,7 @@ impl BatchDone {
         let error = StoreError::new(StoreErrorKind::Unavailable, "outcomes could not be settled first", None);
         Self {
             session: batch.batch.session,
+            epoch: batch.epoch,
             letters: batch.letters,
             asked_at: Duration::ZERO,
             outcome: BatchOutcome::Failed(error),

@@ -138,3 +138,27 @@ fn a_session_that_is_taken_anew_gives_back_what_waited_at_its_gate() {
     assert_eq!(stage.transport.sent().len(), 100);
     assert_eq!(stage.worker.status().open, 0);
 }
+
+#[test]
+fn a_refusal_of_a_former_epoch_does_not_drop_the_session_that_is_held_again() {
+    let mut stage = Stage::new(20, EngineConfig::default());
+    stage.run_for(SECOND);
+    let id = stage.send(stage.single(4_915_100_000_001));
+    stage.wake();
+    // The begin is under way when the worker freezes.
+    let turn = loop {
+        let mut jobs = stage.worker.jobs();
+        let turn = jobs.iter().position(|job| matches!(job, Job::Turn(_, _))).map(|at| jobs.remove(at));
+        jobs.into_iter().for_each(|job| stage.run(job));
+        if let Some(turn) = turn {
+            break turn;
+        }
+    };
+    stage.clock.advance(20 * SECOND);
+    let jobs = stage.worker.jobs();
+    jobs.into_iter().for_each(|job| stage.run(job));
+    assert_eq!(stage.worker.status().sessions, 1, "it is taken anew");
+    stage.run(turn);
+    stage.run_for(2 * SECOND);
+    assert_eq!(stage.view(id).state, MessageState::Accepted);
+}

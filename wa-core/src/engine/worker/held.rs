@@ -215,7 +215,7 @@ impl Held {
             timeout: config.request_timeout,
         };
         let judge = Arc::new(PlannedJudge { rules: Arc::clone(rules), pair_waits });
-        Some(PreparedBatch { batch, letters, judge })
+        Some(PreparedBatch { batch, epoch: self.epoch, letters, judge })
     }
 
     pub(super) fn rejected(

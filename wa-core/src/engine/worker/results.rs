@@ -63,14 +63,17 @@ impl Worker {
     }
 
     fn batch_done(&mut self, done: BatchDone, now: Micros) {
-        let BatchDone { session, mut letters, asked_at, outcome } = done;
+        let BatchDone { session, epoch, mut letters, asked_at, outcome } = done;
         match outcome {
             BatchOutcome::Begun(Begun::Done(begun)) => {
                 self.begun(session, begun, &mut letters, asked_at, now)
             }
             BatchOutcome::Begun(Begun::LeaseLost) => {
                 tracing::warn!(%session, "the session is another worker's now");
-                self.lose(session);
+                // Meanwhile it may have been taken anew; then the refusal is about a former epoch.
+                if self.held.get(&session).is_some_and(|held| held.epoch == epoch) {
+                    self.lose(session);
+                }
             }
             BatchOutcome::Begun(Begun::UsedBatch) => {
                 tracing::error!(%session, "a fresh batch id was known already");
