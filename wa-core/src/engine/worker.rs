@@ -376,9 +376,12 @@ impl Worker {
         let nothing_under_way = waiting == 0 && self.book.sending() == 0;
         let enough = self.worth().min(self.config.settle_batch);
         let overdue = self.book.settle_by(&self.config).is_some_and(|at| at <= now);
-        let settle = !self.book.is_empty() && (overdue || nothing_under_way || self.book.len() >= enough);
+        let worth_it = overdue || nothing_under_way || self.book.len() >= enough;
+        let settle = self.book.may_settle(now) && worth_it;
         let settled = if settle { self.book.len().min(self.config.settle_batch) } else { 0 };
-        let room = bound.saturating_sub(self.open - settled);
+        // Where the latest settle failed, this one may too: its room is not given away before.
+        let freed = if self.book.is_troubled() { 0 } else { settled };
+        let room = bound.saturating_sub(self.open - freed);
         let batches = if self.stopping { Vec::new() } else { self.batches(room, now) };
         if settled == 0 && batches.is_empty() {
             return None;
