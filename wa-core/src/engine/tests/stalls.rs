@@ -162,3 +162,18 @@ fn a_refusal_of_a_former_epoch_does_not_drop_the_session_that_is_held_again() {
     stage.run_for(2 * SECOND);
     assert_eq!(stage.view(id).state, MessageState::Accepted);
 }
+
+#[test]
+fn a_few_requests_that_hang_hold_up_nobody() {
+    let config = EngineConfig { max_in_doubt_per_crash: 16, ..EngineConfig::default() };
+    let mut stage = Stage::new(100, config);
+    for _ in 0..12 {
+        stage.transport.then(Reply::Never);
+    }
+    let campaign = stage.campaign(200);
+    stage.wake();
+    stage.run_for(20 * SECOND);
+    let counts = stage.counts(campaign);
+    assert_eq!((counts.accepted, counts.attempting), (188, 12), "the others go on in the room that is left");
+    assert!(stage.most_open <= 16);
+}
