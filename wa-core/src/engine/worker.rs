@@ -27,6 +27,10 @@ mod results;
 use book::{Book, Every};
 use held::Held;
 
+/// What the store says is due is asked for no sooner than this after the last answer: its clock may
+/// lag behind ours.
+const APART: Micros = 200_000;
+
 /// What one process knows and wants.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -273,7 +277,9 @@ impl Worker {
                 match swept {
                     Ok(swept) => {
                         self.journal_grew |= !swept.in_doubt.is_empty();
-                        self.sweep.not_after(swept.next_at.map(|at| self.until(at, now)));
+                        let next_at =
+                            swept.next_at.map(|at| self.until(at, now).max(now.saturating_add(APART)));
+                        self.sweep.not_after(next_at);
                     }
                     Err(error) => tracing::warn!(%error, "open attempts were not swept"),
                 }
@@ -282,7 +288,9 @@ impl Worker {
                 self.advance.done(now);
                 match advanced {
                     Ok(advanced) => {
-                        self.advance.not_after(advanced.next_at.map(|at| self.until(at, now)));
+                        let next_at =
+                            advanced.next_at.map(|at| self.until(at, now).max(now.saturating_add(APART)));
+                        self.advance.not_after(next_at);
                         if !advanced.moved.is_empty() {
                             self.journal_grew = true;
                             self.read_again(now);
@@ -334,8 +342,7 @@ impl Worker {
 
     /// A store's instant on the monotonic clock.
     fn until(&self, at: DateTime<Utc>, now: Micros) -> Micros {
-        let wait = (at - self.ports.clock.now()).max(TimeDelta::zero());
-        now.saturating_add(u64::try_from(wait.num_microseconds().unwrap_or(i64::MAX)).unwrap_or(0))
+        after(at - self.ports.clock.now(), now)
     }
 
     /// Messages to read at once: enough for a few batches, so that reading is not felt.
@@ -438,6 +445,12 @@ impl Worker {
 
 fn now(ports: &Ports) -> Micros {
     whole(ports.clock.monotonic())
+}
+
+/// The instant so long after `now`; `now` itself if that is past.
+fn after(wait: TimeDelta, now: Micros) -> Micros {
+    let wait = wait.max(TimeDelta::zero()).num_microseconds().unwrap_or(i64::MAX);
+    now.saturating_add(u64::try_from(wait).unwrap_or(0))
 }
 
 fn whole(duration: Duration) -> Micros {

@@ -162,3 +162,27 @@ fn a_refusal_of_a_former_epoch_does_not_drop_the_session_that_is_held_again() {
     stage.run_for(2 * SECOND);
     assert_eq!(stage.view(id).state, MessageState::Accepted);
 }
+
+#[test]
+fn a_store_whose_clock_lags_is_not_asked_without_pause() {
+    let late = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000 - 2_000_000)));
+    let clock = Arc::clone(&late);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let mut stage = Stage::on(20, EngineConfig::default(), move |_| {
+        Arc::new(FaultyStore::new(MemoryStore::new(clock), move |call| {
+            count.fetch_add(usize::from(matches!(call, Call::Due | Call::Sweep)), Ordering::SeqCst);
+            None
+        }))
+    });
+    stage.transport.then(rejected(RejectClass::Retry, 131_000));
+    stage.transport.then(Reply::Never);
+    let id = stage.send(stage.single(4_915_100_000_001));
+    for _ in 0..1_000 {
+        stage.run_for(Duration::from_millis(100));
+        late.advance(Duration::from_millis(100));
+    }
+    assert_eq!(stage.view(id).state, MessageState::InDoubt);
+    let asked = asked.load(Ordering::SeqCst);
+    assert!(asked < 1_000, "{asked} questions in 100 seconds");
+}
