@@ -42,6 +42,8 @@ pub(crate) struct Worker {
     /// Attempts begun by this process whose outcome is not in the store.
     open: usize,
     turning: bool,
+    /// Until then a begin may wait for more room.
+    patient_until: Micros,
     lease: Every,
     sweep: Every,
     advance: Every,
@@ -90,6 +92,7 @@ impl Worker {
             book: Book::default(),
             open: 0,
             turning: false,
+            patient_until: 0,
             abandoning: Vec::new(),
             stopping: false,
             journal_grew: false,
@@ -326,6 +329,10 @@ impl Worker {
         }
         if !self.turning {
             sooner(self.book.settle_by(&self.config));
+            let room = self.open < self.config.max_in_doubt_per_crash;
+            if !self.stopping && room && self.held.values().any(|held| held.wants(now) > 0) {
+                sooner(Some(self.patient_until));
+            }
         }
         sooner(self.abandoning.iter().map(|(_, _, at)| *at).min());
         Duration::from_micros(at.unwrap_or_else(|| now.saturating_add(1_000_000)))
@@ -383,9 +390,12 @@ impl Worker {
     fn batches(&mut self, room: usize, now: Micros) -> Vec<PreparedBatch> {
         let wanted: usize = self.held.values().map(|held| held.wants(now)).sum();
         let urgent = self.held.values().any(|held| held.is_ready(now) && !held.urgent().is_empty());
-        if room == 0 || wanted == 0 || (!urgent && room < self.worth() && room < wanted) {
+        // Requests that hang would keep the room small for as long as they hang: patience ends.
+        let patient = !urgent && now < self.patient_until;
+        if room == 0 || wanted == 0 || (patient && room < self.worth() && room < wanted) {
             return Vec::new();
         }
+        self.patient_until = now.saturating_add(whole(self.config.settle_latest));
         // The session whose oldest message waits longest goes first: nobody starves behind a large one.
         let mut order: Vec<_> = self.held.iter().filter(|(_, held)| held.wants(now) > 0).collect();
         order.sort_by_key(|(_, held)| held.oldest());

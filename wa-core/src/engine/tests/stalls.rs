@@ -164,6 +164,19 @@ fn a_refusal_of_a_former_epoch_does_not_drop_the_session_that_is_held_again() {
 }
 
 #[test]
+fn requests_that_hang_do_not_hold_up_the_others() {
+    let config = EngineConfig { max_in_doubt_per_crash: 16, ..EngineConfig::default() };
+    let mut stage = Stage::new(20, config);
+    for _ in 0..5 {
+        stage.transport.then(Reply::Never);
+    }
+    let campaign = stage.campaign(100);
+    stage.wake();
+    stage.run_for(25 * SECOND);
+    assert_eq!(stage.counts(campaign).accepted, 95);
+}
+
+#[test]
 fn a_store_whose_clock_lags_is_not_asked_without_pause() {
     let late = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000 - 2_000_000)));
     let clock = Arc::clone(&late);
