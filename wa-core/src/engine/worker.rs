@@ -208,7 +208,9 @@ impl Worker {
         let mut out = Vec::new();
         let mut late = Vec::new();
         for held in self.held.values_mut() {
-            late.extend(held.gate.expired(clock));
+            // What will be too late once the number may send again is given back now.
+            let hopeless = clock.max(Duration::from_micros(held.planner.idle_until()));
+            late.extend(held.gate.expired(hopeless));
             while self.book.sending() < self.config.concurrency {
                 let Some(transport) = held.transport.clone() else { break };
                 let Some(permit) = held.gate.release(&mut held.planner, now) else { break };

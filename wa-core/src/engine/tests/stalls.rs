@@ -177,6 +177,30 @@ fn requests_that_hang_do_not_hold_up_the_others() {
 }
 
 #[test]
+fn a_throttled_number_takes_no_room_from_another() {
+    let config = EngineConfig { max_in_doubt_per_crash: 16, ..EngineConfig::default() };
+    let mut stage = Stage::new(20, config);
+    let other = stage.number("200");
+    let Reply::Outcome(SendOutcome::Rejected { failure, .. }) = rejected(RejectClass::Throttled, 130_429)
+    else {
+        unreachable!("it is a refusal")
+    };
+    let slow = stage.launch("first", stage.session, 100, |_| {});
+    stage.transport.then(Reply::Outcome(SendOutcome::Rejected { failure, retry_after: Some(60 * SECOND) }));
+    stage.wake();
+    stage.run_for(SECOND);
+    let fast = stage.launch("second", other, 400, |_| {});
+    stage.wake();
+    stage.run_for(22 * SECOND);
+    assert_eq!(stage.counts(fast).accepted, 400, "at its own pace");
+    stage.run_for(120 * SECOND);
+    assert_eq!(stage.counts(slow).accepted, 100);
+    let views = block_on(stage.tenant.campaigns().recipients(slow, None, 1_000)).expect("messages");
+    let most = views.iter().map(|view| view.attempts.len()).max();
+    assert!(most <= Some(3), "{most:?} attempts for one message: begun although nothing could leave");
+}
+
+#[test]
 fn a_store_whose_clock_lags_is_not_asked_without_pause() {
     let late = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000 - 2_000_000)));
     let clock = Arc::clone(&late);
@@ -198,4 +222,15 @@ fn a_store_whose_clock_lags_is_not_asked_without_pause() {
     assert_eq!(stage.view(id).state, MessageState::InDoubt);
     let asked = asked.load(Ordering::SeqCst);
     assert!(asked < 1_000, "{asked} questions in 100 seconds");
+}
+
+#[test]
+fn a_short_deadline_begins_only_what_can_leave_in_time() {
+    let config = EngineConfig { start_within: Duration::from_millis(500), ..EngineConfig::default() };
+    let mut stage = Stage::new(20, config);
+    let campaign = stage.campaign(100);
+    stage.wake();
+    stage.run_for(8 * SECOND);
+    assert_eq!(stage.counts(campaign).accepted, 100);
+    assert_eq!(stage.counts(campaign).retries, 0, "nobody was begun in vain");
 }
