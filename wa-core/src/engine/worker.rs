@@ -4,7 +4,8 @@
 //! counts every attempt that was begun by this process and whose outcome is not in the store, and
 //! never passes `max_in_doubt_per_crash`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub(crate) struct Worker {
     turning: bool,
     /// Until then a begin may wait for more room.
     patient_until: Micros,
+    /// The number whose permit left last.
+    served: Option<SessionId>,
     lease: Every,
     sweep: Every,
     advance: Every,
@@ -93,6 +96,7 @@ impl Worker {
             open: 0,
             turning: false,
             patient_until: 0,
+            served: None,
             abandoning: Vec::new(),
             stopping: false,
             journal_grew: false,
@@ -211,15 +215,31 @@ impl Worker {
             // What will be too late once the number may send again is given back now.
             let hopeless = clock.max(Duration::from_micros(held.planner.idle_until()));
             late.extend(held.gate.expired(hopeless));
-            while self.book.sending() < self.config.concurrency {
-                let Some(transport) = held.transport.clone() else { break };
-                let Some(permit) = held.gate.release(&mut held.planner, now) else { break };
-                self.book.left(permit.attempt(), held.session.id, permit.recipient().key());
-                out.push(Sending { permit, transport });
-            }
+        }
+        // One from each number in turn: where connections are short, none takes them all.
+        let mut waiting: VecDeque<_> = self.in_turn().collect();
+        while self.book.sending() < self.config.concurrency
+            && let Some(id) = waiting.pop_front()
+        {
+            let Some(held) = self.held.get_mut(&id) else { continue };
+            let Some(transport) = held.transport.clone() else { continue };
+            let Some(permit) = held.gate.release(&mut held.planner, now) else { continue };
+            self.book.left(permit.attempt(), id, permit.recipient().key());
+            out.push(Sending { permit, transport });
+            self.served = Some(id);
+            waiting.push_back(id);
         }
         self.not_sent(late, wall);
         out
+    }
+
+    /// The numbers with permits that wait, from the one after the last served on.
+    fn in_turn(&self) -> impl Iterator<Item = SessionId> {
+        let served = self.served.map_or(Bound::Unbounded, Bound::Excluded);
+        let later = self.held.range((served, Bound::Unbounded));
+        let upto = self.served.map(|id| self.held.range(..=id));
+        let all = later.chain(upto.into_iter().flatten());
+        all.filter(|(_, held)| held.gate.len() > 0).map(|(id, _)| *id)
     }
 
     /// Takes the outcome of a request in.

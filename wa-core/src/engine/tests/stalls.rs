@@ -201,6 +201,22 @@ fn a_throttled_number_takes_no_room_from_another() {
 }
 
 #[test]
+fn a_fast_number_leaves_connections_to_the_others() {
+    let config = EngineConfig { concurrency: 1, ..EngineConfig::default() };
+    let mut stage = Stage::new(1_000, config);
+    let other = stage.number("200");
+    // Ten a second in all, and each number could use all of them.
+    stage.latency = Duration::from_millis(100);
+    stage.launch("first", stage.session, 600, |_| {});
+    stage.launch("second", other, 600, |_| {});
+    stage.wake();
+    stage.run_for(10 * SECOND);
+    let (first, second) = (stage.sent_from(stage.session).len(), stage.sent_from(other).len());
+    assert!(first + second >= 90, "{first} + {second}");
+    assert!(first.abs_diff(second) <= 10, "{first} and {second}");
+}
+
+#[test]
 fn a_store_whose_clock_lags_is_not_asked_without_pause() {
     let late = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000 - 2_000_000)));
     let clock = Arc::clone(&late);
