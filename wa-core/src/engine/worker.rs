@@ -418,9 +418,10 @@ impl Worker {
             return Vec::new();
         }
         self.patient_until = now.saturating_add(whole(self.config.settle_latest));
-        // The session whose oldest message waits longest goes first: nobody starves behind a large one.
+        // Who has something urgent goes first, then the session whose oldest message waits longest:
+        // nobody starves behind a large one.
         let mut order: Vec<_> = self.held.iter().filter(|(_, held)| held.wants(now) > 0).collect();
-        order.sort_by_key(|(_, held)| held.oldest());
+        order.sort_by_key(|(_, held)| (held.urgent().is_empty(), held.oldest()));
         let order: Vec<_> = order.into_iter().map(|(id, _)| *id).collect();
         let mut left = room.min(self.config.begin_batch);
         let share = left.div_ceil(order.len().max(1)).max(1);

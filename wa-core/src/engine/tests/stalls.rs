@@ -217,6 +217,23 @@ fn a_fast_number_leaves_connections_to_the_others() {
 }
 
 #[test]
+fn a_one_time_code_goes_before_an_older_campaign_of_another_number() {
+    let config = EngineConfig { max_in_doubt_per_crash: 1, ..EngineConfig::default() };
+    let mut stage = Stage::new(1_000, config);
+    stage.latency = Duration::from_millis(50);
+    let other = stage.number("200");
+    stage.campaign(400);
+    stage.wake();
+    stage.run_for(2 * SECOND);
+    let content = CampaignContent::new(Stage::template()).fill(&["Ada".to_owned()]).expect("content");
+    let phone = Phone::try_from(4_915_199_999_999).expect("a phone");
+    let id = stage.send(crate::service::Message::new(other, phone, content));
+    stage.wake();
+    stage.run_for(SECOND);
+    assert_eq!(stage.view(id).state, MessageState::Accepted);
+}
+
+#[test]
 fn a_store_whose_clock_lags_is_not_asked_without_pause() {
     let late = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000 - 2_000_000)));
     let clock = Arc::clone(&late);
