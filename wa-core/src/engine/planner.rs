@@ -80,6 +80,11 @@ impl Planner {
         self.quiet_until = self.quiet_until.max(until);
     }
 
+    /// Until when nothing may be released at all.
+    pub(crate) fn idle_until(&self) -> Micros {
+        self.quiet_until.max(self.backoff.hold_until())
+    }
+
     pub(crate) fn set_throughput(&mut self, nominal: Throughput) {
         self.nominal = nominal;
     }
@@ -123,7 +128,7 @@ impl Planner {
     /// The earliest instant from `now` on at which one more message of this kind may leave.
     pub(crate) fn next_at(&mut self, lane: Lane, campaign: Option<(CampaignId, u32)>, now: Micros) -> Micros {
         self.adjust(now);
-        let mut at = now.max(self.quiet_until).max(self.backoff.hold_until()).max(self.ring.next_at(now));
+        let mut at = now.max(self.idle_until()).max(self.ring.next_at(now));
         if let (Lane::Bulk, Some(bulk)) = (lane, &self.bulk) {
             at = at.max(bulk.next_at(now));
         }

@@ -4,7 +4,8 @@
 //! counts every attempt that was begun by this process and whose outcome is not in the store, and
 //! never passes `max_in_doubt_per_crash`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,13 @@ mod results;
 use book::{Book, Every};
 use held::Held;
 
+/// What the store says is due is asked for no sooner than this after the last answer: its clock may
+/// lag behind ours.
+const APART: Micros = 200_000;
+
+/// How long a number that could send waits for a batch that is worth its commit.
+const STARVED: Micros = 100_000;
+
 /// What one process knows and wants.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -38,7 +46,10 @@ pub(crate) struct Worker {
     /// Attempts begun by this process whose outcome is not in the store.
     open: usize,
     turning: bool,
-    turned_at: Micros,
+    /// When a batch was last begun, if one was.
+    began_at: Option<Micros>,
+    /// The number whose permit left last.
+    served: Option<SessionId>,
     lease: Every,
     sweep: Every,
     advance: Every,
@@ -87,7 +98,8 @@ impl Worker {
             book: Book::default(),
             open: 0,
             turning: false,
-            turned_at: now,
+            began_at: None,
+            served: None,
             abandoning: Vec::new(),
             stopping: false,
             journal_grew: false,
@@ -203,16 +215,34 @@ impl Worker {
         let mut out = Vec::new();
         let mut late = Vec::new();
         for held in self.held.values_mut() {
-            late.extend(held.gate.expired(clock));
-            while self.book.sending() < self.config.concurrency {
-                let Some(transport) = held.transport.clone() else { break };
-                let Some(permit) = held.gate.release(&mut held.planner, now) else { break };
-                self.book.left(permit.attempt(), held.session.id, permit.recipient().key());
-                out.push(Sending { permit, transport });
-            }
+            // What will be too late once the number may send again is given back now.
+            let hopeless = clock.max(Duration::from_micros(held.planner.idle_until()));
+            late.extend(held.gate.expired(hopeless));
+        }
+        // One from each number in turn: where connections are short, none takes them all.
+        let mut waiting: VecDeque<_> = self.in_turn().collect();
+        while self.book.sending() < self.config.concurrency
+            && let Some(id) = waiting.pop_front()
+        {
+            let Some(held) = self.held.get_mut(&id) else { continue };
+            let Some(transport) = held.transport.clone() else { continue };
+            let Some(permit) = held.gate.release(&mut held.planner, now) else { continue };
+            self.book.left(permit.attempt(), id, permit.recipient().key());
+            out.push(Sending { permit, transport });
+            self.served = Some(id);
+            waiting.push_back(id);
         }
         self.not_sent(late, wall);
         out
+    }
+
+    /// The numbers with permits that wait, from the one after the last served on.
+    fn in_turn(&self) -> impl Iterator<Item = SessionId> {
+        let served = self.served.map_or(Bound::Unbounded, Bound::Excluded);
+        let later = self.held.range((served, Bound::Unbounded));
+        let upto = self.served.map(|id| self.held.range(..=id));
+        let all = later.chain(upto.into_iter().flatten());
+        all.filter(|(_, held)| held.gate.len() > 0).map(|(id, _)| *id)
     }
 
     /// Takes the outcome of a request in.
@@ -275,7 +305,9 @@ impl Worker {
                 match swept {
                     Ok(swept) => {
                         self.journal_grew |= !swept.in_doubt.is_empty();
-                        self.sweep.not_after(swept.next_at.map(|at| self.until(at, now)));
+                        let next_at =
+                            swept.next_at.map(|at| self.until(at, now).max(now.saturating_add(APART)));
+                        self.sweep.not_after(next_at);
                     }
                     Err(error) => tracing::warn!(%error, "open attempts were not swept"),
                 }
@@ -284,7 +316,9 @@ impl Worker {
                 self.advance.done(now);
                 match advanced {
                     Ok(advanced) => {
-                        self.advance.not_after(advanced.next_at.map(|at| self.until(at, now)));
+                        let next_at =
+                            advanced.next_at.map(|at| self.until(at, now).max(now.saturating_add(APART)));
+                        self.advance.not_after(next_at);
                         if !advanced.moved.is_empty() {
                             self.journal_grew = true;
                             self.read_again(now);
@@ -318,11 +352,11 @@ impl Worker {
         for held in self.held.values_mut() {
             sooner(held.next_at(now, room, self.stopping));
         }
-        let wanted = !self.stopping && self.held.values().any(|held| held.wants(now) > 0);
         if !self.turning {
             sooner(self.book.settle_by(&self.config));
-            if wanted && self.open < self.config.max_in_doubt_per_crash && self.is_starved() {
-                sooner(Some(self.starved_until()));
+            let room = self.open < self.config.max_in_doubt_per_crash;
+            if !self.stopping && room && self.held.values().any(|held| held.wants(now) > 0) {
+                sooner(Some(self.patient_until()));
             }
         }
         sooner(self.abandoning.iter().map(|(_, _, at)| *at).min());
@@ -340,8 +374,7 @@ impl Worker {
 
     /// A store's instant on the monotonic clock.
     fn until(&self, at: DateTime<Utc>, now: Micros) -> Micros {
-        let wait = (at - self.ports.clock.now()).max(TimeDelta::zero());
-        now.saturating_add(u64::try_from(wait.num_microseconds().unwrap_or(i64::MAX)).unwrap_or(0))
+        after(at - self.ports.clock.now(), now)
     }
 
     /// Messages to read at once: enough for a few batches, so that reading is not felt.
@@ -356,15 +389,11 @@ impl Worker {
         (bound - bound / 8).min(self.config.begin_batch).max(1)
     }
 
-    /// Whether nothing waits at the gate: a number that could send is kept waiting for a begin.
-    fn is_starved(&self) -> bool {
-        self.held.values().all(|held| held.gate.len() == 0)
-    }
-
-    /// Until when a starved number waits for a batch that is worth its commit. A few requests that
-    /// hang would otherwise hold up everything behind them.
-    const fn starved_until(&self) -> Micros {
-        self.turned_at.saturating_add(100_000)
+    /// Until when a begin may wait for more room: not for long while nothing waits at any gate.
+    fn patient_until(&self) -> Micros {
+        let starved = self.held.values().all(|held| held.gate.len() == 0);
+        let patience = if starved { STARVED } else { whole(self.config.settle_latest) };
+        self.began_at.map_or(0, |at| at.saturating_add(patience))
     }
 
     fn turn(&mut self, now: Micros) -> Option<Turn> {
@@ -387,24 +416,22 @@ impl Worker {
             return None;
         }
         self.turning = true;
-        self.turned_at = now;
         Some(Turn { facts: self.book.take(settled, now), batches })
     }
 
     fn batches(&mut self, room: usize, now: Micros) -> Vec<PreparedBatch> {
         let wanted: usize = self.held.values().map(|held| held.wants(now)).sum();
         let urgent = self.held.values().any(|held| held.is_ready(now) && !held.urgent().is_empty());
-        if room == 0 || wanted == 0 {
+        // Requests that hang would keep the room small for as long as they hang: patience ends.
+        let patient = !urgent && now < self.patient_until();
+        if room == 0 || wanted == 0 || (patient && room < self.worth() && room < wanted) {
             return Vec::new();
         }
-        let worth = if self.is_starved() { self.worth().div_ceil(2) } else { self.worth() };
-        let waits = !self.is_starved() || now < self.starved_until();
-        if !urgent && room < worth && room < wanted && waits {
-            return Vec::new();
-        }
-        // The session whose oldest message waits longest goes first: nobody starves behind a large one.
+        self.began_at = Some(now);
+        // Who has something urgent goes first, then the session whose oldest message waits longest:
+        // nobody starves behind a large one.
         let mut order: Vec<_> = self.held.iter().filter(|(_, held)| held.wants(now) > 0).collect();
-        order.sort_by_key(|(_, held)| held.oldest());
+        order.sort_by_key(|(_, held)| (held.urgent().is_empty(), held.oldest()));
         let order: Vec<_> = order.into_iter().map(|(id, _)| *id).collect();
         let mut left = room.min(self.config.begin_batch);
         let share = left.div_ceil(order.len().max(1)).max(1);
@@ -461,6 +488,12 @@ impl Worker {
 
 fn now(ports: &Ports) -> Micros {
     whole(ports.clock.monotonic())
+}
+
+/// The instant so long after `now`; `now` itself if that is past.
+fn after(wait: TimeDelta, now: Micros) -> Micros {
+    let wait = wait.max(TimeDelta::zero()).num_microseconds().unwrap_or(i64::MAX);
+    now.saturating_add(u64::try_from(wait).unwrap_or(0))
 }
 
 fn whole(duration: Duration) -> Micros {

@@ -6,7 +6,7 @@ use wa_adapters::simulator::{
     Fault, ManualClock, NumberProfile, Simulator, TemplateCategory, TemplateStatus,
 };
 
-use super::setup::{Client, NUMBER, USER, exact, template, text, user};
+use super::setup::{Client, NUMBER, Receiver, SECRET, USER, exact, template, text, user};
 
 #[tokio::test]
 async fn free_form_is_refused_outside_the_window_and_taken_inside_to_the_millisecond() {
@@ -172,7 +172,9 @@ async fn marketing_to_a_user_who_stopped_it_is_refused_until_it_is_resumed() {
 #[tokio::test]
 async fn a_send_that_was_reported_as_failed_may_be_tried_again_but_not_before() {
     let clock = ManualClock::default();
-    let simulator = exact().clock(clock.clone()).fault(Fault::FailedAfterSent, 1.0).start().await.unwrap();
+    let receiver = Receiver::start().await;
+    let simulator = exact().clock(clock.clone()).webhook(&receiver.url, SECRET);
+    let simulator = simulator.fault(Fault::FailedAfterSent, 1.0).start().await.unwrap();
     let client = Client::of(&simulator);
     let body = template(USER, &["Ada"]);
     client.send(&body).await.wamid();

@@ -21,6 +21,7 @@ pub(crate) fn exact() -> SimulatorBuilder {
         .number(NUMBER, NumberProfile { throughput: 1_000, ..NumberProfile::default() })
         .any_template(TemplateCategory::Utility)
         .jitter_tolerance(Duration::ZERO)
+        .collect(Duration::from_millis(50), 100)
 }
 
 /// A client of the simulated Graph API.

@@ -177,3 +177,108 @@ fn a_few_requests_that_hang_hold_up_nobody() {
     assert_eq!((counts.accepted, counts.attempting), (188, 12), "the others go on in the room that is left");
     assert!(stage.most_open <= 16);
 }
+
+#[test]
+fn requests_that_hang_do_not_hold_up_the_others() {
+    let config = EngineConfig { max_in_doubt_per_crash: 16, ..EngineConfig::default() };
+    let mut stage = Stage::new(20, config);
+    for _ in 0..5 {
+        stage.transport.then(Reply::Never);
+    }
+    let campaign = stage.campaign(100);
+    stage.wake();
+    stage.run_for(25 * SECOND);
+    assert_eq!(stage.counts(campaign).accepted, 95);
+}
+
+#[test]
+fn a_throttled_number_takes_no_room_from_another() {
+    let config = EngineConfig { max_in_doubt_per_crash: 16, ..EngineConfig::default() };
+    let mut stage = Stage::new(20, config);
+    let other = stage.number("200");
+    let Reply::Outcome(SendOutcome::Rejected { failure, .. }) = rejected(RejectClass::Throttled, 130_429)
+    else {
+        unreachable!("it is a refusal")
+    };
+    let slow = stage.launch("first", stage.session, 100, |_| {});
+    stage.transport.then(Reply::Outcome(SendOutcome::Rejected { failure, retry_after: Some(60 * SECOND) }));
+    stage.wake();
+    stage.run_for(SECOND);
+    let fast = stage.launch("second", other, 400, |_| {});
+    stage.wake();
+    stage.run_for(22 * SECOND);
+    assert_eq!(stage.counts(fast).accepted, 400, "at its own pace");
+    stage.run_for(120 * SECOND);
+    assert_eq!(stage.counts(slow).accepted, 100);
+    let views = block_on(stage.tenant.campaigns().recipients(slow, None, 1_000)).expect("messages");
+    let most = views.iter().map(|view| view.attempts.len()).max();
+    assert!(most <= Some(3), "{most:?} attempts for one message: begun although nothing could leave");
+}
+
+#[test]
+fn a_fast_number_leaves_connections_to_the_others() {
+    let config = EngineConfig { concurrency: 1, ..EngineConfig::default() };
+    let mut stage = Stage::new(1_000, config);
+    let other = stage.number("200");
+    // Ten a second in all, and each number could use all of them.
+    stage.latency = Duration::from_millis(100);
+    stage.launch("first", stage.session, 600, |_| {});
+    stage.launch("second", other, 600, |_| {});
+    stage.wake();
+    stage.run_for(10 * SECOND);
+    let (first, second) = (stage.sent_from(stage.session).len(), stage.sent_from(other).len());
+    assert!(first + second >= 90, "{first} + {second}");
+    assert!(first.abs_diff(second) <= 10, "{first} and {second}");
+}
+
+#[test]
+fn a_one_time_code_goes_before_an_older_campaign_of_another_number() {
+    let config = EngineConfig { max_in_doubt_per_crash: 1, ..EngineConfig::default() };
+    let mut stage = Stage::new(1_000, config);
+    stage.latency = Duration::from_millis(50);
+    let other = stage.number("200");
+    stage.campaign(400);
+    stage.wake();
+    stage.run_for(2 * SECOND);
+    let content = CampaignContent::new(Stage::template()).fill(&["Ada".to_owned()]).expect("content");
+    let phone = Phone::try_from(4_915_199_999_999).expect("a phone");
+    let id = stage.send(crate::service::Message::new(other, phone, content));
+    stage.wake();
+    stage.run_for(SECOND);
+    assert_eq!(stage.view(id).state, MessageState::Accepted);
+}
+
+#[test]
+fn a_store_whose_clock_lags_is_not_asked_without_pause() {
+    let late = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000 - 2_000_000)));
+    let clock = Arc::clone(&late);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let mut stage = Stage::on(20, EngineConfig::default(), move |_| {
+        Arc::new(FaultyStore::new(MemoryStore::new(clock), move |call| {
+            count.fetch_add(usize::from(matches!(call, Call::Due | Call::Sweep)), Ordering::SeqCst);
+            None
+        }))
+    });
+    stage.transport.then(rejected(RejectClass::Retry, 131_000));
+    stage.transport.then(Reply::Never);
+    let id = stage.send(stage.single(4_915_100_000_001));
+    for _ in 0..1_000 {
+        stage.run_for(Duration::from_millis(100));
+        late.advance(Duration::from_millis(100));
+    }
+    assert_eq!(stage.view(id).state, MessageState::InDoubt);
+    let asked = asked.load(Ordering::SeqCst);
+    assert!(asked < 1_000, "{asked} questions in 100 seconds");
+}
+
+#[test]
+fn a_short_deadline_begins_only_what_can_leave_in_time() {
+    let config = EngineConfig { start_within: Duration::from_millis(500), ..EngineConfig::default() };
+    let mut stage = Stage::new(20, config);
+    let campaign = stage.campaign(100);
+    stage.wake();
+    stage.run_for(8 * SECOND);
+    assert_eq!(stage.counts(campaign).accepted, 100);
+    assert_eq!(stage.counts(campaign).retries, 0, "nobody was begun in vain");
+}

@@ -35,6 +35,8 @@ pub(super) struct Held {
     pub(super) skip: BTreeMap<CampaignId, (Micros, HoldReason)>,
     /// The whole session may not begin now.
     pub(super) hold: Option<(Micros, HoldReason)>,
+    /// What begins should leave within this.
+    lead: Duration,
     pub(super) report: Every,
     pub(super) reported: bool,
     pub(super) unsettled_deaths: u32,
@@ -83,6 +85,8 @@ impl Held {
             lanes: [ahead(Lane::Transactional), ahead(Lane::Bulk)],
             skip: BTreeMap::new(),
             hold: None,
+            // Half of the time that there is, so that a late timer makes nothing expire.
+            lead: (config.start_within / 2).min(Duration::from_secs(2)),
             report: Every::new(config.health_every, now),
             reported: false,
             unsettled_deaths,
@@ -91,7 +95,10 @@ impl Held {
 
     /// Whether messages of this session may be begun.
     pub(super) fn is_ready(&self, now: Micros) -> bool {
-        self.reported && self.transport.is_some() && self.hold.is_none_or(|(until, _)| until <= now)
+        // While the number must be quiet, what begins would only use room up and expire.
+        let quiet = self.planner.idle_until() > now;
+        let stopped = self.hold.is_some_and(|(until, _)| until > now);
+        self.reported && self.transport.is_some() && !stopped && !quiet
     }
 
     pub(super) fn ahead(&mut self, lane: Lane) -> Option<&mut Ahead> {
@@ -107,7 +114,7 @@ impl Held {
         self.lanes.iter().filter_map(|ahead| ahead.messages.front()).map(|message| message.id).min()
     }
 
-    /// How many messages should begin now: what the gate can let out in two seconds.
+    /// How many messages should begin now: what the gate can let out in time.
     pub(super) fn wants(&self, now: Micros) -> usize {
         if !self.is_ready(now) {
             return 0;
@@ -115,7 +122,8 @@ impl Held {
         let read: usize = self.lanes.iter().map(|ahead| ahead.messages.len()).sum();
         let rate = self.lanes.iter().filter_map(|ahead| ahead.messages.front()).map(campaign_rate);
         let rate = self.planner.rate(rate.flatten().max(), now);
-        let horizon = usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(2).max(1);
+        let horizon = u128::from(rate).saturating_mul(self.lead.as_millis()) / 1_000;
+        let horizon = usize::try_from(horizon).unwrap_or(usize::MAX).max(1);
         let room = horizon.saturating_sub(self.gate.len());
         // A begin for each place that frees up would cost a commit per message.
         if room >= horizon.div_ceil(2) || !self.urgent().is_empty() { read.min(room.max(1)) } else { 0 }
@@ -160,6 +168,7 @@ impl Held {
             // Without a transport there is nobody to ask, now or later.
             sooner(self.report.next_at().filter(|_| self.transport.is_some()));
             sooner(self.hold.map(|(until, _)| until));
+            sooner(Some(self.planner.idle_until()).filter(|until| *until > now));
             sooner(self.skip.values().map(|(until, _)| *until).min());
             if self.is_ready(now) {
                 for ahead in self.lanes.iter().filter(|ahead| ahead.messages.is_empty()) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::held::Held;
-use super::{Micros, Worker};
+use super::{Micros, Worker, after};
 use crate::engine::job::Leased;
 use crate::engine::turn::{BatchDone, BatchOutcome, Letter, TurnDone};
 use crate::model::{AttemptTag, BatchId, BreakerScope, HoldReason, Lane, MessageId, SessionId};
@@ -171,7 +171,8 @@ impl Worker {
                 DuePage { at: self.ports.clock.now(), messages: Vec::new(), next_at: None }
             }
         };
-        let next_at = page.next_at.map(|at| self.until(at, now));
+        // Counted on the store's own clock: by ours it could be due already, and again and again.
+        let next_at = page.next_at.map(|at| after(at - page.at, now));
         let Some(ahead) = self.held.get_mut(&session).and_then(|held| held.ahead(lane)) else { return };
         ahead.read.done(now);
         ahead.read.not_after(next_at);
