@@ -54,7 +54,7 @@ impl TransportFixture for Cloud {
     fn unproven(&self) -> Vec<ProviderAnswer> {
         // Codes for faults of Meta's own, a code that nobody knows, and a time-out of Meta's.
         let mut answers: Vec<_> = [(400, 131_000), (500, 131_016), (503, 2), (400, 999_999), (408, 131_047)]
-            .map(|(s, c)| error(s, c))
+            .map(|(status, code)| error(status, code))
             .into();
         answers.push(ProviderAnswer { status: 500, ..self.accepted(1).0 });
         answers
@@ -111,12 +111,12 @@ impl Kind {
             Sample::Good(n) => good(n),
             Sample::GoodWithAnUnknownField(n) => {
                 let mut item = good(n);
-                item["colour"] = json!({"of": ["the", "year"]});
+                set(&mut item, "colour", json!({"of": ["the", "year"]}));
                 item
             }
             Sample::Bad => {
                 let mut item = good(0);
-                item["id"] = json!({"no": "text"});
+                set(&mut item, "id", json!({"no": "text"}));
                 item
             }
             Sample::Unknown => match self {
@@ -126,6 +126,10 @@ impl Kind {
             },
         }
     }
+}
+
+fn set(object: &mut Value, field: &str, value: Value) {
+    object.as_object_mut().expect("an object").insert(field.to_owned(), value);
 }
 
 impl WebhookFixture for CloudHooks {
@@ -144,7 +148,7 @@ impl WebhookFixture for CloudHooks {
                 "messaging_product": "whatsapp",
                 "metadata": {"display_phone_number": "15550783881", "phone_number_id": NUMBER},
             });
-            value[self.1.list()] = json!(items);
+            set(&mut value, self.1.list(), json!(items));
             json!({"field": "messages", "value": value})
         };
         let entry = |changes: Value| json!({"id": "102290129340398", "changes": changes});

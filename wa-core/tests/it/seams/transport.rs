@@ -121,7 +121,7 @@ impl Blocking {
                 Err(error) => Err(error),
             };
             if let Ok(length) = &more {
-                read.extend_from_slice(&chunk[..*length]);
+                read.extend_from_slice(chunk.get(..*length).expect("it fits"));
             }
             match answer(&read, more.err()) {
                 None => {}
