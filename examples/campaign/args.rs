@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// A text with {{column}} placeholders, for contacts with an open window only
     #[arg(long)]
     pub(crate) text: Option<String>,
-    /// A Cloud API other than the built-in simulator, such as https://graph.facebook.com
+    /// A Cloud API other than the built-in simulator, by its origin; plain http on loopback only
     #[arg(long, value_name = "URL", requires_all = ["phone_number_id", "token_env"])]
     pub(crate) graph_url: Option<String>,
     /// The sending number's id

@@ -128,9 +128,26 @@ async fn work(
     let campaign = campaigns.create(spec).await?;
     let count = |at: &ImportProgress| progress.count("importing", at.records);
     let import = stage.tenant.contacts().import_csv(&plan.list, open(args)?, &plan.mapping, count);
-    report.import = Some(import.await?);
+    let import = import.await?;
+    if !args.json && campaign.state == CampaignState::Draft {
+        show_bad_lines(stage, &import).await?;
+    }
+    report.import = Some(import);
     let campaign = launch(args, plan, stage, session, campaign, progress).await?;
     watch(args, stage, session, running, campaign, progress, report).await
+}
+
+/// The first lines that were not taken, for people; the store keeps all of them.
+async fn show_bad_lines(stage: &Stage, import: &ImportProgress) -> Result<(), Failure> {
+    let lines = stage.tenant.contacts().import_report(import.id, 0, 1_000).await?;
+    let invalid = lines.iter().filter_map(|line| line.problem.as_ref().map(|problem| (line.line, problem)));
+    for (line, problem) in invalid.take(10) {
+        eprintln!("line {line}: {}", problem.message);
+    }
+    if import.invalid > 10 {
+        eprintln!("… {} lines were not taken in all", import.invalid);
+    }
+    Ok(())
 }
 
 async fn launch(

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::program::{Run, SimulatorProgram, against, contacts, count, free_port, wait_until};
 
 /// Kills the campaign `kills` times while it sends, and resumes it by name each time.
-fn killed(kills: u64, audience: usize, bound: u64, faults: &[&str]) {
+fn killed(kills: u64, audience: usize, bound: u64, rate: u32, faults: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     let port = free_port();
     let simulator = SimulatorProgram::start(folder.path(), port, faults);
@@ -13,7 +13,7 @@ fn killed(kills: u64, audience: usize, bound: u64, faults: &[&str]) {
     let file = contacts(folder.path(), "contacts.csv", audience);
     let command = || {
         let mut command = against(&simulator, port);
-        command.args(["--store", &store, "--template", "hello", "--rate", "400", "--wait", "3"]);
+        command.args(["--store", &store, "--template", "hello", "--rate", &rate.to_string(), "--wait", "3"]);
         command.args(["--max-in-doubt", &bound.to_string(), "--contacts"]).arg(&file);
         command
     };
@@ -43,12 +43,54 @@ fn killed(kills: u64, audience: usize, bound: u64, faults: &[&str]) {
     assert!(words.contains("repeated"), "{words}");
 }
 
+/// A figure that the environment may set, so that the long form is the same test.
+fn figure(variable: &str, short: u64) -> u64 {
+    std::env::var(variable).ok().map_or(short, |text| text.parse().expect("a number"))
+}
+
 #[test]
 fn a_campaign_that_is_killed_again_and_again_reaches_everybody_once() {
-    killed(4, 1_200, 16, &[]);
+    let audience = usize::try_from(figure("WA_KILL_AUDIENCE", 1_200)).expect("it fits");
+    let rate = u32::try_from(figure("WA_KILL_RATE", 400)).expect("it fits");
+    killed(figure("WA_KILLS", 4), audience, figure("WA_KILL_BOUND", 16), rate, &[]);
 }
 
 #[test]
 fn lost_replies_and_kills_together_repeat_nothing() {
-    killed(2, 600, 16, &["--fault", "reply-lost=0.05", "--fault", "status-missing=0.2"]);
+    killed(2, 600, 16, 400, &["--fault", "reply-lost=0.05", "--fault", "status-missing=0.2"]);
+}
+
+#[test]
+fn a_killed_import_or_launch_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = free_port();
+    let simulator = SimulatorProgram::start(folder.path(), port, &[]);
+    let path = folder.path().join("wa.db");
+    let store = format!("sqlite:{}", path.display());
+    let file = contacts(folder.path(), "contacts.csv", 3_000);
+    let command = || {
+        let mut command = against(&simulator, port);
+        command
+            .args(["--store", &store, "--template", "hello", "--max-in-doubt", "8", "--contacts"])
+            .arg(&file);
+        command
+    };
+    let mut kills = 0;
+    for grown in [1, 2, 3] {
+        let mut child = command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+        // Each chunk of a thousand lines grows the log of the store.
+        let log = folder.path().join("wa.db-wal");
+        wait_until("a chunk was stored", || {
+            let size = std::fs::metadata(&log).map_or(0, |it| it.len());
+            size > grown * 100_000 || !simulator.accepted().is_empty()
+        });
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        kills += 1;
+    }
+    let report = Run::of(&mut command()).report();
+    assert_eq!((count(&report, "rows"), count(&report, "audience")), (3_000, 3_000), "{report}");
+    assert!(count(&report, "in_doubt") <= kills * 8, "{report}");
+    assert_eq!(count(&report, "accepted") + count(&report, "in_doubt"), 3_000, "{report}");
+    assert!(simulator.accepted().values().all(|times| *times == 1));
 }

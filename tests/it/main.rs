@@ -1,7 +1,12 @@
 //! What needs several crates or several processes: the example as its users run it, killed and
 //! resumed, beside the simulator as its own program.
 
-#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test that is wrong should stop at once")]
+#![expect(
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that is wrong should stop at once"
+)]
 
 mod bad_input;
 mod campaign;

@@ -178,12 +178,12 @@ pub(crate) fn against(simulator: &SimulatorProgram, webhook_port: u16) -> Comman
     command
 }
 
-/// Waits until something holds, for at most half a minute.
+/// Waits until something holds, for at most five minutes.
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     #[expect(clippy::disallowed_methods, reason = "this waits for other processes")]
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(30), "waited too long until {what}");
+        assert!(start.elapsed() < Duration::from_secs(300), "waited too long until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

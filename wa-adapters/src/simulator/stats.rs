@@ -17,7 +17,8 @@ pub struct Stats {
     pub requests: u64,
     /// Sends that were accepted, answered or not.
     pub accepted: u64,
-    /// Accepted sends beyond the first of the same number, recipient and content.
+    /// Accepted sends that repeat one of the same number, recipient and content, unless a `failed`
+    /// status of that one was due before.
     pub repeated: u64,
     /// Free-form sends refused because no window was open (131047).
     pub window_violations: u64,

@@ -185,8 +185,8 @@ pub(crate) struct Truth {
     opted_out: HashSet<String>,
     /// Business-scoped user id to phone, where one person has both.
     people: HashMap<String, String>,
-    /// Fingerprints; sixteen bytes each, for long runs.
-    seen: HashSet<u128>,
+    /// Fingerprints, and from when on the sender may know that the send failed; small, for long runs.
+    seen: HashMap<u128, Micros>,
     inbound_ids: HashSet<String>,
     tolerance: Micros,
 }
@@ -234,7 +234,7 @@ impl Truth {
             portfolios,
             opted_out: HashSet::new(),
             people,
-            seen: HashSet::new(),
+            seen: HashMap::new(),
             inbound_ids: HashSet::new(),
             tolerance,
         }
@@ -290,7 +290,8 @@ impl Truth {
         Ok(Judgement { in_window, category, pricing_type })
     }
 
-    /// Counts an accepted send in every meter; true when it repeats an earlier one.
+    /// Counts an accepted send in every meter; true when it repeats an earlier one that the sender
+    /// had not been told to have failed.
     pub(crate) fn accept(&mut self, sent: &Accepted) -> bool {
         let at = micros(sent.at);
         let user = self.people.get(&sent.recipient).unwrap_or(&sent.recipient);
@@ -304,7 +305,10 @@ impl Truth {
             }
         }
         // Only a log edited by hand has a fingerprint that is no number; it repeats nothing.
-        u128::from_str_radix(&sent.fingerprint, 16).is_ok_and(|fingerprint| !self.seen.insert(fingerprint))
+        let Ok(fingerprint) = u128::from_str_radix(&sent.fingerprint, 16) else { return false };
+        let failed = sent.plan.iter().find(|step| step.status == Status::Failed);
+        let told_at = failed.map_or(Micros::MAX, |step| step.due);
+        self.seen.insert(fingerprint, told_at).is_some_and(|told_at| at < told_at)
     }
 
     /// Fills the throughput meter from a log: an arrival that an earlier run let pass.

@@ -57,6 +57,22 @@ pub(crate) struct Leased {
 }
 
 impl Job {
+    /// What it does, in a word, for traces.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Turn(..) => "turn",
+            Self::Read(..) => "read",
+            Self::Lease { .. } => "lease",
+            Self::Report(..) => "report",
+            Self::Sweep(..) => "sweep",
+            Self::Advance => "advance",
+            Self::Abandon(..) => "abandon",
+            Self::Release(..) => "release",
+            Self::Entitle => "entitle",
+            Self::Prune { .. } => "prune",
+        }
+    }
+
     pub(crate) async fn run(self, ports: &Ports) -> Done {
         let store = &ports.store;
         match self {

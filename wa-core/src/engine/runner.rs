@@ -10,6 +10,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::EngineConfig;
 use super::intake::{Intake, IntakeRequest};
@@ -117,7 +118,8 @@ async fn drive(
         sends.extend(worker.release().into_iter().map(send));
         for job in worker.jobs() {
             let ports = ports.clone();
-            jobs.push(async move { job.run(&ports).await }.boxed());
+            let span = tracing::debug_span!("job", worker = %ports.worker, kind = job.kind());
+            jobs.push(async move { job.run(&ports).await }.instrument(span).boxed());
         }
         if worker.take_journal_grew() {
             signals.journal.raise();
@@ -190,8 +192,9 @@ async fn stopping(stopped: &mut watch::Receiver<Option<Duration>>) -> Duration {
 
 /// One request. A transport that panics or overruns its time has an unknown outcome.
 fn send(Sending { permit, transport }: Sending) -> Sent {
+    let attempt = permit.attempt();
+    let span = tracing::info_span!("send", tenant = %attempt.tenant, session = %permit.session().id, message = %attempt.message, n = attempt.n);
     async move {
-        let attempt = permit.attempt();
         let most = permit.timeout() + Duration::from_secs(1);
         let sent = AssertUnwindSafe(async move { transport.send(permit).await }).catch_unwind();
         let outcome = match tokio::time::timeout(most, sent).await {
@@ -201,6 +204,7 @@ fn send(Sending { permit, transport }: Sending) -> Sent {
         };
         (attempt, outcome)
     }
+    .instrument(span)
     .boxed()
 }
 

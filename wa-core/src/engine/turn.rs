@@ -19,6 +19,8 @@ use crate::rules::judge::{Admission, Facts, GroupFacts, Judge, Verdict};
 #[derive(Debug)]
 pub(crate) struct PreparedBatch {
     pub(crate) batch: BeginBatch,
+    /// The epoch under which the session is held.
+    pub(crate) epoch: u64,
     pub(crate) letters: BTreeMap<MessageId, Letter>,
     pub(crate) judge: Arc<dyn Judge>,
 }
@@ -43,11 +45,14 @@ pub(crate) struct Turn {
     pub(crate) batches: Vec<PreparedBatch>,
 }
 
+/// Outcomes that were settled together, and how that went.
+pub(crate) type Settling = (Vec<AttemptFact>, Result<Settled, StoreError>);
+
 /// What a turn did.
 #[derive(Debug)]
 pub(crate) struct TurnDone {
     /// The outcomes, and whether they are in the store.
-    pub(crate) settled: Option<(Vec<AttemptFact>, Result<Settled, StoreError>)>,
+    pub(crate) settled: Vec<Settling>,
     pub(crate) begun: Vec<BatchDone>,
 }
 
@@ -55,6 +60,7 @@ pub(crate) struct TurnDone {
 #[derive(Debug)]
 pub(crate) struct BatchDone {
     pub(crate) session: SessionId,
+    pub(crate) epoch: u64,
     pub(crate) letters: BTreeMap<MessageId, Letter>,
     /// The monotonic clock before the begin: every deadline is measured from here.
     pub(crate) asked_at: Duration,
@@ -80,7 +86,7 @@ impl Turn {
             return TurnDone { settled, begun };
         }
         let settled = settle(ports, facts).await;
-        if settled.as_ref().is_some_and(|(_, result)| result.is_err()) {
+        if settled.iter().any(|(_, result)| result.is_err()) {
             // Without the room that settling makes, beginning more would pass the bound.
             let begun = batches.into_iter().map(BatchDone::not_tried).collect();
             return TurnDone { settled, begun };
@@ -90,15 +96,23 @@ impl Turn {
     }
 }
 
-async fn settle(
-    ports: &Ports,
-    facts: Vec<AttemptFact>,
-) -> Option<(Vec<AttemptFact>, Result<Settled, StoreError>)> {
+async fn settle(ports: &Ports, facts: Vec<AttemptFact>) -> Vec<Settling> {
     if facts.is_empty() {
-        return None;
+        return Vec::new();
     }
-    let result = ports.store.outbox().settle(&facts).await;
-    Some((facts, result))
+    let outbox = ports.store.outbox();
+    match outbox.settle(&facts).await {
+        // One of them is at fault: the others are stored without it.
+        Err(error) if error.kind() == StoreErrorKind::Broken && facts.len() > 1 => {
+            let mut one_by_one = Vec::with_capacity(facts.len());
+            for fact in facts {
+                let result = outbox.settle(std::slice::from_ref(&fact)).await;
+                one_by_one.push((vec![fact], result));
+            }
+            one_by_one
+        }
+        result => vec![(facts, result)],
+    }
 }
 
 impl PreparedBatch {
@@ -113,7 +127,7 @@ impl PreparedBatch {
                 }
             },
         };
-        BatchDone { session: self.batch.session, letters: self.letters, asked_at, outcome }
+        BatchDone { session: self.batch.session, epoch: self.epoch, letters: self.letters, asked_at, outcome }
     }
 }
 
@@ -122,6 +136,7 @@ impl BatchDone {
         let error = StoreError::new(StoreErrorKind::Unavailable, "outcomes could not be settled first", None);
         Self {
             session: batch.batch.session,
+            epoch: batch.epoch,
             letters: batch.letters,
             asked_at: Duration::ZERO,
             outcome: BatchOutcome::Failed(error),

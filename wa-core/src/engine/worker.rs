@@ -38,6 +38,7 @@ pub(crate) struct Worker {
     /// Attempts begun by this process whose outcome is not in the store.
     open: usize,
     turning: bool,
+    turned_at: Micros,
     lease: Every,
     sweep: Every,
     advance: Every,
@@ -86,6 +87,7 @@ impl Worker {
             book: Book::default(),
             open: 0,
             turning: false,
+            turned_at: now,
             abandoning: Vec::new(),
             stopping: false,
             journal_grew: false,
@@ -316,8 +318,12 @@ impl Worker {
         for held in self.held.values_mut() {
             sooner(held.next_at(now, room, self.stopping));
         }
+        let wanted = !self.stopping && self.held.values().any(|held| held.wants(now) > 0);
         if !self.turning {
             sooner(self.book.settle_by(&self.config));
+            if wanted && self.open < self.config.max_in_doubt_per_crash && self.is_starved() {
+                sooner(Some(self.starved_until()));
+            }
         }
         sooner(self.abandoning.iter().map(|(_, _, at)| *at).min());
         Duration::from_micros(at.unwrap_or_else(|| now.saturating_add(1_000_000)))
@@ -350,6 +356,17 @@ impl Worker {
         (bound - bound / 8).min(self.config.begin_batch).max(1)
     }
 
+    /// Whether nothing waits at the gate: a number that could send is kept waiting for a begin.
+    fn is_starved(&self) -> bool {
+        self.held.values().all(|held| held.gate.len() == 0)
+    }
+
+    /// Until when a starved number waits for a batch that is worth its commit. A few requests that
+    /// hang would otherwise hold up everything behind them.
+    const fn starved_until(&self) -> Micros {
+        self.turned_at.saturating_add(100_000)
+    }
+
     fn turn(&mut self, now: Micros) -> Option<Turn> {
         if self.turning {
             return None;
@@ -359,21 +376,30 @@ impl Worker {
         let nothing_under_way = waiting == 0 && self.book.sending() == 0;
         let enough = self.worth().min(self.config.settle_batch);
         let overdue = self.book.settle_by(&self.config).is_some_and(|at| at <= now);
-        let settle = !self.book.is_empty() && (overdue || nothing_under_way || self.book.len() >= enough);
+        let worth_it = overdue || nothing_under_way || self.book.len() >= enough;
+        let settle = self.book.may_settle(now) && worth_it;
         let settled = if settle { self.book.len().min(self.config.settle_batch) } else { 0 };
-        let room = bound.saturating_sub(self.open - settled);
+        // Where the latest settle failed, this one may too: its room is not given away before.
+        let freed = if self.book.is_troubled() { 0 } else { settled };
+        let room = bound.saturating_sub(self.open - freed);
         let batches = if self.stopping { Vec::new() } else { self.batches(room, now) };
         if settled == 0 && batches.is_empty() {
             return None;
         }
         self.turning = true;
+        self.turned_at = now;
         Some(Turn { facts: self.book.take(settled, now), batches })
     }
 
     fn batches(&mut self, room: usize, now: Micros) -> Vec<PreparedBatch> {
         let wanted: usize = self.held.values().map(|held| held.wants(now)).sum();
         let urgent = self.held.values().any(|held| held.is_ready(now) && !held.urgent().is_empty());
-        if room == 0 || wanted == 0 || (!urgent && room < self.worth() && room < wanted) {
+        if room == 0 || wanted == 0 {
+            return Vec::new();
+        }
+        let worth = if self.is_starved() { self.worth().div_ceil(2) } else { self.worth() };
+        let waits = !self.is_starved() || now < self.starved_until();
+        if !urgent && room < worth && room < wanted && waits {
             return Vec::new();
         }
         // The session whose oldest message waits longest goes first: nobody starves behind a large one.

@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use futures::channel::oneshot;
+use tracing::Instrument;
 
 use super::error::KitError;
 use super::kit::Kit;
@@ -88,17 +89,21 @@ impl<'a> Webhooks<'a> {
         let received_at = ports.clock.now();
         let id = RawId::mint(received_at, ports.draw());
         let body = RawBody { id, transport, body: webhook.body.to_vec(), received_at };
+        let span = tracing::debug_span!("webhook", transport = name, raw = %id);
         let kept = match self.queue(body.clone()) {
             Some(kept) => kept.await.unwrap_or(Err(StoreErrorKind::Closed)),
             // No engine runs here: the body is stored, and applied by the one that runs next.
             None => {
                 let intake = Intake::new(ports.clone());
-                intake.keep(&[body]).await.map(drop).map_err(|error| error.kind())
+                intake.keep(&[body]).instrument(span.clone()).await.map(drop).map_err(|error| error.kind())
             }
         };
         Ok(match kept {
             Ok(()) => WebhookResponse { status: 200, body: String::new(), refusal: None },
-            Err(_) => WebhookResponse { status: 503, body: "come again".to_owned(), refusal: None },
+            Err(kind) => {
+                span.in_scope(|| tracing::warn!(?kind, "not stored; the provider is asked to come again"));
+                WebhookResponse { status: 503, body: "come again".to_owned(), refusal: None }
+            }
         })
     }
 

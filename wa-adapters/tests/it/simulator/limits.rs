@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use wa_adapters::simulator::{ManualClock, NumberProfile, Simulator, TemplateCategory, TemplateStatus};
+use wa_adapters::simulator::{
+    Fault, ManualClock, NumberProfile, Simulator, TemplateCategory, TemplateStatus,
+};
 
 use super::setup::{Client, NUMBER, USER, exact, template, text, user};
 
@@ -165,6 +167,20 @@ async fn marketing_to_a_user_who_stopped_it_is_refused_until_it_is_resumed() {
     assert_eq!(client.post("/simulator/preference", &resumed).await.status, 200);
     assert_eq!(client.send(&news).await.status, 200);
     assert_eq!(simulator.stop().await.opt_out_violations, 1);
+}
+
+#[tokio::test]
+async fn a_send_that_was_reported_as_failed_may_be_tried_again_but_not_before() {
+    let clock = ManualClock::default();
+    let simulator = exact().clock(clock.clone()).fault(Fault::FailedAfterSent, 1.0).start().await.unwrap();
+    let client = Client::of(&simulator);
+    let body = template(USER, &["Ada"]);
+    client.send(&body).await.wamid();
+    clock.advance(Duration::from_secs(1));
+    client.send(&body).await.wamid();
+    assert_eq!(simulator.stats().repeated, 0, "its failure was due");
+    client.send(&body).await.wamid();
+    assert_eq!(simulator.stop().await.repeated, 1, "nobody can know yet that the second one failed");
 }
 
 #[tokio::test]

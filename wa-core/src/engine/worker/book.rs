@@ -15,6 +15,8 @@ pub(super) struct Book {
     facts: Vec<AttemptFact>,
     first_at: Micros,
     last_at: Micros,
+    /// After a settle that failed: not tried again before this instant.
+    again_at: Option<Micros>,
 }
 
 impl Book {
@@ -42,10 +44,6 @@ impl Book {
         self.facts.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.facts.is_empty()
-    }
-
     /// Takes the oldest outcomes out.
     pub(super) fn take(&mut self, count: usize, now: Micros) -> Vec<AttemptFact> {
         let rest = self.facts.split_off(count.min(self.facts.len()));
@@ -57,8 +55,22 @@ impl Book {
     pub(super) fn put_back(&mut self, mut facts: Vec<AttemptFact>, now: Micros) {
         facts.append(&mut self.facts);
         self.facts = facts;
-        let later = now.saturating_add(500_000);
-        (self.first_at, self.last_at) = (later, later);
+        self.again_at = Some(now.saturating_add(500_000));
+    }
+
+    /// Notes that outcomes were stored.
+    pub(super) fn stored(&mut self) {
+        self.again_at = None;
+    }
+
+    /// Whether the latest settle failed.
+    pub(super) fn is_troubled(&self) -> bool {
+        self.again_at.is_some()
+    }
+
+    /// Whether outcomes wait that may be stored now.
+    pub(super) fn may_settle(&self, now: Micros) -> bool {
+        !self.facts.is_empty() && self.again_at.is_none_or(|at| at <= now)
     }
 
     /// When the outcomes should be stored at the latest.
@@ -68,7 +80,7 @@ impl Book {
         }
         let idle = self.last_at.saturating_add(whole(config.settle_idle));
         let latest = self.first_at.saturating_add(whole(config.settle_latest));
-        Some(idle.min(latest))
+        Some(self.again_at.unwrap_or_else(|| idle.min(latest)))
     }
 }
 

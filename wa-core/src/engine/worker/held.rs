@@ -157,7 +157,8 @@ impl Held {
             sooner(Some(gate_at));
         }
         if !stopping {
-            sooner(self.report.next_at());
+            // Without a transport there is nobody to ask, now or later.
+            sooner(self.report.next_at().filter(|_| self.transport.is_some()));
             sooner(self.hold.map(|(until, _)| until));
             sooner(self.skip.values().map(|(until, _)| *until).min());
             if self.is_ready(now) {
@@ -214,7 +215,7 @@ impl Held {
             timeout: config.request_timeout,
         };
         let judge = Arc::new(PlannedJudge { rules: Arc::clone(rules), pair_waits });
-        Some(PreparedBatch { batch, letters, judge })
+        Some(PreparedBatch { batch, epoch: self.epoch, letters, judge })
     }
 
     pub(super) fn rejected(

@@ -1,6 +1,6 @@
 //! What jobs gave: turns, pages, leases and abandoned batches, taken into the books.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::held::Held;
@@ -16,15 +16,22 @@ use crate::port::store::{
 impl Worker {
     pub(super) fn turned(&mut self, done: TurnDone, now: Micros) {
         self.turning = false;
-        match done.settled {
-            None => {}
-            Some((facts, Ok(settled))) => {
-                self.open -= facts.len();
-                self.settled(settled, now);
-            }
-            Some((facts, Err(error))) => {
-                tracing::warn!(%error, facts = facts.len(), "outcomes were not stored; they will be again");
-                self.book.put_back(facts, now);
+        for (facts, result) in done.settled {
+            match result {
+                Ok(settled) => {
+                    self.open -= facts.len();
+                    self.book.stored();
+                    self.settled(settled, now);
+                }
+                // The store will never take it; a webhook may still say what became of the message.
+                Err(error) if error.kind() == StoreErrorKind::Broken && facts.len() == 1 => {
+                    tracing::error!(%error, "an outcome cannot be stored; its attempt will be in doubt");
+                    self.open -= facts.len();
+                }
+                Err(error) => {
+                    tracing::warn!(%error, facts = facts.len(), "outcomes were not stored; they will be again");
+                    self.book.put_back(facts, now);
+                }
             }
         }
         for batch in done.begun {
@@ -56,14 +63,17 @@ impl Worker {
     }
 
     fn batch_done(&mut self, done: BatchDone, now: Micros) {
-        let BatchDone { session, mut letters, asked_at, outcome } = done;
+        let BatchDone { session, epoch, mut letters, asked_at, outcome } = done;
         match outcome {
             BatchOutcome::Begun(Begun::Done(begun)) => {
                 self.begun(session, begun, &mut letters, asked_at, now)
             }
             BatchOutcome::Begun(Begun::LeaseLost) => {
                 tracing::warn!(%session, "the session is another worker's now");
-                self.lose(session);
+                // Meanwhile it may have been taken anew; then the refusal is about a former epoch.
+                if self.held.get(&session).is_some_and(|held| held.epoch == epoch) {
+                    self.lose(session);
+                }
             }
             BatchOutcome::Begun(Begun::UsedBatch) => {
                 tracing::error!(%session, "a fresh batch id was known already");
@@ -178,9 +188,9 @@ impl Worker {
                 return;
             }
         };
-        let fresh: Vec<_> = leased.fresh.iter().map(|(lease, _)| lease.session.id).collect();
-        let lost: Vec<_> =
-            self.held.keys().filter(|id| !leased.kept.contains(id) && !fresh.contains(id)).copied().collect();
+        // Also one that is taken anew: what waits at its former gate must not be forgotten with it.
+        let kept: BTreeSet<_> = leased.kept.into_iter().collect();
+        let lost: Vec<_> = self.held.keys().filter(|id| !kept.contains(id)).copied().collect();
         for session in lost {
             tracing::warn!(%session, "the lease was lost");
             self.lose(session);

@@ -10,31 +10,31 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use wa_core::memory::MemoryStore; // yours
+//! use wa_core::memory::MemoryStore;
 //! use wa_core::port::{Clock, store::Store};
 //! use wa_core::testing::store::{OpenStore, StoreFixture};
 //!
-//! struct MyFixture;
-//! struct MyOpen(MemoryStore);
+//! struct Fixture;
+//! struct Opened(MemoryStore); // your store, and what is needed to open its data again
 //!
 //! #[async_trait::async_trait]
-//! impl StoreFixture for MyFixture {
+//! impl StoreFixture for Fixture {
 //!     async fn open(&self, clock: Arc<dyn Clock>) -> Box<dyn OpenStore> {
-//!         Box::new(MyOpen(MemoryStore::new(clock)))
+//!         Box::new(Opened(MemoryStore::new(clock)))
 //!     }
 //! }
 //!
 //! #[async_trait::async_trait]
-//! impl OpenStore for MyOpen {
+//! impl OpenStore for Opened {
 //!     fn store(&self) -> Arc<dyn Store> {
 //!         Arc::new(self.0.clone())
 //!     }
 //!     async fn reopen(&mut self) {
-//!         self.0 = self.0.clone(); // a database closes its file here, and opens it again
+//!         self.0 = self.0.clone();
 //!     }
 //! }
 //!
-//! wa_core::store_conformance!(MyFixture);
+//! wa_core::store_conformance!(Fixture);
 //! ```
 //!
 //! A store that is broken on purpose can be given to [`run`], which reports instead of panicking.

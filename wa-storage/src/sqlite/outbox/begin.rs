@@ -3,10 +3,10 @@
 //! Invariant: every item ends as exactly one fact (an attempt, a due row, a closed row) or stays
 //! where it was. A feed moves only over items that continue it exactly.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 use wa_core::model::{
     AttemptKey, Breaker, BreakerScope, CampaignId, CampaignState, Consent, ContactId, DeliveryFacts,
     Entitlement, HoldReason, IncarnationId, LanguageCode, MessageId, MessageState, Session, SkipReason,
@@ -18,6 +18,7 @@ use wa_core::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, Verdict}
 use wa_core::rules::tally::Standing;
 use wa_core::rules::window::{self, Guard};
 
+use super::feed::{self, FeedCheck};
 use super::reserve::{QuotaMeter, TierMeter, portfolio_key};
 use super::{holds, lane_rank};
 use crate::sqlite::audience::contacts;
@@ -29,14 +30,6 @@ use crate::sqlite::message::{Attempt, Due, PUT_DUE, Stored, delete_due, put_clos
 use crate::sqlite::numbers::{breakers, session_of_any};
 use crate::sqlite::writer::Tx;
 
-const FEED_AT: &str = "SELECT place, after_id, last_id FROM feed \
-     WHERE tenant = ?1 AND campaign = ?2 AND session = ?3 AND remaining > 0 \
-     AND cancelled_at IS NULL AND first_id <= ?4 AND last_id >= ?4";
-const FEED_NEXT: &str = "SELECT m.id FROM message m \
-     WHERE m.tenant = ?1 AND m.id > ?2 AND m.id <= ?3 AND m.campaign = ?4 \
-     AND NOT EXISTS (SELECT 1 FROM closed c WHERE c.tenant = m.tenant AND c.message = m.id) \
-     ORDER BY m.id LIMIT ?5";
-const IS_CLOSED: &str = "SELECT 1 FROM closed WHERE tenant = ?1 AND message = ?2";
 const DUE_OF: &str =
     "SELECT n, why, campaign, due_at FROM due WHERE tenant = ?1 AND message = ?2 AND session = ?3";
 const WINDOW_OF: &str =
@@ -52,9 +45,9 @@ const MOVE_FEED: &str = "UPDATE feed SET after_id = ?4, remaining = remaining - 
 
 #[cfg(test)]
 pub(in crate::sqlite) const HOT: &[&str] = &[
-    FEED_AT,
-    FEED_NEXT,
-    IS_CLOSED,
+    feed::FEED_AT,
+    feed::FEED_NEXT,
+    feed::IS_CLOSED,
     DUE_OF,
     WINDOW_OF,
     CONSENT_OF,
@@ -225,24 +218,9 @@ impl<'a> Beginning<'a> {
                 Ok(fits.map(|(due, _)| Place::Row(due)))
             }
             (DueSource::Feed, Some(campaign)) if item.n == 1 => {
-                let found = conn
-                    .prepare_cached(FEED_AT)?
-                    .query_row(
-                        params![
-                            self.tenant.as_bytes(),
-                            campaign.as_bytes(),
-                            self.session.id.as_bytes(),
-                            item.message.as_bytes()
-                        ],
-                        |row| Ok((row.get(0)?, id(row, 1)?, id(row, 2)?)),
-                    )
-                    .optional()?;
-                let Some((place, after, last)) = found else { return Ok(None) };
-                if item.message <= after {
-                    return Ok(None);
-                }
-                let feed = feeds.entry((campaign, place)).or_insert_with(|| FeedCheck::new(after, last));
-                feed.asked.push(item.message);
+                let found = feed::find(conn, self.tenant, campaign, self.session.id, item.message)?;
+                let Some((place, fresh)) = found else { return Ok(None) };
+                feeds.entry((campaign, place)).or_insert(fresh).ask(item.message);
                 Ok(Some(Place::Feed(place)))
             }
             (DueSource::Feed, _) => Ok(None),
@@ -541,59 +519,6 @@ impl<'a> Beginning<'a> {
         self.quota.write(conn, self.tenant)?;
         self.changes.write(self.tx)?;
         Ok(self.begun)
-    }
-}
-
-/// Which messages of a feed a batch asks for, and whether they are its next ones.
-struct FeedCheck {
-    after: MessageId,
-    last: MessageId,
-    asked: Vec<MessageId>,
-    open: BTreeSet<MessageId>,
-}
-
-impl FeedCheck {
-    fn new(after: MessageId, last: MessageId) -> Self {
-        Self { after, last, asked: Vec::new(), open: BTreeSet::new() }
-    }
-
-    /// Compares with what comes next in the feed; items that were closed meanwhile are passed over.
-    fn check(&mut self, conn: &Connection, tenant: TenantId, campaign: CampaignId) -> Fallible<()> {
-        let mut statement = conn.prepare_cached(FEED_NEXT)?;
-        let most = i64::try_from(self.asked.len()).unwrap_or(i64::MAX);
-        let next = statement.query_map(
-            params![
-                tenant.as_bytes(),
-                self.after.as_bytes(),
-                self.last.as_bytes(),
-                campaign.as_bytes(),
-                most
-            ],
-            |row| id(row, 0),
-        )?;
-        let mut next: VecDeque<MessageId> = next.collect::<rusqlite::Result<_>>()?;
-        let mut open = BTreeSet::new();
-        for message in &self.asked {
-            if next.front() == Some(message) {
-                next.pop_front();
-                open.insert(*message);
-                continue;
-            }
-            let closed = conn
-                .prepare_cached(IS_CLOSED)?
-                .query_row(params![tenant.as_bytes(), message.as_bytes()], |_| Ok(()))
-                .optional()?;
-            if closed.is_none() {
-                // Not the next one: the batch was made of another state of the feed, as a whole.
-                return Ok(());
-            }
-        }
-        self.open = open;
-        Ok(())
-    }
-
-    fn continues(&self, message: MessageId) -> bool {
-        self.open.contains(&message)
     }
 }
 

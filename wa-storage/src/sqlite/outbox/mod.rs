@@ -3,6 +3,7 @@
 mod begin;
 mod due;
 mod enqueue;
+mod feed;
 pub(super) mod merge;
 pub(super) mod reserve;
 mod settle;

@@ -1,0 +1,179 @@
+//! What must not stop, starve or spin: outages, slow providers, and numbers that share a worker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::executor::block_on;
+
+use super::faults::{Call, Fault, FaultyStore};
+use super::stage::{Stage, rejected};
+use crate::engine::job::Job;
+use crate::memory::MemoryStore;
+use crate::model::*;
+use crate::port::store::*;
+use crate::port::{Clock, Scope, SendOutcome};
+use crate::service::EngineConfig;
+use crate::testing::{ManualClock, Reply};
+
+/// A stage whose store fails some calls until an instant of the manual clock.
+fn failing(
+    config: EngineConfig,
+    fails: &'static [Call],
+    fault: Fault,
+    from: Duration,
+    until: Duration,
+    in_order: bool,
+) -> (Stage, Arc<AtomicUsize>) {
+    let refused = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&refused);
+    let stage = Stage::on_clock(20, config, move |inner, clock: Arc<ManualClock>| {
+        let store = FaultyStore::new(inner, move |call| {
+            let strikes = fails.contains(&call) && (from..until).contains(&clock.monotonic());
+            strikes.then(|| {
+                count.fetch_add(1, Ordering::SeqCst);
+                fault
+            })
+        });
+        Arc::new(if in_order { store.in_order() } else { store })
+    });
+    (stage, refused)
+}
+
+const DOWN: Fault = Fault::Before(StoreErrorKind::Unavailable);
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn outcomes_that_cannot_be_stored_are_tried_again_with_a_pause_and_none_is_lost() {
+    let (mut stage, refused) =
+        failing(EngineConfig::default(), &[Call::Settle], DOWN, SECOND, 11 * SECOND, false);
+    let campaign = stage.campaign(100);
+    stage.wake();
+    stage.run_for(30 * SECOND);
+    let refused = refused.load(Ordering::SeqCst);
+    assert!((5..=40).contains(&refused), "{refused} calls in ten seconds of outage");
+    assert_eq!(stage.counts(campaign).accepted, 100);
+    assert_eq!(stage.transport.sent().len(), 100);
+    assert!(stage.worker.is_quiet());
+}
+
+#[test]
+fn a_store_that_takes_no_begin_is_asked_with_a_pause_and_the_campaign_goes_on_after_it() {
+    let (mut stage, refused) =
+        failing(EngineConfig::default(), &[Call::Begin, Call::Due], DOWN, SECOND, 11 * SECOND, false);
+    let campaign = stage.campaign(100);
+    stage.wake();
+    stage.run_for(30 * SECOND);
+    let refused = refused.load(Ordering::SeqCst);
+    assert!((5..=40).contains(&refused), "{refused} calls in ten seconds of outage");
+    assert_eq!(stage.counts(campaign).accepted, 100);
+    assert_eq!(stage.transport.sent().len(), 100);
+}
+
+#[test]
+fn while_outcomes_cannot_be_stored_no_more_is_begun_than_the_bound_allows() {
+    for in_order in [false, true] {
+        let config = EngineConfig { max_in_doubt_per_crash: 16, ..EngineConfig::default() };
+        let (mut stage, _) = failing(config, &[Call::Settle], DOWN, SECOND, 31 * SECOND, in_order);
+        stage.campaign(400);
+        stage.wake();
+        stage.run_for(30 * SECOND);
+        // A store that is handed both at once may fail the first and take the second, once.
+        let most = if in_order { 32 } else { 16 };
+        assert!(stage.most_open <= most, "{} open, in order: {in_order}", stage.most_open);
+    }
+}
+
+#[test]
+fn an_outcome_that_the_store_never_takes_does_not_hold_up_the_others() {
+    let config = EngineConfig { max_in_doubt_per_crash: 8, ..EngineConfig::default() };
+    let mut stage = Stage::on(20, config, |inner| Arc::new(FaultyStore::new(inner, |_| None)));
+    let provider_id = FaultyStore::POISON.to_owned();
+    stage.transport.then(Reply::Outcome(SendOutcome::Accepted { provider_id }));
+    let campaign = stage.campaign(50);
+    stage.wake();
+    stage.run_for(60 * SECOND);
+    let counts = stage.counts(campaign);
+    assert_eq!((counts.accepted, counts.in_doubt, counts.pending), (49, 1, 0));
+    assert_eq!(stage.transport.sent().len(), 50);
+}
+
+#[test]
+fn a_session_without_its_transport_keeps_nobody_busy() {
+    let mut kept = None;
+    let mut stage = Stage::on(20, EngineConfig::default(), |inner| {
+        kept = Some(inner.clone());
+        Arc::new(inner)
+    });
+    let store: MemoryStore = kept.expect("a store");
+    let new = NewSession {
+        id: SessionId::mint(stage.clock.now(), [9; 10]),
+        transport: "elsewhere".parse().expect("a name"),
+        number: "7".parse().expect("a number"),
+        portfolio: "7".to_owned(),
+    };
+    block_on(store.numbers().add_session(&Scope::new(stage.tenant.id()), &new)).expect("added");
+    let campaign = stage.campaign(50);
+    stage.wake();
+    stage.run_for(30 * SECOND);
+    assert_eq!(stage.counts(campaign).accepted, 50);
+}
+
+#[test]
+fn a_session_that_is_taken_anew_gives_back_what_waited_at_its_gate() {
+    let config = EngineConfig {
+        lease: 3 * SECOND,
+        heartbeat: SECOND,
+        start_within: 60 * SECOND,
+        ..EngineConfig::default()
+    };
+    let mut stage = Stage::new(20, config);
+    let campaign = stage.campaign(100);
+    stage.wake();
+    stage.run_for(SECOND);
+    assert!(stage.worker.status().waiting > 0);
+    stage.clock.advance(4 * SECOND);
+    stage.run_for(300 * SECOND);
+    assert_eq!(stage.counts(campaign).accepted, 100);
+    assert_eq!(stage.transport.sent().len(), 100);
+    assert_eq!(stage.worker.status().open, 0);
+}
+
+#[test]
+fn a_refusal_of_a_former_epoch_does_not_drop_the_session_that_is_held_again() {
+    let mut stage = Stage::new(20, EngineConfig::default());
+    stage.run_for(SECOND);
+    let id = stage.send(stage.single(4_915_100_000_001));
+    stage.wake();
+    // The begin is under way when the worker freezes.
+    let turn = loop {
+        let mut jobs = stage.worker.jobs();
+        let turn = jobs.iter().position(|job| matches!(job, Job::Turn(_, _))).map(|at| jobs.remove(at));
+        jobs.into_iter().for_each(|job| stage.run(job));
+        if let Some(turn) = turn {
+            break turn;
+        }
+    };
+    stage.clock.advance(20 * SECOND);
+    let jobs = stage.worker.jobs();
+    jobs.into_iter().for_each(|job| stage.run(job));
+    assert_eq!(stage.worker.status().sessions, 1, "it is taken anew");
+    stage.run(turn);
+    stage.run_for(2 * SECOND);
+    assert_eq!(stage.view(id).state, MessageState::Accepted);
+}
+
+#[test]
+fn a_few_requests_that_hang_hold_up_nobody() {
+    let config = EngineConfig { max_in_doubt_per_crash: 16, ..EngineConfig::default() };
+    let mut stage = Stage::new(100, config);
+    for _ in 0..12 {
+        stage.transport.then(Reply::Never);
+    }
+    let campaign = stage.campaign(200);
+    stage.wake();
+    stage.run_for(20 * SECOND);
+    let counts = stage.counts(campaign);
+    assert_eq!((counts.accepted, counts.attempting), (188, 12), "the others go on in the room that is left");
+    assert!(stage.most_open <= 16);
+}
