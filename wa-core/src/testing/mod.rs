@@ -1,9 +1,8 @@
 //! For tests of stores, transports and of applications: suites, a manual clock, seeded randomness.
 //!
-//! [`store`], [`billing`], [`notifier`] and [`check_clock`] prove an implementation of a seam, clause by
-//! clause. [`ScriptedTransport`], [`ManualClock`] and [`SeededEntropy`] stand in for the world.
-//! There is no suite of the Transport seam here: its clauses need a provider that misbehaves on a
-//! real socket.
+//! [`store`], [`transport_suite`], [`webhook_suite`], [`billing`], [`notifier`] and [`check_clock`] prove
+//! an implementation of a seam, clause by clause. [`ScriptedTransport`], [`ManualClock`] and
+//! [`SeededEntropy`] stand in for the world.
 //!
 //! Not a stable part of the public interface.
 
@@ -15,6 +14,8 @@ mod permit;
 pub mod scope;
 pub mod store;
 mod transport;
+pub mod transport_suite;
+pub mod webhook_suite;
 
 pub use clock::{ManualClock, check_clock};
 pub use entropy::SeededEntropy;

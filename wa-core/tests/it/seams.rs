@@ -1,15 +1,22 @@
-//! The suites of the small seams hold where they should, and fail where they should.
+//! The suites of the seams other than Store hold where they should, and fail where they should.
+
+mod transport;
+mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use futures::FutureExt;
 use wa_core::model::{Entitlement, EventId, Tenant, TenantId, from_micros};
 use wa_core::port::{Billing, BillingError, Clock, Notice, Notifier, NotifyError, SystemClock, UsageReport};
 use wa_core::testing::billing::{self, BillingFixture};
 use wa_core::testing::notifier::{self, NotifierFixture};
-use wa_core::testing::{ManualClock, check_clock};
+use wa_core::testing::{ManualClock, check_clock, transport_suite, webhook_suite};
 
 /// Counts usage; `keyed` tells whether it knows a repeat.
 #[derive(Debug)]
@@ -121,14 +128,78 @@ fn both_clocks_keep_their_contract() {
     assert_eq!(manual.now(), from_micros(1));
 }
 
-#[test]
-fn the_small_suites_have_one_case_per_clause() {
-    for (contract, there) in [
-        (include_str!("../../src/port/billing.rs"), billing::CLAUSES.as_slice()),
-        (include_str!("../../src/port/notifier.rs"), notifier::CLAUSES.as_slice()),
-    ] {
-        assert_eq!(super::clauses::named(contract), there.iter().copied().collect::<BTreeSet<_>>());
+/// Gives nanoseconds.
+#[derive(Debug)]
+struct TooFine;
+
+impl Clock for TooFine {
+    fn now(&self) -> DateTime<Utc> {
+        from_micros(5) + TimeDelta::nanoseconds(1)
     }
-    let clock = super::clauses::named(include_str!("../../src/port/clock.rs"));
-    assert_eq!(clock.len(), 2, "`check_clock` covers both");
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Goes back at every other look.
+#[derive(Debug, Default)]
+struct Swinging(AtomicU64);
+
+impl Clock for Swinging {
+    fn now(&self) -> DateTime<Utc> {
+        from_micros(5)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.0.fetch_add(1, Ordering::Relaxed) % 2)
+    }
+}
+
+/// Each clause of the Clock seam with a clock that breaks it.
+fn broken_clocks() -> [(&'static str, Box<dyn Clock>); 2] {
+    [
+        ("now_is_in_whole_microseconds", Box::new(TooFine)),
+        ("monotonic_never_goes_back", Box::<Swinging>::default()),
+    ]
+}
+
+#[test]
+fn the_clock_check_tells_each_broken_clause() {
+    for (clause, clock) in broken_clocks() {
+        assert!(catch_unwind(AssertUnwindSafe(|| check_clock(clock.as_ref()))).is_err(), "{clause}");
+    }
+}
+
+#[test]
+fn every_contract_of_a_seam_has_one_case_per_clause() {
+    let cases: BTreeMap<&str, Vec<&str>> = BTreeMap::from([
+        ("billing.rs", billing::CLAUSES.to_vec()),
+        ("clock.rs", broken_clocks().iter().map(|(clause, _)| *clause).collect()),
+        ("notifier.rs", notifier::CLAUSES.to_vec()),
+        ("transport.rs", transport_suite::cases().iter().map(|case| case.clause).collect()),
+        ("webhook.rs", webhook_suite::cases().iter().map(|case| case.clause).collect()),
+    ]);
+    let mut contracts = BTreeSet::new();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/port")).expect("the ports") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue; // the rooms of the store have a suite and a comparison of their own
+        }
+        let file = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let contract = std::fs::read_to_string(&path).expect("a source file");
+        let clauses = super::clauses::named(&contract);
+        let has_list = contract.contains("# Clauses");
+        assert_eq!(has_list, !clauses.is_empty(), "{file} has a list of clauses, or none at all");
+        if !has_list {
+            continue;
+        }
+        let there = cases.get(file.as_str()).unwrap_or_else(|| panic!("no suite is named for {file}"));
+        let distinct: BTreeSet<&str> = there.iter().copied().collect();
+        assert_eq!(distinct, clauses, "the cases (left) and the clauses (right) of {file}");
+        assert_eq!(there.len(), clauses.len(), "no case of {file} stands twice");
+        contracts.insert(file);
+    }
+    let suites: BTreeSet<String> = cases.keys().map(|file| (*file).to_owned()).collect();
+    assert_eq!(contracts, suites, "the contracts (left) and the suites (right)");
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod calls;
+mod conformance;
 mod connections;
 mod error_table;
 mod generate;
