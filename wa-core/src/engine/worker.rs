@@ -129,7 +129,7 @@ impl Worker {
     /// Gives up what waits at the gate: it is settled as not sent.
     pub(crate) fn give_up_waiting(&mut self) {
         let now = self.ports.clock.now();
-        let late: Vec<_> = self.held.values_mut().flat_map(|held| held.gate.drain()).collect();
+        let late: Vec<_> = self.held.values_mut().flat_map(Held::drain).collect();
         self.not_sent(late, now);
     }
 
@@ -214,7 +214,7 @@ impl Worker {
         for held in self.held.values_mut() {
             // What will be too late once the number may send again is given back now.
             let hopeless = clock.max(Duration::from_micros(held.planner.idle_until()));
-            late.extend(held.gate.expired(hopeless));
+            late.extend(held.expired(hopeless));
         }
         // One from each number in turn: where connections are short, none takes them all.
         let mut waiting: VecDeque<_> = self.in_turn().collect();
@@ -443,7 +443,7 @@ impl Worker {
 
     /// Forgets a session that is not held any more; what has not left goes back unharmed.
     fn lose(&mut self, session: SessionId) {
-        let late = self.held.remove(&session).map(|mut held| held.gate.drain()).unwrap_or_default();
+        let late = self.held.remove(&session).map(|mut held| held.drain()).unwrap_or_default();
         self.not_sent(late, self.ports.clock.now());
     }
 

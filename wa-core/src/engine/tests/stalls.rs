@@ -234,6 +234,19 @@ fn a_one_time_code_goes_before_an_older_campaign_of_another_number() {
 }
 
 #[test]
+fn what_waited_at_the_gate_in_vain_uses_up_no_place_of_its_recipient() {
+    let mut stage = Stage::new(40, EngineConfig::default());
+    stage.run_for(SECOND);
+    let ids: Vec<_> = (0..40).map(|_| stage.send(stage.single(4_915_100_000_001))).collect();
+    stage.wake();
+    stage.run_for(Duration::from_millis(1));
+    // A worker that is frozen past the deadline of everything that it has begun.
+    stage.clock.advance(6 * SECOND);
+    stage.run_for(10 * SECOND);
+    assert!(ids.iter().all(|id| stage.view(*id).state == MessageState::Accepted));
+}
+
+#[test]
 fn a_store_whose_clock_lags_is_not_asked_without_pause() {
     let late = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000 - 2_000_000)));
     let clock = Arc::clone(&late);

@@ -15,10 +15,10 @@ use crate::engine::planner::Planner;
 use crate::engine::ports::Ports;
 use crate::engine::turn::{Letter, PlannedJudge, PreparedBatch};
 use crate::model::{
-    BatchId, CampaignId, Category, Content, HoldReason, Lane, MessageId, RejectClass, SkipReason,
+    AttemptKey, BatchId, CampaignId, Category, Content, HoldReason, Lane, MessageId, RejectClass, SkipReason,
 };
 use crate::port::store::{BeginBatch, BeginItem, DueBody, DueMessage, DueQuery, Lease, RecentAttempt};
-use crate::port::{SessionRef, Transport, WorkerScope};
+use crate::port::{SendPermit, SessionRef, Transport, WorkerScope};
 use crate::rules::judge::Judge;
 use crate::rules::throughput::Micros;
 
@@ -225,6 +225,26 @@ impl Held {
         };
         let judge = Arc::new(PlannedJudge { rules: Arc::clone(rules), pair_waits });
         Some(PreparedBatch { batch, epoch: self.epoch, letters, judge })
+    }
+
+    /// Takes out of the gate what can no longer start in time.
+    pub(super) fn expired(&mut self, now: Duration) -> Vec<AttemptKey> {
+        let late = self.gate.expired(now);
+        self.unsent(late)
+    }
+
+    /// Takes everything out of the gate, unsent.
+    pub(super) fn drain(&mut self) -> Vec<AttemptKey> {
+        let all = self.gate.drain();
+        self.unsent(all)
+    }
+
+    /// What never leaves takes no place of its recipient.
+    fn unsent(&mut self, permits: Vec<SendPermit>) -> Vec<AttemptKey> {
+        for permit in &permits {
+            self.planner.give_pair_back(permit.recipient().key());
+        }
+        permits.iter().map(SendPermit::attempt).collect()
     }
 
     pub(super) fn rejected(

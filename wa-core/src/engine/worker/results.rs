@@ -50,7 +50,7 @@ impl Worker {
             tracing::warn!(%session, reason = breaker.reason.as_str(), code = breaker.code, "stopped by the provider");
             if let BreakerScope::Session(session) = &breaker.scope {
                 // What has begun and not left would be refused too: give it back unharmed.
-                let late = self.held.get_mut(session).map(|held| held.gate.drain()).unwrap_or_default();
+                let late = self.held.get_mut(session).map(Held::drain).unwrap_or_default();
                 self.not_sent(late, wall);
             }
         }
