@@ -54,6 +54,8 @@ pub(crate) struct Worker {
     prune: Every,
     abandoning: Vec<(BatchId, usize, Micros)>,
     stopping: bool,
+    /// Nothing more is sent: what begins after all is given back.
+    gave_up: bool,
     /// Set when the journal may have grown.
     journal_grew: bool,
 }
@@ -99,6 +101,7 @@ impl Worker {
             served: None,
             abandoning: Vec::new(),
             stopping: false,
+            gave_up: false,
             journal_grew: false,
             ports,
             config,
@@ -126,8 +129,9 @@ impl Worker {
         self.stopping = true;
     }
 
-    /// Gives up what waits at the gate: it is settled as not sent.
+    /// Gives up what waits at the gate, and what is just being begun: it is settled as not sent.
     pub(crate) fn give_up_waiting(&mut self) {
+        self.gave_up = true;
         let now = self.ports.clock.now();
         let late: Vec<_> = self.held.values_mut().flat_map(Held::drain).collect();
         self.not_sent(late, now);

@@ -247,6 +247,29 @@ fn what_waited_at_the_gate_in_vain_uses_up_no_place_of_its_recipient() {
 }
 
 #[test]
+fn what_begins_after_the_worker_gave_up_is_given_back_unsent() {
+    let mut stage = Stage::new(20, EngineConfig::default());
+    stage.run_for(SECOND);
+    let id = stage.send(stage.single(4_915_100_000_001));
+    stage.wake();
+    let turn = loop {
+        let mut jobs = stage.worker.jobs();
+        let turn = jobs.iter().position(|job| matches!(job, Job::Turn(_, _))).map(|at| jobs.remove(at));
+        jobs.into_iter().for_each(|job| stage.run(job));
+        if let Some(turn) = turn {
+            break turn;
+        }
+    };
+    stage.worker.stop();
+    stage.worker.give_up_waiting();
+    stage.run(turn);
+    stage.settle_down();
+    assert!(stage.transport.sent().is_empty());
+    assert!(stage.worker.is_quiet());
+    assert_eq!(stage.view(id).state, MessageState::Held);
+}
+
+#[test]
 fn a_store_whose_clock_lags_is_not_asked_without_pause() {
     let late = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000 - 2_000_000)));
     let clock = Arc::clone(&late);

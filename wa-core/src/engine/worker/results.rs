@@ -136,6 +136,10 @@ impl Worker {
         self.not_sent(unsent, wall);
         let waits = begun.waits.iter().map(|(_, _, until)| *until).min();
         let waits = waits.map(|at| self.until(at, now));
+        if self.gave_up {
+            let late = self.held.get_mut(&session).map(Held::drain).unwrap_or_default();
+            self.not_sent(late, wall);
+        }
         for Stopped { campaign, why, until } in &begun.stopped {
             // Whoever resumes or upgrades is asked again soon; a known end is waited for.
             let again = until.map_or(now.saturating_add(1_000_000), |at| self.until(at, now));
