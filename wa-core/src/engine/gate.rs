@@ -45,6 +45,12 @@ impl Gate {
         self.waiting
     }
 
+    /// How many permits of a campaign wait.
+    pub(crate) fn len_of(&self, campaign: CampaignId) -> usize {
+        let own = self.queues.iter().filter(|((_, it), _)| *it == Some(campaign));
+        own.map(|(_, queue)| queue.permits.len()).sum()
+    }
+
     /// Takes out what can no longer start in time.
     pub(crate) fn expired(&mut self, now: Duration) -> Vec<SendPermit> {
         let mut late = Vec::new();

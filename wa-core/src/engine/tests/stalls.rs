@@ -217,6 +217,19 @@ fn a_fast_number_leaves_connections_to_the_others() {
 }
 
 #[test]
+fn a_slow_campaign_does_not_hold_up_another_of_the_same_number() {
+    let mut stage = Stage::new(20, EngineConfig::default());
+    let slow = stage.launch("slow", stage.session, 600, |spec| spec.rate = Some(1));
+    stage.clock.advance(Duration::from_millis(10));
+    let fast = stage.launch("fast", stage.session, 300, |_| {});
+    stage.wake();
+    stage.run_for(20 * SECOND);
+    assert!(stage.counts(fast).accepted >= 250, "{}", stage.counts(fast).accepted);
+    let slow = stage.counts(slow).accepted;
+    assert!((15..=22).contains(&slow), "{slow} of the slow one");
+}
+
+#[test]
 fn a_one_time_code_goes_before_an_older_campaign_of_another_number() {
     let config = EngineConfig { max_in_doubt_per_crash: 1, ..EngineConfig::default() };
     let mut stage = Stage::new(1_000, config);
