@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::planner::Planner;
-use crate::model::{AttemptKey, CampaignId, Lane};
+use crate::model::{CampaignId, Lane};
 use crate::port::SendPermit;
 use crate::rules::throughput::Micros;
 
@@ -45,13 +45,19 @@ impl Gate {
         self.waiting
     }
 
+    /// How many permits of a campaign wait.
+    pub(crate) fn len_of(&self, campaign: CampaignId) -> usize {
+        let own = self.queues.iter().filter(|((_, it), _)| *it == Some(campaign));
+        own.map(|(_, queue)| queue.permits.len()).sum()
+    }
+
     /// Takes out what can no longer start in time.
-    pub(crate) fn expired(&mut self, now: Duration) -> Vec<AttemptKey> {
+    pub(crate) fn expired(&mut self, now: Duration) -> Vec<SendPermit> {
         let mut late = Vec::new();
         for queue in self.queues.values_mut() {
             // Permits of one queue were begun in order, so their deadlines rise.
             while queue.permits.front().is_some_and(|permit| permit.start_by() <= now) {
-                late.extend(queue.permits.pop_front().map(|permit| permit.attempt()));
+                late.extend(queue.permits.pop_front());
             }
         }
         self.drop_empty(late.len());
@@ -59,12 +65,9 @@ impl Gate {
     }
 
     /// Takes everything out, unsent.
-    pub(crate) fn drain(&mut self) -> Vec<AttemptKey> {
-        let keys = self.queues.values().flat_map(|queue| queue.permits.iter().map(SendPermit::attempt));
-        let keys: Vec<_> = keys.collect();
-        self.queues.clear();
+    pub(crate) fn drain(&mut self) -> Vec<SendPermit> {
         self.waiting = 0;
-        keys
+        std::mem::take(&mut self.queues).into_values().flat_map(|queue| queue.permits).collect()
     }
 
     /// The next permit, if the planner lets one go at `now`.

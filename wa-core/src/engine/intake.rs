@@ -50,7 +50,8 @@ impl Intake {
         }
         match self.keep(bodies).await {
             Ok(kept) => (Ok(kept), self.project(&all).await),
-            Err(error) => (Err(error), Ok(Projected::default())),
+            // Their senders come again; what was stored before is applied all the same.
+            Err(error) => (Err(error), self.project(before).await),
         }
     }
 

@@ -3,10 +3,12 @@
 //! A job takes what it needs with it and gives back what it found; the worker is not borrowed
 //! while it runs.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures::FutureExt;
 
 use super::entitle::entitle;
 use super::ports::Ports;
@@ -16,7 +18,7 @@ use crate::port::store::{
     Abandoned, AcquireSessions, Advanced, DispatchState, DuePage, DueQuery, Lease, RecentAttempt, StoreError,
     Swept,
 };
-use crate::port::{Scope, SessionRef, Transport, TransportError, WorkerScope};
+use crate::port::{Scope, SessionRef, Transport, TransportError, TransportErrorKind, WorkerScope};
 use crate::rules::pair;
 
 /// A call to make.
@@ -82,7 +84,11 @@ impl Job {
             }
             Self::Lease { scope, lease, most } => Done::Lease(hold(ports, &scope, lease, most).await),
             Self::Report(session, transport) => {
-                let report = transport.session(&session).await;
+                let asked = AssertUnwindSafe(transport.session(&session)).catch_unwind().await;
+                let report = asked.unwrap_or_else(|_| {
+                    let kind = TransportErrorKind::Unavailable;
+                    Err(TransportError::new(kind, "the transport panicked", None))
+                });
                 let mut stored = Ok(());
                 if let Ok(report) = &report {
                     let scope = Scope::new(session.tenant);

@@ -90,9 +90,8 @@ impl Planner {
     }
 
     /// How many messages a second may go at present.
-    pub(crate) fn rate(&self, campaign_rate: Option<u32>, now: Micros) -> u32 {
-        let effective = self.backoff.effective(self.nominal, now).per_second();
-        campaign_rate.map_or(effective, |rate| effective.min(rate.max(1)))
+    pub(crate) fn rate(&self, now: Micros) -> u32 {
+        self.backoff.effective(self.nominal, now).per_second()
     }
 
     /// Takes the pair's next place, or says when there is one.
@@ -245,10 +244,9 @@ mod tests {
     fn a_throttle_slows_down_and_recovers() {
         let mut planner = planner(100, 0);
         planner.throttled(0, None);
-        assert_eq!(planner.rate(None, 0), 50);
+        assert_eq!(planner.rate(0), 50);
         assert_eq!(planner.next_at(Lane::Bulk, None, 0), 1_000_000);
-        assert_eq!(planner.rate(None, 6_000_000), 100);
-        assert_eq!(planner.rate(Some(20), 6_000_000), 20);
+        assert_eq!(planner.rate(6_000_000), 100);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::job::Done;
 use super::notices::Notices;
 use super::signal::Signal;
 use super::worker::{Sending, Worker, WorkerStatus};
-use crate::model::AttemptKey;
+use crate::model::{AttemptKey, RawId};
 use crate::port::SendOutcome;
 use crate::port::store::{Projected, RawBody, StoreError, StoreErrorKind};
 
@@ -53,9 +53,11 @@ impl Running {
     /// gives what has not left by then back, and hands the sessions over.
     pub async fn stop(mut self, deadline: Duration) -> StopReport {
         let _ = self.stop.send(Some(deadline));
+        let until = tokio::time::Instant::now() + deadline + Duration::from_secs(3);
         let report = (&mut self.worker).await.unwrap_or(StopReport { open: usize::MAX });
-        for task in std::mem::take(&mut self.others) {
-            let _ = task.await;
+        for task in &mut self.others {
+            // A notifier or a store that hangs is not waited for; the drop ends what is left.
+            let _ = tokio::time::timeout_at(until, task).await;
         }
         report
     }
@@ -91,6 +93,8 @@ pub(crate) fn start(
         webhooks,
         kept: Vec::new(),
         apply_at: tokio::time::Instant::now(),
+        catch_up_at: tokio::time::Instant::now(),
+        caught_up: None,
     };
     let notices = Notices::new(worker.ports().clone());
     let others = vec![
@@ -208,6 +212,9 @@ fn send(Sending { permit, transport }: Sending) -> Sent {
     .boxed()
 }
 
+/// How often bodies that nobody applied are looked for.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(15);
+
 /// Webhooks on their way from the queue into the store.
 struct Inflow {
     intake: Intake,
@@ -218,17 +225,20 @@ struct Inflow {
     kept: Vec<RawBody>,
     /// Not applied before: while more keep coming, what they say is applied together.
     apply_at: tokio::time::Instant,
+    /// When what is stored and not applied is looked for next, and from where on.
+    catch_up_at: tokio::time::Instant,
+    caught_up: Option<RawId>,
 }
 
 impl Inflow {
     async fn run(mut self, mut stopped: watch::Receiver<Option<Duration>>) {
-        self.catch_up().await;
         loop {
             let full = self.kept.len() >= self.config.intake_batch;
             let apply = tokio::time::sleep_until(self.apply_at);
             tokio::select! {
                 biased;
                 () = apply, if !self.kept.is_empty() => self.apply().await,
+                () = tokio::time::sleep_until(self.catch_up_at) => self.catch_up().await,
                 request = self.webhooks.next(), if !full => match request {
                     Some(request) => self.take(request).await,
                     None => break,
@@ -246,21 +256,27 @@ impl Inflow {
         self.apply().await;
     }
 
-    /// Applies what an earlier process stored and did not apply.
-    async fn catch_up(&self) {
+    /// Applies one page of what is stored and was not applied: by an earlier or another process, or
+    /// by this one, of a body that was stored although the answer was lost.
+    async fn catch_up(&mut self) {
         let page = u32::try_from(self.config.intake_batch).unwrap_or(500);
-        let mut after = None;
-        loop {
-            match self.intake.catch_up(after, page).await {
-                Ok(None) => break,
-                Ok(next) => after = next,
-                Err(error) => {
-                    tracing::warn!(%error, "stored webhooks were not applied yet");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+        let wait = match self.intake.catch_up(self.caught_up, page).await {
+            Ok(None) => {
+                self.caught_up = None;
+                CATCH_UP_EVERY
             }
-        }
-        self.grew.raise();
+            Ok(next) => {
+                self.caught_up = next;
+                self.grew.raise();
+                // Webhooks that come in are taken in between.
+                self.config.intake_wait
+            }
+            Err(error) => {
+                tracing::warn!(%error, "stored webhooks were not applied yet");
+                Duration::from_secs(1)
+            }
+        };
+        self.catch_up_at = tokio::time::Instant::now() + wait;
     }
 
     /// Stores a body together with those that come in meanwhile, and answers their senders.

@@ -57,6 +57,8 @@ pub(crate) struct Worker {
     prune: Every,
     abandoning: Vec<(BatchId, usize, Micros)>,
     stopping: bool,
+    /// Nothing more is sent: what begins after all is given back.
+    gave_up: bool,
     /// Set when the journal may have grown.
     journal_grew: bool,
 }
@@ -102,6 +104,7 @@ impl Worker {
             served: None,
             abandoning: Vec::new(),
             stopping: false,
+            gave_up: false,
             journal_grew: false,
             ports,
             config,
@@ -129,10 +132,11 @@ impl Worker {
         self.stopping = true;
     }
 
-    /// Gives up what waits at the gate: it is settled as not sent.
+    /// Gives up what waits at the gate, and what is just being begun: it is settled as not sent.
     pub(crate) fn give_up_waiting(&mut self) {
+        self.gave_up = true;
         let now = self.ports.clock.now();
-        let late: Vec<_> = self.held.values_mut().flat_map(|held| held.gate.drain()).collect();
+        let late: Vec<_> = self.held.values_mut().flat_map(Held::drain).collect();
         self.not_sent(late, now);
     }
 
@@ -217,7 +221,7 @@ impl Worker {
         for held in self.held.values_mut() {
             // What will be too late once the number may send again is given back now.
             let hopeless = clock.max(Duration::from_micros(held.planner.idle_until()));
-            late.extend(held.gate.expired(hopeless));
+            late.extend(held.expired(hopeless));
         }
         // One from each number in turn: where connections are short, none takes them all.
         let mut waiting: VecDeque<_> = self.in_turn().collect();
@@ -453,7 +457,7 @@ impl Worker {
 
     /// Forgets a session that is not held any more; what has not left goes back unharmed.
     fn lose(&mut self, session: SessionId) {
-        let late = self.held.remove(&session).map(|mut held| held.gate.drain()).unwrap_or_default();
+        let late = self.held.remove(&session).map(|mut held| held.drain()).unwrap_or_default();
         self.not_sent(late, self.ports.clock.now());
     }
 

@@ -1,6 +1,7 @@
 //! The engine's steps, driven single-threaded on manual time.
 
 mod faults;
+mod running;
 mod stage;
 mod stalls;
 

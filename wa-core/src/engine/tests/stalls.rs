@@ -232,6 +232,19 @@ fn a_fast_number_leaves_connections_to_the_others() {
 }
 
 #[test]
+fn a_slow_campaign_does_not_hold_up_another_of_the_same_number() {
+    let mut stage = Stage::new(20, EngineConfig::default());
+    let slow = stage.launch("slow", stage.session, 600, |spec| spec.rate = Some(1));
+    stage.clock.advance(Duration::from_millis(10));
+    let fast = stage.launch("fast", stage.session, 300, |_| {});
+    stage.wake();
+    stage.run_for(20 * SECOND);
+    assert!(stage.counts(fast).accepted >= 250, "{}", stage.counts(fast).accepted);
+    let slow = stage.counts(slow).accepted;
+    assert!((15..=22).contains(&slow), "{slow} of the slow one");
+}
+
+#[test]
 fn a_one_time_code_goes_before_an_older_campaign_of_another_number() {
     let config = EngineConfig { max_in_doubt_per_crash: 1, ..EngineConfig::default() };
     let mut stage = Stage::new(1_000, config);
@@ -246,6 +259,42 @@ fn a_one_time_code_goes_before_an_older_campaign_of_another_number() {
     stage.wake();
     stage.run_for(SECOND);
     assert_eq!(stage.view(id).state, MessageState::Accepted);
+}
+
+#[test]
+fn what_waited_at_the_gate_in_vain_uses_up_no_place_of_its_recipient() {
+    let mut stage = Stage::new(40, EngineConfig::default());
+    stage.run_for(SECOND);
+    let ids: Vec<_> = (0..40).map(|_| stage.send(stage.single(4_915_100_000_001))).collect();
+    stage.wake();
+    stage.run_for(Duration::from_millis(1));
+    // A worker that is frozen past the deadline of everything that it has begun.
+    stage.clock.advance(6 * SECOND);
+    stage.run_for(10 * SECOND);
+    assert!(ids.iter().all(|id| stage.view(*id).state == MessageState::Accepted));
+}
+
+#[test]
+fn what_begins_after_the_worker_gave_up_is_given_back_unsent() {
+    let mut stage = Stage::new(20, EngineConfig::default());
+    stage.run_for(SECOND);
+    let id = stage.send(stage.single(4_915_100_000_001));
+    stage.wake();
+    let turn = loop {
+        let mut jobs = stage.worker.jobs();
+        let turn = jobs.iter().position(|job| matches!(job, Job::Turn(_, _))).map(|at| jobs.remove(at));
+        jobs.into_iter().for_each(|job| stage.run(job));
+        if let Some(turn) = turn {
+            break turn;
+        }
+    };
+    stage.worker.stop();
+    stage.worker.give_up_waiting();
+    stage.run(turn);
+    stage.settle_down();
+    assert!(stage.transport.sent().is_empty());
+    assert!(stage.worker.is_quiet());
+    assert_eq!(stage.view(id).state, MessageState::Held);
 }
 
 #[test]

@@ -15,10 +15,10 @@ use crate::engine::planner::Planner;
 use crate::engine::ports::Ports;
 use crate::engine::turn::{Letter, PlannedJudge, PreparedBatch};
 use crate::model::{
-    BatchId, CampaignId, Category, Content, HoldReason, Lane, MessageId, RejectClass, SkipReason,
+    AttemptKey, BatchId, CampaignId, Category, Content, HoldReason, Lane, MessageId, RejectClass, SkipReason,
 };
 use crate::port::store::{BeginBatch, BeginItem, DueBody, DueMessage, DueQuery, Lease, RecentAttempt};
-use crate::port::{SessionRef, Transport, WorkerScope};
+use crate::port::{SendPermit, SessionRef, Transport, WorkerScope};
 use crate::rules::judge::Judge;
 use crate::rules::throughput::Micros;
 
@@ -33,6 +33,8 @@ pub(super) struct Held {
     pub(super) lanes: [Ahead; 2],
     /// Campaigns that may not begin now, and when to ask again.
     pub(super) skip: BTreeMap<CampaignId, (Micros, HoldReason)>,
+    /// Campaigns of which enough waits at the gate for their own rate, and until when.
+    paced: BTreeMap<CampaignId, Micros>,
     /// The whole session may not begin now.
     pub(super) hold: Option<(Micros, HoldReason)>,
     /// What begins should leave within this.
@@ -84,6 +86,7 @@ impl Held {
             gate: Gate::default(),
             lanes: [ahead(Lane::Transactional), ahead(Lane::Bulk)],
             skip: BTreeMap::new(),
+            paced: BTreeMap::new(),
             hold: None,
             // Half of the time that there is, so that a late timer makes nothing expire.
             lead: (config.start_within / 2).min(Duration::from_secs(2)),
@@ -120,10 +123,7 @@ impl Held {
             return 0;
         }
         let read: usize = self.lanes.iter().map(|ahead| ahead.messages.len()).sum();
-        let rate = self.lanes.iter().filter_map(|ahead| ahead.messages.front()).map(campaign_rate);
-        let rate = self.planner.rate(rate.flatten().max(), now);
-        let horizon = u128::from(rate).saturating_mul(self.lead.as_millis()) / 1_000;
-        let horizon = usize::try_from(horizon).unwrap_or(usize::MAX).max(1);
+        let horizon = horizon(self.planner.rate(now), self.lead);
         let room = horizon.saturating_sub(self.gate.len());
         // A begin for each place that frees up would cost a commit per message.
         if room >= horizon.div_ceil(2) || !self.urgent().is_empty() { read.min(room.max(1)) } else { 0 }
@@ -144,13 +144,22 @@ impl Held {
         if !self.is_ready(now) {
             return jobs;
         }
+        let paced = self.paced.len();
+        self.paced.retain(|_, until| *until > now);
+        if self.paced.len() < paced {
+            // Its turn again: what was read without it is read anew.
+            for ahead in &mut self.lanes {
+                ahead.messages.clear();
+                ahead.read.at_once(now);
+            }
+        }
         for ahead in &mut self.lanes {
             if ahead.messages.is_empty() && ahead.read.start(now) {
                 let query = DueQuery {
                     session: self.session.id,
                     lane: Some(ahead.lane),
                     limit,
-                    skip: self.skip.keys().copied().collect(),
+                    skip: self.skip.keys().chain(self.paced.keys()).copied().collect(),
                 };
                 jobs.push(Job::Read(self.session.id, ahead.lane, query, scope.clone()));
             }
@@ -171,6 +180,7 @@ impl Held {
             sooner(Some(self.planner.idle_until()).filter(|until| *until > now));
             sooner(self.skip.values().map(|(until, _)| *until).min());
             if self.is_ready(now) {
+                sooner(self.paced.values().copied().min());
                 for ahead in self.lanes.iter().filter(|ahead| ahead.messages.is_empty()) {
                     sooner(ahead.read.next_at());
                 }
@@ -192,9 +202,22 @@ impl Held {
         let mut items = Vec::new();
         let mut letters = BTreeMap::new();
         let mut pair_waits = BTreeMap::new();
+        let mut waiting = BTreeMap::new();
         for ahead in &mut self.lanes {
+            let had = ahead.messages.len();
             while items.len() < most {
                 let Some(message) = ahead.messages.pop_front() else { break };
+                if let Some((campaign, rate)) = own_rate(&message) {
+                    let waiting = waiting.entry(campaign).or_insert_with(|| self.gate.len_of(campaign));
+                    if *waiting >= horizon(rate, self.lead) {
+                        // Left where it is, so that it holds up no other campaign.
+                        let pause = (whole(self.lead) / 2).max(1_000_000 / u64::from(rate.max(1)));
+                        self.paced.insert(campaign, now.saturating_add(pause));
+                        ahead.messages.retain(|it| own_rate(it).is_none_or(|(other, _)| other != campaign));
+                        continue;
+                    }
+                    *waiting += 1;
+                }
                 let (item, mut letter) = compose(message, templates);
                 if letter.content.is_some() {
                     match self.planner.take_pair(letter.recipient.key(), now) {
@@ -209,7 +232,7 @@ impl Held {
                 items.push(item);
             }
             // A page that is used up is followed by the next one while this batch is sent.
-            if ahead.messages.is_empty() && !items.is_empty() {
+            if ahead.messages.is_empty() && had > 0 {
                 ahead.read.at_once(now);
             }
         }
@@ -225,6 +248,26 @@ impl Held {
         };
         let judge = Arc::new(PlannedJudge { rules: Arc::clone(rules), pair_waits });
         Some(PreparedBatch { batch, epoch: self.epoch, letters, judge })
+    }
+
+    /// Takes out of the gate what can no longer start in time.
+    pub(super) fn expired(&mut self, now: Duration) -> Vec<AttemptKey> {
+        let late = self.gate.expired(now);
+        self.unsent(late)
+    }
+
+    /// Takes everything out of the gate, unsent.
+    pub(super) fn drain(&mut self) -> Vec<AttemptKey> {
+        let all = self.gate.drain();
+        self.unsent(all)
+    }
+
+    /// What never leaves takes no place of its recipient.
+    fn unsent(&mut self, permits: Vec<SendPermit>) -> Vec<AttemptKey> {
+        for permit in &permits {
+            self.planner.give_pair_back(permit.recipient().key());
+        }
+        permits.iter().map(SendPermit::attempt).collect()
     }
 
     pub(super) fn rejected(
@@ -257,13 +300,20 @@ impl Held {
     }
 }
 
-fn campaign_rate(message: &DueMessage) -> Option<u32> {
-    message.campaign.as_ref().and_then(|campaign| campaign.rate)
+/// The campaign of a message, if it has a rate of its own.
+fn own_rate(message: &DueMessage) -> Option<(CampaignId, u32)> {
+    message.campaign.as_ref().and_then(|campaign| campaign.rate.map(|rate| (campaign.id, rate)))
+}
+
+/// How many messages a rate lets out in this time, at least one.
+fn horizon(rate: u32, lead: Duration) -> usize {
+    let horizon = u128::from(rate).saturating_mul(lead.as_millis()) / 1_000;
+    usize::try_from(horizon).unwrap_or(usize::MAX).max(1)
 }
 
 /// Makes what begin judges and what a permit carries from a due message.
 fn compose(message: DueMessage, templates: bool) -> (BeginItem, Letter) {
-    let rate = campaign_rate(&message);
+    let rate = own_rate(&message).map(|(_, rate)| rate);
     let DueMessage { tenant, id, n, campaign, contact, recipient, body, lane, valid_until, source } = message;
     let pattern = campaign.as_ref().map(|campaign| campaign.content.pattern().clone());
     let content = match (body, &campaign) {

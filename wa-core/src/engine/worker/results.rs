@@ -50,7 +50,7 @@ impl Worker {
             tracing::warn!(%session, reason = breaker.reason.as_str(), code = breaker.code, "stopped by the provider");
             if let BreakerScope::Session(session) = &breaker.scope {
                 // What has begun and not left would be refused too: give it back unharmed.
-                let late = self.held.get_mut(session).map(|held| held.gate.drain()).unwrap_or_default();
+                let late = self.held.get_mut(session).map(Held::drain).unwrap_or_default();
                 self.not_sent(late, wall);
             }
         }
@@ -136,6 +136,10 @@ impl Worker {
         self.not_sent(unsent, wall);
         let waits = begun.waits.iter().map(|(_, _, until)| *until).min();
         let waits = waits.map(|at| self.until(at, now));
+        if self.gave_up {
+            let late = self.held.get_mut(&session).map(Held::drain).unwrap_or_default();
+            self.not_sent(late, wall);
+        }
         for Stopped { campaign, why, until } in &begun.stopped {
             // Whoever resumes or upgrades is asked again soon; a known end is waited for.
             let again = until.map_or(now.saturating_add(1_000_000), |at| self.until(at, now));
