@@ -14,6 +14,34 @@ use crate::port::store::{ActOutcome, CreateCampaign, LaunchChunk, LaunchStep};
 const CHUNK: u32 = 1_000;
 
 /// The campaigns of one tenant.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use wa_core::{memory::MemoryStore, port::SystemClock, service::{Kit, Number}, testing::ScriptedTransport};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(SystemClock);
+/// # let transport = Arc::new(ScriptedTransport::new(clock.clone()));
+/// # let kit = Kit::builder(Arc::new(MemoryStore::new(clock))).transport("cloud", transport).build().await?;
+/// use wa_core::model::{CampaignState, Content, ContactAttributes, Phone};
+/// use wa_core::service::CampaignSpec;
+///
+/// let tenant = kit.tenants().ensure("acme").await?;
+/// let session = tenant.sessions().add(&Number::cloud("100")).await?;
+/// let (ada, list) = (Phone::parse("+4915112345678", None)?, "news".parse()?);
+/// let attributes = ContactAttributes::from([("name".to_owned(), "Ada".to_owned())]);
+/// tenant.contacts().upsert(ada.into(), attributes, Some("news".parse()?)).await?;
+///
+/// let content = Content::text("Hello {{name}}")?;
+/// let spec = CampaignSpec::new("spring".parse()?, list, content, vec![session.id]);
+/// let campaign = tenant.campaigns().create(spec).await?;
+/// let launched = tenant.campaigns().launch(campaign.id, |frozen| println!("{frozen} frozen")).await?;
+/// assert_eq!(launched.state, CampaignState::Running);
+/// assert_eq!(tenant.campaigns().counts(campaign.id).await?.pending, 1);
+/// assert_eq!(tenant.campaigns().pause(campaign.id).await?.state, CampaignState::Paused);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Campaigns<'a> {
     tenant: &'a TenantHandle,

@@ -15,6 +15,29 @@ use crate::port::store::{ImportChunk, ImportStep, ReportedLine, StartImport, Ups
 const CHUNK: usize = 1_000;
 
 /// The contacts and lists of one tenant.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use wa_core::{memory::MemoryStore, port::SystemClock, service::Kit, testing::ScriptedTransport};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(SystemClock);
+/// # let transport = Arc::new(ScriptedTransport::new(clock.clone()));
+/// # let kit = Kit::builder(Arc::new(MemoryStore::new(clock))).transport("cloud", transport).build().await?;
+/// use std::io::Cursor;
+/// use wa_core::service::import::CsvMapping;
+///
+/// let tenant = kit.tenants().ensure("acme").await?;
+/// let file = Cursor::new("phone,name,opted_out\n0151 12345678,Ada,\n+49 151 12345678,Ada again,\nsoon,Bob,\n");
+/// let mapping = CsvMapping { region: Some("DE".parse()?), ..CsvMapping::default() };
+/// let list = "news".parse()?;
+/// let import = tenant.contacts().import_csv(&list, file, &mapping, |_| {}).await?;
+/// assert_eq!((import.added, import.duplicates, import.invalid), (1, 1, 1));
+/// let report = tenant.contacts().import_report(import.id, 0, 10).await?;
+/// assert_eq!(report[1].line, 4);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Contacts<'a> {
     tenant: &'a TenantHandle,

@@ -19,6 +19,24 @@ use crate::port::{
 use crate::rules::judge::StandardJudge;
 
 /// The library, put together: a store, transports, and the engine's settings. Clones share one kit.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use wa_core::{memory::MemoryStore, port::SystemClock, service::Kit, testing::ScriptedTransport};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let clock = Arc::new(SystemClock);
+/// let store = Arc::new(MemoryStore::new(clock.clone()));
+/// let transport = Arc::new(ScriptedTransport::new(clock)); // or `CloudTransport`
+/// let kit = Kit::builder(store).transport("cloud", transport).build().await?;
+/// let engine = kit.start();
+/// let tenant = kit.tenants().ensure("acme").await?;
+/// assert_eq!(kit.tenants().ensure("acme").await?.id(), tenant.id());
+/// assert_eq!(engine.stop(Duration::from_secs(1)).await.open, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Kit {
     pub(crate) inner: Arc<Inner>,

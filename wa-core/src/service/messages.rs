@@ -9,6 +9,30 @@ use crate::port::store::{CancelMessage, Enqueue};
 use crate::port::{Acknowledge, Typing};
 
 /// The messages of one tenant.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use wa_core::{memory::MemoryStore, port::SystemClock, service::{Kit, Number}, testing::ScriptedTransport};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(SystemClock);
+/// # let transport = Arc::new(ScriptedTransport::new(clock.clone()));
+/// # let kit = Kit::builder(Arc::new(MemoryStore::new(clock))).transport("cloud", transport).build().await?;
+/// use wa_core::model::{Content, MessageState, Phone};
+/// use wa_core::port::store::CancelMessage;
+/// use wa_core::service::Message;
+///
+/// let tenant = kit.tenants().ensure("acme").await?;
+/// let session = tenant.sessions().add(&Number::cloud("100")).await?;
+/// let to = Phone::parse("+4915112345678", None)?;
+/// let message = Message::new(session.id, to, Content::text("Your table is ready")?).key("table-4".parse()?);
+/// let receipt = tenant.messages().send(message.clone()).await?;
+/// assert!(tenant.messages().send(message).await?.known); // the key makes it safe to repeat
+/// assert_eq!(tenant.messages().get(receipt.id).await?.state, MessageState::Pending);
+/// assert_eq!(tenant.messages().cancel(receipt.id).await?, CancelMessage::Cancelled);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Messages<'a> {
     tenant: &'a TenantHandle,

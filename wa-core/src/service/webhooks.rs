@@ -16,6 +16,30 @@ use crate::port::{ReceivedWebhook, WebhookRefusal, WebhookSource};
 const CLOUD: &str = "cloud";
 
 /// Takes callbacks in: verifies, stores, answers.
+///
+/// A handler for any HTTP framework passes headers and body on and answers what comes back:
+///
+/// ```
+/// use wa_core::service::{Kit, KitError};
+///
+/// async fn handler(kit: &Kit, headers: &[(String, Vec<u8>)], body: &[u8]) -> Result<(u16, String), KitError> {
+///     let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+///     let response = kit.webhooks().meta(headers, body).await?;
+///     Ok((response.status, response.body))
+/// }
+/// # use std::sync::Arc;
+/// # use wa_core::{memory::MemoryStore, port::SystemClock, service::Number, testing::ScriptedTransport};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(SystemClock);
+/// # let transport = Arc::new(ScriptedTransport::new(clock.clone()));
+/// # let kit = Kit::builder(Arc::new(MemoryStore::new(clock))).transport("cloud", transport).build().await?;
+/// let refused = handler(&kit, &[], b"{}").await;
+/// assert!(refused.is_err(), "no webhook source is registered with this kit");
+/// # let _ = Number::cloud("100");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Webhooks<'a> {
     kit: &'a Kit,
