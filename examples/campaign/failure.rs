@@ -23,6 +23,11 @@ impl Failure {
         Self { status: Self::BAD_INPUT, kind: "bad_input", message: message.into() }
     }
 
+    /// Something that the user named cannot be used.
+    pub(crate) fn unusable(what: &str, error: impl std::error::Error) -> Self {
+        Self::bad_input(format!("{what}: {}", chain(&error)))
+    }
+
     /// Anything else.
     pub(crate) fn other(what: &str, error: impl std::error::Error) -> Self {
         Self { status: Self::OTHER, kind: "failed", message: format!("{what}: {}", chain(&error)) }
@@ -58,7 +63,7 @@ impl From<KitError> for Failure {
 }
 
 /// An error and what caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wa_kit::model::{
-    BreakerScope, Campaign, CampaignContent, CampaignCounts, CampaignName, CampaignState, ImportProgress,
+    BreakerScope, Campaign, CampaignContent, CampaignName, CampaignState, HoldReason, ImportProgress,
     ListName, Session,
 };
 use wa_kit::prelude::*;
@@ -252,7 +252,7 @@ async fn watch(
                 return Ok(Ended::Blocked(why));
             }
             if moved_at.elapsed() >= patience {
-                return Ok(Ended::Blocked(stuck(running, &counts, patience)));
+                return Ok(Ended::Blocked(stuck(stage, &campaign, running, patience).await?));
             }
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -272,18 +272,29 @@ async fn stopped(stage: &Stage, session: &Session, running: &Running) -> Result<
     }))
 }
 
-fn stuck(running: &Running, counts: &CampaignCounts, patience: Duration) -> String {
+/// Why nothing moves, for the user: what is stopped, else why the first messages wait.
+async fn stuck(
+    stage: &Stage,
+    campaign: &Campaign,
+    running: &Running,
+    patience: Duration,
+) -> Result<String, Failure> {
     let status = running.status();
-    let why = match status.stopped.first() {
-        Some((_, _, why)) => why.as_str(),
-        None if status.sessions == 0 => "another process holds the number",
-        None => "every message waits for its time",
+    let page = stage.tenant.campaigns().recipients(campaign.id, None, 1_000).await?;
+    let held = page.iter().find_map(|message| message.held).map(|(why, _)| why);
+    let why = match (status.stopped.first(), held) {
+        (Some((_, _, why)), _) => why.as_str(),
+        (None, _) if status.sessions == 0 => "another process holds the number",
+        (None, Some(HoldReason::NotSent)) => {
+            "no request reaches the provider; check --graph-url and the network"
+        }
+        (None, Some(why)) => why.as_str(),
+        (None, None) => "every message waits for its time",
     };
-    format!(
-        "nothing could be sent for {} s: {why}; {} messages wait; run the same command again to go on",
+    Ok(format!(
+        "nothing could be sent for {} s: {why}; run the same command again to go on",
         patience.as_secs(),
-        counts.pending
-    )
+    ))
 }
 
 async fn accepted_so_far(stage: &Stage, name: &CampaignName) -> Result<u64, Failure> {

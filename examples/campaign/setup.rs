@@ -19,7 +19,7 @@ use wa_kit::simulator::{NumberProfile, Simulator, TemplateCategory};
 use wa_kit::sqlite::{SqliteOptions, SqliteStore};
 
 use crate::args::Args;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 
 /// The number that the built-in simulator plays.
 const SIMULATED_NUMBER: &str = "100000000000001";
@@ -54,7 +54,7 @@ pub(crate) async fn stage(args: &Args) -> Result<Stage, Failure> {
         None => None,
     };
     let store = SqliteStore::open(SqliteOptions::new(&path))
-        .map_err(|error| Failure::other(&format!("{} cannot be used", path.display()), error))?;
+        .map_err(|error| Failure::unusable(&format!("{} cannot be used", path.display()), error))?;
     let store = Arc::new(store);
     let listen = args.webhook_listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
     let listener = TcpListener::bind(listen)
@@ -99,7 +99,8 @@ pub(crate) async fn session(stage: &Stage, rate: Option<u32>) -> Result<wa_kit::
             let throughput =
                 rate.and_then(|rate| Throughput::try_from(rate).ok()).unwrap_or(Throughput::DEFAULT);
             eprintln!(
-                "warning: the number was not looked up ({error}); going on with {} messages/s and no messaging limit",
+                "warning: the number was not looked up ({}); going on with {} messages/s and no messaging limit",
+                chain(&error),
                 throughput.per_second()
             );
             let report = SessionReport { throughput: Some(throughput), ..SessionReport::default() };

@@ -62,6 +62,24 @@ fn wrong_use_and_wrong_files_are_explained() {
 }
 
 #[test]
+fn a_store_that_cannot_be_opened_is_explained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = folder.path().join("text.db");
+    std::fs::write(
+        &text,
+        "this is no database, it is text that is long enough to be read as a page".repeat(20),
+    )
+    .expect("written");
+    for (path, expected) in [(folder.path().join("none/x.db"), "No such file"), (text, "not a database")] {
+        let store = format!("sqlite:{}", path.display());
+        let run = Run::of(example("campaign").args(["--json", "--store", &store]));
+        assert_eq!(run.status, 2, "{run:?}");
+        let message = run.json()["error"]["message"].to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
 fn another_file_or_template_under_a_name_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = format!("sqlite:{}", folder.path().join("wa.db").display());
