@@ -2,6 +2,7 @@
 
 mod faults;
 mod running;
+mod simulation;
 mod stage;
 mod stalls;
 

@@ -238,7 +238,7 @@ impl Stage {
     }
 }
 
-/// A provider whose webhook body is a tag and the bit of a fact.
+/// A provider whose webhook body is a tag, the bit of a fact, and a number other than 100.
 #[derive(Debug)]
 pub(super) struct TagEcho;
 
@@ -253,10 +253,12 @@ impl WebhookSource for TagEcho {
 
     fn parse(&self, body: &[u8], received_at: DateTime<Utc>) -> Vec<InboundEvent> {
         let text = std::str::from_utf8(body).expect("UTF-8");
-        let (tag, bit) = text.split_once(' ').expect("a tag and a bit");
+        let mut parts = text.split(' ');
+        let (tag, bit) = (parts.next().expect("a tag"), parts.next().expect("a bit"));
+        let number = parts.next().unwrap_or("100");
         let fact = Fact::ALL.into_iter().find(|fact| fact.bit().to_string() == bit).expect("a fact");
         vec![InboundEvent::Status(StatusUpdate {
-            number: "100".parse().expect("a number"),
+            number: number.parse().expect("a number"),
             provider_id: "wamid.X".to_owned(),
             echo: Some(tag.to_owned()),
             fact,
