@@ -12,7 +12,7 @@ use super::later;
 use super::state::{AttemptRow, BatchFate, DueRow, Feed, State, TenantRow};
 use crate::model::{
     AttemptKey, Breaker, BreakerScope, CampaignId, Consent, DeliveryFacts, MessageId, Period, Session,
-    SkipReason,
+    SkipReason, TransportName,
 };
 use crate::port::WorkerScope;
 use crate::port::store::{BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, DueSource, Stopped};
@@ -34,9 +34,10 @@ pub(super) fn begin(
     let Some((epoch, tenant)) = state.held(scope, batch.session, now) else { return Begun::LeaseLost };
     let Some(session) = tenant.sessions.get(&batch.session) else { return Begun::LeaseLost };
     let mut begun = BegunBatch { at: Some(now), ..BegunBatch::default() };
-    let present = present(tenant, session, batch, judge, now, &mut begun);
+    let present = present(tenant, session, batch, &mut begun);
+    let present = admitted(tenant, session, present, judge, now, &mut begun);
     let steps = Court::open(state, tenant, session, judge, now).judge_all(&present, &mut begun);
-    let writing = Writing { batch, epoch, portfolio: session.portfolio.clone(), now };
+    let writing = Writing { batch, epoch, account: account(session), now };
     let tenant_id = tenant.tenant.id;
     let mut entries = Entries::default();
     state.batches.insert(batch.id, BatchFate::Begun);
@@ -49,6 +50,11 @@ pub(super) fn begin(
     Begun::Done(begun)
 }
 
+/// The account whose messaging limit a session shares.
+fn account(session: &Session) -> (TransportName, String) {
+    (session.transport.clone(), session.portfolio.clone())
+}
+
 /// What happens to an item.
 enum Step {
     Send { grant: Grant, keeps_slot: bool },
@@ -56,53 +62,55 @@ enum Step {
     Skip(SkipReason),
 }
 
-/// The items of admitted groups that are where they say, in order.
+/// The items that are where they say, in order; what is not there is gone.
 fn present<'a>(
     tenant: &TenantRow,
     session: &Session,
     batch: &'a BeginBatch,
-    judge: &dyn Judge,
-    now: DateTime<Utc>,
     begun: &mut BegunBatch,
 ) -> Vec<&'a BeginItem> {
-    let mut groups: BTreeMap<Option<CampaignId>, Option<Admission>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
-    let mut present: Vec<&BeginItem> = Vec::new();
-    let mut gone = BTreeSet::new();
-    for item in &batch.items {
-        let admission = *groups.entry(item.campaign).or_insert_with(|| {
-            let group = group(tenant, session, item.campaign, now)?;
-            let admission = judge.admit(&group, now);
-            if let Admission::Refuse { why, until } = admission {
-                begun.stopped.push(Stopped { campaign: item.campaign, why, until });
-            }
-            Some(admission)
-        });
-        match admission {
-            Some(Admission::Refuse { .. }) => {}
-            Some(Admission::Admit) if is_there(tenant, session, item) && seen.insert(item.message) => {
-                present.push(item);
-            }
-            Some(Admission::Admit) | None => {
-                gone.insert(item.message);
-            }
-        }
-    }
+    let there = |item: &&BeginItem| is_there(tenant, session, item) && seen.insert(item.message);
+    let mut present: Vec<_> = batch.items.iter().filter(there).collect();
     for (campaign, row) in &tenant.campaigns {
         let is_fed = |item: &&BeginItem| item.source == DueSource::Feed && item.campaign == Some(*campaign);
         let asked: Vec<_> = present.iter().copied().filter(is_fed).map(|item| item.message).collect();
         let feed = row.feeds.get(&session.id).into_iter().flat_map(Feed::rest);
         let open = feed.filter(|id| !tenant.closed.contains_key(id));
         if !open.take(asked.len()).eq(asked.iter().copied()) {
-            gone.extend(asked);
             present.retain(|item| !is_fed(item));
         }
     }
     // An item that stands twice in the batch is there once.
-    present.iter().for_each(|item| _ = gone.remove(&item.message));
-    let mut named = BTreeSet::new();
+    let mut named: BTreeSet<_> = present.iter().map(|item| item.message).collect();
     let all = batch.items.iter().map(|item| item.message);
-    begun.gone = all.filter(|id| gone.contains(id) && named.insert(*id)).collect();
+    begun.gone = all.filter(|id| named.insert(*id)).collect();
+    present
+}
+
+/// The items whose group the judge admits; refused groups stay as a whole.
+fn admitted<'a>(
+    tenant: &TenantRow,
+    session: &Session,
+    mut present: Vec<&'a BeginItem>,
+    judge: &dyn Judge,
+    now: DateTime<Utc>,
+    begun: &mut BegunBatch,
+) -> Vec<&'a BeginItem> {
+    let mut groups: BTreeMap<Option<CampaignId>, bool> = BTreeMap::new();
+    for item in &present {
+        groups.entry(item.campaign).or_insert_with(|| {
+            let Some(group) = group(tenant, session, item.campaign, now) else { return false };
+            match judge.admit(&group, now) {
+                Admission::Admit => true,
+                Admission::Refuse { why, until } => {
+                    begun.stopped.push(Stopped { campaign: item.campaign, why, until });
+                    false
+                }
+            }
+        });
+    }
+    present.retain(|item| groups.get(&item.campaign) == Some(&true));
     present
 }
 
@@ -168,7 +176,7 @@ impl<'a> Court<'a> {
         let usage = tenant.usage(Period::of(now));
         let quota = QuotaFacts { limit: usage.limit, used: usage.used, resets_at: usage.resets_at };
         let slots = match session.tier.limit() {
-            Some(_) => state.slots(&session.portfolio, now),
+            Some(_) => state.slots(&account(session), now),
             None => BTreeMap::new(),
         };
         Self { tenant, session, judge, now, quota, slots }
@@ -248,13 +256,14 @@ impl<'a> Court<'a> {
 }
 
 impl State {
-    /// Until when each recipient's slot of a portfolio is taken, by attempts that were not given back.
-    fn slots(&self, portfolio: &str, now: DateTime<Utc>) -> BTreeMap<u64, DateTime<Utc>> {
+    /// Until when each recipient's slot of a portfolio is taken, by attempts of any tenant that were not
+    /// given back.
+    fn slots(&self, account: &(TransportName, String), now: DateTime<Utc>) -> BTreeMap<u64, DateTime<Utc>> {
         let mut slots = BTreeMap::new();
         for tenant in self.tenants.values() {
             for ((id, _), attempt) in &tenant.attempts {
                 let until = attempt.begun_at + SLOT;
-                let takes = attempt.slot_of.as_deref() == Some(portfolio) && attempt.counts() && until > now;
+                let takes = attempt.slot_of.as_ref() == Some(account) && attempt.counts() && until > now;
                 let Some(message) = tenant.messages.get(id).filter(|_| takes) else { continue };
                 let known = slots.entry(message.recipient.key()).or_insert(until);
                 *known = until.max(*known);
@@ -268,7 +277,7 @@ impl State {
 struct Writing<'a> {
     batch: &'a BeginBatch,
     epoch: u64,
-    portfolio: String,
+    account: (TransportName, String),
     now: DateTime<Utc>,
 }
 
@@ -298,7 +307,7 @@ impl Writing<'_> {
                     begun_at: self.now,
                     end_by,
                     price: grant.price,
-                    slot_of: keeps_slot.then(|| self.portfolio.clone()),
+                    slot_of: keeps_slot.then(|| self.account.clone()),
                     facts: DeliveryFacts::default(),
                 };
                 tenant.attempts.insert((id, item.n), attempt);

@@ -58,7 +58,7 @@ impl Inbox for MemoryStore {
                     apply(state, projection, event, now, &mut merged, &mut projected);
                 }
             }
-            projected.changed.clone_from(&merged.entries.changed);
+            projected.changed = merged.entries.net();
             state.enter(merged.entries, now);
             projected
         }))
@@ -114,10 +114,11 @@ fn apply(
                 return;
             }
             match find(state, &projection.transport, *attempt, update) {
-                Some(key) => {
+                Found::Attempt(key) => {
                     state.merge(key, News::Status(update), now, merged);
                 }
-                None => {
+                Found::Foreign => projected.foreign += 1,
+                Found::Nothing => {
                     projected.waiting += 1;
                     wait(state, &projection.transport, update);
                 }
@@ -143,19 +144,33 @@ fn apply(
     }
 }
 
+/// What a status is about.
+enum Found {
+    Attempt(AttemptKey),
+    /// Its tag names an attempt of another number.
+    Foreign,
+    Nothing,
+}
+
 /// The attempt that a status is about: the one that its tag names, else the one with its provider id.
 fn find(
     state: &State,
     transport: &TransportName,
     tagged: Option<AttemptKey>,
     update: &StatusUpdate,
-) -> Option<AttemptKey> {
+) -> Found {
     let is_own = |key: &AttemptKey| {
         let address = state.tenants.get(&key.tenant).and_then(|tenant| tenant.address_of(*key));
-        address.is_some_and(|(own, number)| own == *transport && number == update.number)
+        address.map(|(own, number)| own == *transport && number == update.number)
     };
-    let named = state.provider_ids.get(&update.provider_id);
-    tagged.filter(is_own).or_else(|| named?.iter().copied().find(is_own))
+    match tagged.and_then(|key| Some((key, is_own(&key)?))) {
+        Some((key, true)) => return Found::Attempt(key),
+        Some((_, false)) => return Found::Foreign,
+        None => {}
+    }
+    let named = state.provider_ids.get(&update.provider_id).into_iter().flatten().copied();
+    let mut own = named.filter(|key| is_own(key) == Some(true));
+    own.next().map_or(Found::Nothing, Found::Attempt)
 }
 
 /// Keeps a status until a settle brings its provider id.

@@ -19,8 +19,8 @@ use crate::port::{AdminScope, Notice, Scope};
 pub(super) struct Entries {
     /// In the order in which they happened.
     events: Vec<(TenantId, EventBody)>,
-    /// In the order in which they happened.
-    pub(super) changed: Vec<(TenantId, MessageId, MessageState)>,
+    /// The state of each message that changed, before and after, in the order of the first changes.
+    states: Vec<(TenantId, MessageId, MessageState, MessageState)>,
 }
 
 impl Entries {
@@ -57,24 +57,32 @@ impl Entries {
         old: MessageState,
         new: MessageState,
     ) {
-        if old != new {
-            self.changed.push((tenant, message, new));
+        let known = self.states.iter_mut().find(|(owner, id, ..)| (*owner, *id) == (tenant, message));
+        match known {
+            // Several changes in one call are one: nobody can see what lay between.
+            Some((.., now)) => *now = new,
+            None if old != new => self.states.push((tenant, message, old, new)),
+            None => {}
         }
+    }
+
+    /// The messages whose state is another than before the call, each once.
+    pub(super) fn net(&self) -> Vec<(TenantId, MessageId, MessageState)> {
+        let differ = self.states.iter().filter(|(_, _, old, new)| old != new);
+        differ.map(|(tenant, message, _, new)| (*tenant, *message, *new)).collect()
     }
 }
 
 impl State {
-    /// Writes what a call has to tell: its events, then one event of changes per tenant.
+    /// Writes what a call has to tell: one event of changes per tenant, then the others.
     pub(super) fn enter(&mut self, entries: Entries, now: DateTime<Utc>) {
-        let Entries { mut events, changed } = entries;
         let mut by_tenant: BTreeMap<TenantId, Vec<_>> = BTreeMap::new();
-        for (tenant, message, state) in changed {
+        for (tenant, message, state) in entries.net() {
             by_tenant.entry(tenant).or_default().push((message, state));
         }
         let changes =
             by_tenant.into_iter().map(|(tenant, changes)| (tenant, EventBody::Messages { changes }));
-        events.extend(changes);
-        for (tenant, body) in events {
+        for (tenant, body) in changes.chain(entries.events) {
             let position = StreamPosition(self.last_position.0 + 1);
             self.last_position = position;
             let event = Event { id: event_id(now, position), position, tenant, at: now, body };

@@ -3,13 +3,15 @@
 //! Invariant: a member's place in the launch decides its session and its ordinal, so the result
 //! does not depend on the sizes of the chunks.
 
-use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::journal::Entries;
 use super::state::{CampaignRow, MessageRow, TenantRow};
 use crate::model::{
-    Campaign, CampaignId, CampaignState, ContactId, Fingerprint, IdMint, MessageId, NewCampaign, SessionId,
-    SkipReason,
+    Campaign, CampaignId, CampaignState, ContactId, IdMint, MessageId, NewCampaign, SessionId, SkipReason,
+    from_micros, micros,
 };
 use crate::port::store::{DueBody, LaunchChunk, LaunchStep};
 use crate::rules::campaign;
@@ -22,10 +24,12 @@ pub(super) fn launch(
     now: DateTime<Utc>,
     entries: &mut Entries,
 ) -> LaunchStep {
+    let minted_at = free_millisecond(tenant, now);
     let Some(row) = tenant.campaigns.get_mut(&id) else { return LaunchStep::Missing };
     match row.campaign.state {
         CampaignState::Draft => {
             row.campaign.state = CampaignState::Launching;
+            row.minted_at = Some(minted_at);
             row.campaign.launched_at = Some(now);
             row.last_member = tenant.lists.get(&row.campaign.list).map_or(0, |list| list.last_member());
             entries.moved(tenant.tenant.id, id, CampaignState::Launching);
@@ -86,18 +90,24 @@ fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactI
 
 /// The place in the launch, the id and the session of the next message.
 fn next_message(row: &CampaignRow, chunk: &LaunchChunk) -> Option<(u64, MessageId, SessionId)> {
-    let Campaign { sessions, launched_at, .. } = &row.campaign;
+    let sessions = &row.campaign.sessions;
     let place = row.audience;
     let width = u64::try_from(sessions.len()).ok()?;
     let turn = place.checked_rem(width)?;
-    let ordinal = u32::try_from(place.checked_div(width)?).ok()?;
+    let ordinal = u32::try_from(place.checked_div(width)? + 1).ok()?;
     let session = *sessions.get(usize::try_from(turn).ok()?)?;
-    let mint = IdMint::new((*launched_at)?, u16::try_from(turn).unwrap_or(IdMint::MAX_SESSIONS));
-    // A seed may serve several chunks, so the place in the launch goes in too.
-    let mut mixed = chunk.seed.to_vec();
-    mixed.extend(place.to_be_bytes());
-    let [_, _, _, _, random @ ..] = Fingerprint::of(&mixed).short().to_be_bytes();
-    Some((place, mint.message(ordinal, random), session))
+    let mint = IdMint::new(row.minted_at?, u16::try_from(turn).unwrap_or(IdMint::MAX_SESSIONS));
+    Some((place, mint.message(ordinal, chunk.chance(place)), session))
+}
+
+/// The first millisecond from now on that no campaign of the tenant has in its ids.
+fn free_millisecond(tenant: &TenantRow, now: DateTime<Utc>) -> DateTime<Utc> {
+    let taken: BTreeSet<_> = tenant.campaigns.values().filter_map(|row| row.minted_at).collect();
+    let mut free = from_micros(micros(now).div_euclid(1_000) * 1_000);
+    while taken.contains(&free) {
+        free += TimeDelta::milliseconds(1);
+    }
+    free
 }
 
 impl CampaignRow {
@@ -123,6 +133,7 @@ impl CampaignRow {
         };
         Self {
             campaign,
+            minted_at: None,
             last_member: 0,
             frozen_to: 0,
             audience: 0,

@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use super::journal::Entries;
 use super::state::{DueRow, State, TenantRow};
 use crate::model::{
-    AttemptKey, Breaker, BreakerScope, CampaignState, ConsentSource, DeliveryFacts, Fact, NumberId, Outcome,
-    SessionId, SkipReason, StatusUpdate, TenantId, TransportName,
+    AttemptKey, Breaker, BreakerScope, CampaignState, ConsentSource, ContactAttributes, ContactId,
+    DeliveryFacts, Fact, NumberId, Outcome, SessionId, SkipReason, StatusUpdate, TenantId, TransportName,
 };
 use crate::rules::judge;
 use crate::rules::retry::Next;
@@ -25,6 +25,19 @@ pub(super) enum News<'a> {
     Outcome { outcome: &'a Outcome, at: DateTime<Utc>, retry_after: Option<Duration> },
     /// What a webhook says.
     Status(&'a StatusUpdate),
+}
+
+impl<'a> News<'a> {
+    /// The provider's id that it brings; empty where the provider names none.
+    fn provider_id(&self) -> Option<&'a str> {
+        match self {
+            Self::Outcome { outcome: Outcome::Accepted { provider_id }, .. } => Some(provider_id),
+            Self::Outcome {
+                outcome: Outcome::NotSent | Outcome::Rejected(_) | Outcome::Ambiguous, ..
+            } => None,
+            Self::Status(update) => Some(&update.provider_id),
+        }
+    }
 }
 
 /// What merges of one call did.
@@ -46,20 +59,20 @@ impl State {
         merged: &mut Merged,
     ) -> bool {
         let Some(tenant) = self.tenants.get_mut(&key.tenant) else { return false };
-        let Some(attempt) = tenant.attempts.get(&(key.message, key.n)) else { return false };
-        let was_named = attempt.facts.provider_id.is_some();
-        let old = tenant.state_of(key.message);
-        tenant.merge(key, news, now, merged);
-        let name = tenant.attempts.get(&(key.message, key.n)).and_then(|it| it.facts.provider_id.clone());
-        if let Some(name) = name.filter(|_| !was_named) {
-            let early = tenant
-                .address_of(key)
-                .and_then(|(transport, number)| self.waiting.remove(&(transport, number, name.clone())));
-            for update in early.into_iter().flatten() {
-                tenant.merge(key, News::Status(&update), now, merged);
-            }
-            self.provider_ids.entry(name).or_default().insert(key);
+        if !tenant.attempts.contains_key(&(key.message, key.n)) {
+            return false;
         }
+        let old = tenant.state_of(key.message);
+        let mut early = Vec::new();
+        if let Some(name) = news.provider_id().filter(|name| !name.is_empty()) {
+            // Whatever name an attempt was ever given finds it.
+            self.provider_ids.entry(name.to_owned()).or_default().insert(key);
+            let address = tenant.address_of(key);
+            let waiting =
+                address.and_then(|(own, number)| self.waiting.remove(&(own, number, name.to_owned())));
+            early = waiting.unwrap_or_default();
+        }
+        tenant.merge(key, news, &early, now, merged);
         let new = tenant.state_of(key.message);
         merged.entries.changed(key.tenant, key.message, old, new);
         true
@@ -74,7 +87,15 @@ impl TenantRow {
         Some((session.transport.clone(), session.number.clone()))
     }
 
-    fn merge(&mut self, key: AttemptKey, news: News<'_>, now: DateTime<Utc>, merged: &mut Merged) {
+    /// Merges news and the statuses that waited for its provider id; what follows, follows from all of it.
+    fn merge(
+        &mut self,
+        key: AttemptKey,
+        news: News<'_>,
+        early: &[StatusUpdate],
+        now: DateTime<Utc>,
+        merged: &mut Merged,
+    ) {
         let Some(attempt) = self.attempts.get_mut(&(key.message, key.n)) else { return };
         let (session, before) = (attempt.session, attempt.facts.clone());
         let retry_after = match news {
@@ -83,11 +104,11 @@ impl TenantRow {
                 retry_after
             }
             News::Status(update) => {
-                let StatusUpdate { number: _, provider_id, echo: _, fact, at, failure, pricing: _ } = update;
-                status::merge_status(&mut attempt.facts, *fact, failure.as_ref(), provider_id, *at);
+                merge_status(&mut attempt.facts, update);
                 None
             }
         };
+        early.iter().for_each(|update| merge_status(&mut attempt.facts, update));
         let chain: Vec<_> = self.chain(key.message).collect();
         let place = chain.iter().position(|(n, _)| *n == key.n).unwrap_or(usize::MAX);
         let facts: Vec<&DeliveryFacts> = chain.iter().map(|(_, attempt)| &attempt.facts).collect();
@@ -108,8 +129,13 @@ impl TenantRow {
         if let Some(rule) = follows.breaker {
             self.trip(key, session, rule, now, merged);
         }
-        let contact = self.messages.get(&key.message).and_then(|message| self.contact_of(message));
-        if let (Some(opt_out), Some(contact)) = (follows.consent, contact) {
+        if let Some((opt_out, message)) = follows.consent.zip(self.messages.get(&key.message)) {
+            let who = message.recipient.clone();
+            // Who is no contact becomes one: an opt-out must not be forgotten. The id is the message's.
+            let contact = self.contact_of(message).unwrap_or_else(|| {
+                let fresh = ContactId::from_uuid(key.message.as_uuid());
+                self.contacts.upsert(fresh, &who, &ContactAttributes::new(), now)
+            });
             self.opt_out(contact, opt_out, ConsentSource::Provider, now, &mut merged.entries);
         }
     }
@@ -154,10 +180,19 @@ impl TenantRow {
         };
         let known = self.breakers.get(&scope).filter(|known| judge::is_open(known, now));
         if known.is_none_or(outlasts) {
-            let breaker = Breaker { scope: scope.clone(), reason, code, until, since: now };
-            merged.entries.stopped(self.tenant.id, &breaker);
-            merged.opened.push((self.tenant.id, breaker.clone()));
+            let is_news = known.is_none_or(|known| (known.reason, known.code) != (reason, code));
+            let since = known.map_or(now, |known| known.since);
+            let breaker = Breaker { scope: scope.clone(), reason, code, until, since };
+            if is_news {
+                merged.entries.stopped(self.tenant.id, &breaker);
+                merged.opened.push((self.tenant.id, breaker.clone()));
+            }
             self.breakers.insert(scope, breaker);
         }
     }
+}
+
+fn merge_status(facts: &mut DeliveryFacts, update: &StatusUpdate) {
+    let StatusUpdate { number: _, provider_id, echo: _, fact, at, failure, pricing: _ } = update;
+    status::merge_status(facts, *fact, failure.as_ref(), provider_id, *at);
 }

@@ -163,7 +163,11 @@ impl Numbers for MemoryStore {
             if !tenant.sessions.contains_key(&session_of(&breaker.scope)) {
                 return false;
             }
-            if tenant.breakers.insert(breaker.scope.clone(), breaker.clone()).as_ref() != Some(breaker) {
+            let known = tenant.breakers.insert(breaker.scope.clone(), breaker.clone());
+            let is_known = |known: Breaker| {
+                judge::is_open(&known, now) && (known.reason, known.code) == (breaker.reason, breaker.code)
+            };
+            if !known.is_some_and(is_known) {
                 entries.stopped(scope.tenant(), breaker);
             }
             state.enter(entries, now);
@@ -224,6 +228,11 @@ fn acquire(state: &mut State, ask: &AcquireSessions, now: DateTime<Utc>) -> Vec<
         .values()
         .flat_map(|tenant| tenant.sessions.values().map(|session| (tenant.tenant.id, session.clone())))
         .filter(|(_, session)| is_free(&session.id))
+        .filter(|(tenant, session)| {
+            let owner = state.tenants.get(tenant);
+            session.state != SessionState::Deleted
+                || owner.is_some_and(|owner| open(owner, session.id).next().is_some())
+        })
         .collect();
     free.sort_by_key(|(_, session)| (session.created_at, session.id));
     free.truncate(usize::try_from(ask.most).unwrap_or(usize::MAX));

@@ -89,7 +89,7 @@ impl Outbox for MemoryStore {
                 }
             }
             let Merged { entries, opened, due_at } = merged;
-            let settled = Settled { changed: entries.changed.clone(), unknown, opened, due_at };
+            let settled = Settled { changed: entries.net(), unknown, opened, due_at };
             state.enter(entries, now);
             settled
         }))
@@ -199,11 +199,11 @@ fn due(tenant: &TenantRow, ask: &DueQuery, now: DateTime<Utc>) -> DuePage {
         .iter()
         .filter_map(|(id, row)| Some((*id, row.due_at, tenant.messages.get(id)?)))
         .filter(|(_, _, message)| message.session == ask.session && wanted_lane(message.lane))
-        .filter(|(_, _, message)| message.campaign.is_none_or(|campaign| briefs.is_wanted(campaign)))
         .collect();
     rows.sort_by_key(|(id, due_at, message)| (message.lane, *due_at, *id));
     let next_at = rows.iter().map(|(_, due_at, _)| *due_at).filter(|due_at| *due_at > now).min();
-    let ready = rows.iter().filter(|(_, due_at, _)| *due_at <= now);
+    let is_wanted = |message: &MessageRow| message.campaign.is_none_or(|campaign| briefs.is_wanted(campaign));
+    let ready = rows.iter().filter(|(_, due_at, message)| *due_at <= now && is_wanted(message));
     let mut waiting: Vec<_> = ready.map(|(id, _, message)| (*id, *message, DueSource::Row)).collect();
     for (id, row) in &tenant.campaigns {
         let feed = row.feeds.get(&ask.session).filter(|_| wanted_lane(row.campaign.lane));

@@ -111,6 +111,8 @@ pub(super) struct ImportState {
 #[derive(Debug, Clone)]
 pub(super) struct CampaignRow {
     pub(super) campaign: Campaign,
+    /// The instant in the ids of its messages, unlike that of any other campaign of the tenant.
+    pub(super) minted_at: Option<DateTime<Utc>>,
     /// The highest member number that belongs to it, fixed by the first chunk.
     pub(super) last_member: u64,
     /// The highest member number that is frozen.
@@ -158,8 +160,8 @@ pub(super) struct AttemptRow {
     pub(super) begun_at: DateTime<Utc>,
     pub(super) end_by: DateTime<Utc>,
     pub(super) price: Option<Money>,
-    /// The portfolio in which it keeps its recipient's slot taken.
-    pub(super) slot_of: Option<String>,
+    /// The transport and portfolio in which it keeps its recipient's slot taken.
+    pub(super) slot_of: Option<(TransportName, String)>,
     pub(super) facts: DeliveryFacts,
 }
 

@@ -31,7 +31,10 @@ use super::{Durability, SqliteStore, page_size};
 
 pub(super) const BY_PROVIDER: &str = "SELECT r.tenant, r.message, r.n, a.session FROM result r \
      JOIN attempt a ON a.tenant = r.tenant AND a.message = r.message AND a.n = r.n \
-     WHERE r.provider_hash = ?1 AND r.provider_id = ?2";
+     WHERE r.provider_hash = ?1 AND r.provider_id = ?2 \
+     UNION ALL SELECT o.tenant, o.message, o.n, a.session FROM other_name o \
+     JOIN attempt a ON a.tenant = o.tenant AND a.message = o.message AND a.n = o.n \
+     WHERE o.provider_hash = ?1 AND o.provider_id = ?2";
 pub(super) const SESSION_OF_ATTEMPT: &str =
     "SELECT session FROM attempt WHERE tenant = ?1 AND message = ?2 AND n = ?3";
 
@@ -258,6 +261,14 @@ impl Projecting<'_> {
         Ok(found)
     }
 
+    /// Every session of a number under the body's transport, deleted ones included.
+    fn sessions(&self, transport: &TransportName, number: &NumberId) -> Fallible<Vec<SessionId>> {
+        let mut statement =
+            self.tx.conn.prepare_cached("SELECT id FROM session WHERE transport = ?1 AND number = ?2")?;
+        let found = statement.query_map(params![transport.as_str(), number.as_str()], |row| id(row, 0))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
     fn status(
         &mut self,
         transport: &TransportName,
@@ -265,11 +276,12 @@ impl Projecting<'_> {
         update: &StatusUpdate,
         received_at: DateTime<Utc>,
     ) -> Fallible<Applied> {
-        let routes = self.routes(transport, &update.number)?;
-        if routes.is_empty() {
+        // Those of deleted sessions too: what was sent before still has an outcome.
+        let sessions = self.sessions(transport, &update.number)?;
+        if sessions.is_empty() {
             return Ok(Applied::Foreign);
         }
-        let is_ours = |session: SessionId| routes.iter().any(|route| route.session == session);
+        let is_ours = |session: SessionId| sessions.contains(&session);
         let tagged = match tagged {
             Some(key) => self.session_of(key)?.map(|session| (key, session)),
             None => None,
@@ -282,7 +294,7 @@ impl Projecting<'_> {
         match found {
             Some(key) => {
                 let StatusUpdate { provider_id, fact, at, failure, .. } = update;
-                self.merger.merge(key, None, |facts| {
+                self.merger.merge(key, Some(provider_id), None, |facts| {
                     merge_status(facts, *fact, failure.as_ref(), provider_id, *at)
                 })?;
                 Ok(Applied::Merged)
@@ -314,13 +326,14 @@ impl Projecting<'_> {
             let key = AttemptKey { tenant: id(row, 0)?, message: id(row, 1)?, n: uint(row, 2)? };
             Ok((key, id(row, 3)?))
         })?;
+        let mut own = None;
         for row in rows {
             let (key, session) = row?;
             if is_ours(session) {
-                return Ok(Some(key));
+                own = own.into_iter().chain([key]).min();
             }
         }
-        Ok(None)
+        Ok(own)
     }
 
     fn wait(

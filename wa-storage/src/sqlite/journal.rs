@@ -106,7 +106,7 @@ impl Journal for SqliteStore {
     async fn keep_notice(&self, scope: &Scope, notice: &Notice) -> Result<bool, StoreError> {
         let (tenant, notice) = (scope.tenant(), notice.clone());
         self.write(Durability::Normal, move |tx| {
-            if settings_of(tx.conn, tenant)?.is_none() {
+            if notice.tenant != tenant || settings_of(tx.conn, tenant)?.is_none() {
                 return Ok(false);
             }
             tx.conn

@@ -105,6 +105,9 @@ pub(super) fn read_counters(
         Some(currency) => is_priced.contains(currency),
         None => *n != 0 && !key.starts_with(PRICED),
     });
+    let known: BTreeSet<_> = counters.iter().map(|(key, _)| key.clone()).collect();
+    let free = is_priced.iter().map(|currency| format!("cost:{currency}")).filter(|key| !known.contains(key));
+    counters.extend(free.map(|key| (key, 0)));
     Ok(counters)
 }
 

@@ -10,6 +10,7 @@ mod group;
 mod inbox;
 mod invariants;
 mod lease;
+mod model;
 mod protocol;
 mod scale;
 mod world;

@@ -149,7 +149,7 @@ async fn a_status_of_another_number_touches_nothing() {
         update.number = parsed("3");
     }
     let projected = bench.project(200, vec![event.clone()]).await;
-    assert_eq!((projected.waiting, projected.foreign), (1, 0));
+    assert_eq!((projected.waiting, projected.foreign), (0, 1), "the tag names an attempt of another number");
     if let ProjectedEvent::Status { update, .. } = &mut event {
         update.number = parsed("4");
     }

@@ -145,6 +145,10 @@ pub trait Audience: Send + Sync {
     /// gets a message too, skipped as `missing_parameter`. The chunk after which nobody is left
     /// moves the campaign to running, or to scheduled when `start_at` is in the future.
     ///
+    /// The ids of the messages are minted by [`IdMint`](crate::model::IdMint): the millisecond of the first chunk, or
+    /// the next one that no other campaign of the tenant has in its ids; the session's place; ordinals
+    /// from 1; [`LaunchChunk::chance`]. So two campaigns that are launched at one instant keep apart.
+    ///
     /// - `launch_freezes_each_member_once`: whatever the chunk sizes, audience = members.
     /// - `launch_resumes_where_it_stopped`: also after a reopen, nobody twice.
     /// - `launch_does_not_take_later_members`: who joins the list after the first chunk gets nothing.
@@ -162,7 +166,8 @@ pub trait Audience: Send + Sync {
         chunk: &LaunchChunk,
     ) -> Result<LaunchStep, StoreError>;
 
-    /// Pauses, resumes or cancels. Ordered before every later begin, and written to the journal.
+    /// Pauses, resumes or cancels. Ordered before every later begin, and written to the journal: the
+    /// campaign's event stands for all its messages.
     ///
     /// - `pause_binds_the_next_begin`: after it returned, no message of the campaign begins.
     /// - `resume_goes_on_where_it_stopped`: to launching, scheduled or running, as far as it was.
@@ -313,6 +318,21 @@ pub struct LaunchChunk {
     pub size: u32,
     /// Random bytes from which the message ids get their random part.
     pub seed: [u8; 16],
+}
+
+impl LaunchChunk {
+    /// The random part of the id of the k-th message of a launch, counted from 0.
+    ///
+    /// A seed may serve several chunks, so the place in the launch goes in too.
+    #[must_use]
+    pub fn chance(&self, k: u64) -> [u8; 4] {
+        let mut bytes = [0; 24];
+        let (head, tail) = bytes.split_at_mut(16);
+        head.copy_from_slice(&self.seed);
+        tail.copy_from_slice(&k.to_be_bytes());
+        let [a, b, c, d, ..] = *Fingerprint::of(&bytes).as_bytes();
+        [a, b, c, d]
+    }
 }
 
 /// How far a launch is.

@@ -41,7 +41,9 @@ pub trait Inbox: Send + Sync {
     /// with the same consequences. It finds its attempt by the verified tag, else by the provider's
     /// id; one that finds none waits for a settle that brings the id. An inbound message makes or
     /// finds its contact, is stored once, opens the window, and changes the consent if the engine
-    /// read it as a stop word. An event touches only sessions of the body's own transport and number.
+    /// read it as a stop word. An event touches only sessions of the body's own transport and number;
+    /// a tag that names an attempt of another one makes it foreign. A deleted session gets no messages
+    /// any more, but its attempts still get their statuses.
     ///
     /// - `project_applies_statuses_in_any_order`: every permutation and repetition gives the same state.
     /// - `project_resolves_an_in_doubt_attempt`: a status with the attempt's tag.

@@ -55,7 +55,8 @@ pub trait Journal: Send + Sync {
     /// By [`StoreErrorKind`](super::StoreErrorKind).
     async fn prune_events(&self, scope: &AdminScope, before: DateTime<Utc>) -> Result<u64, StoreError>;
 
-    /// Keeps a notice for the tenant to see, once per id; `false` for an unknown tenant.
+    /// Keeps a notice for the tenant to see, once per id; `false` for an unknown tenant, or one that
+    /// the notice is not for.
     ///
     /// - `a_notice_is_kept_once`: the same id twice is one notice.
     ///

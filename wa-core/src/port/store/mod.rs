@@ -7,6 +7,9 @@
 //! - An expected negative (stale, closed, missing) is a value in `Ok`; an `Err` says what the
 //!   caller may do, by [`StoreErrorKind`].
 //! - Methods that depend on time use the store's clock and return the instant they used.
+//! - What a call has to tell is in the journal in the same commit: one event per tenant with the
+//!   messages whose state is another than before the call, then the other events in the order in
+//!   which they happened.
 //! - Lists are paged by key; `after` is exclusive, `limit` is clamped to 1 ..= 10,000.
 //! - Instants come back in whole microseconds, exactly as they went in.
 //!

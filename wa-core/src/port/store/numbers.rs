@@ -75,7 +75,8 @@ pub trait Numbers: Send + Sync {
     /// Takes ownership of sessions that nobody holds, oldest first, at most `most`.
     ///
     /// Free are sessions that were never held, were released, whose lease ended, or whose owner is
-    /// known to be dead. Sessions that this worker holds already are not given again.
+    /// known to be dead. Sessions that this worker holds already are not given again. A deleted
+    /// session is given only while it has attempts without outcome, which somebody has to sweep.
     ///
     /// - `acquire_raises_the_epoch`: each acquisition of a session has a higher epoch than all before.
     /// - `acquire_gives_a_session_to_one_worker`: a session with a live lease is not given to another worker.
@@ -126,7 +127,8 @@ pub trait Numbers: Send + Sync {
         since: DateTime<Utc>,
     ) -> Result<Vec<RecentAttempt>, StoreError>;
 
-    /// Opens a breaker, or changes an open one. Ordered before every later begin.
+    /// Opens a breaker, or changes an open one. Ordered before every later begin, and written to the
+    /// journal if the session was not stopped before, or for another reason or code.
     ///
     /// - `an_open_breaker_binds_the_next_begin`: what it stops is not begun.
     /// - `a_foreign_session_gets_no_breaker`: `false`, and nothing changes.

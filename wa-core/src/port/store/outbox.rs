@@ -25,6 +25,8 @@ use crate::rules::judge::Judge;
 pub trait Outbox: Send + Sync {
     /// Takes a message in as a due row, once per caller's key. Takes no gate: eligibility is judged at begin.
     ///
+    /// A session that is not the tenant's is told first, whatever the key was used for.
+    ///
     /// - `enqueue_is_idempotent_by_key`: the same key and message, whatever its id and times, give the first message; without a key its id is the key.
     /// - `another_body_under_a_key_is_refused`: and nothing is taken in.
     /// - `keys_of_two_tenants_do_not_meet`: the same key in two tenants is two messages.
@@ -62,9 +64,14 @@ pub trait Outbox: Send + Sync {
 
     /// The point of no return: judges a batch of one session and commits its attempts durably.
     ///
-    /// All facts are read after the locks, at one instant of the store's clock. The judge first
-    /// admits or refuses each campaign (and the messages without campaign) as a group, then judges
-    /// each message in order, with quota and tier as the batch has used them so far.
+    /// All facts are read after the locks, at one instant of the store's clock. What is not there to
+    /// begin is gone, whatever its group. Of the others the judge first admits or refuses each campaign
+    /// (and the messages without campaign) as a group, then judges each message in order, with quota
+    /// and tier as the batch has used them so far. He hears of a breaker only while it is open.
+    ///
+    /// The tier's slots are those of a transport and portfolio, whichever tenants share it. A slot
+    /// lasts from the latest attempt that relies on it and was not given back. A batch id is known for
+    /// a week at least.
     ///
     /// Send: an attempt with number `n`, and the message leaves feed or due row. Wait: a due row with
     /// reason and time. Skip: closed with the reason. Stop: this message and all later ones of its
@@ -108,6 +115,10 @@ pub trait Outbox: Send + Sync {
     /// Facts accumulate and keep the earliest instant. What follows is in the same commit: a definite
     /// non-delivery gives quota, slot and cost back once; a message to be tried again gets a due row;
     /// a class that stops a session or template opens its breaker; a marketing opt-out is recorded.
+    /// An open breaker is replaced only by one that lasts longer; it keeps its `since`, and is news (in
+    /// the answer and the journal) only with another reason or code. Who opts out and is no contact
+    /// becomes one, under the message's id. Whatever provider id an attempt was ever given finds it; the
+    /// statuses that waited for one are merged with its outcome, and what follows, follows from all of them.
     ///
     /// - `settle_merges_and_repeats_safely`: the same facts twice, in any order, give the same state.
     /// - `settle_is_not_fenced`: a worker whose lease passed can still bring its outcome.
@@ -125,7 +136,7 @@ pub trait Outbox: Send + Sync {
     /// By [`StoreErrorKind`](super::StoreErrorKind).
     async fn settle(&self, facts: &[AttemptFact]) -> Result<Settled, StoreError>;
 
-    /// Marks attempts of the held sessions in doubt whose `end_by` passed more than `grace` ago.
+    /// Marks attempts of the held sessions in doubt whose `end_by` passed `grace` ago or longer.
     ///
     /// - `sweep_never_makes_pending`: an attempt without outcome becomes in doubt, and its message is not begun again.
     /// - `sweep_waits_for_the_grace`: not before `end_by + grace`; `next_at` names when.
@@ -182,7 +193,7 @@ pub struct DuePage {
     pub at: DateTime<Utc>,
     /// The messages, in the order in which they should begin.
     pub messages: Vec<DueMessage>,
-    /// When the next due row of the session and lane comes due, if one waits.
+    /// When the next due row of the session and lane comes due, if one waits; also one that is left out.
     pub next_at: Option<DateTime<Utc>>,
 }
 

@@ -6,8 +6,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use wa_core::model::{
-    Campaign, CampaignState, Contact, EventBody, Fingerprint, IdMint, MessageId, MessageState, SkipReason,
-    TenantId, from_micros, micros,
+    Campaign, CampaignState, Contact, EventBody, IdMint, MessageId, MessageState, SkipReason, TenantId,
+    from_micros, micros,
 };
 use wa_core::port::store::{LaunchChunk, LaunchStep, MAX_PAGE};
 use wa_core::rules::campaign::launched;
@@ -194,7 +194,7 @@ fn freeze(
         // Ordinals start at 1: the first id of the range is where an untouched feed stands.
         let ordinal = u32::try_from(cursor.audience / sessions + 1)
             .map_err(|_| Fault::Broken("a campaign has more messages than ids can tell apart"))?;
-        let id = mint(cursor.minted_ms, place).message(ordinal, chance(chunk.seed, cursor.audience));
+        let id = mint(cursor.minted_ms, place).message(ordinal, chunk.chance(cursor.audience));
         let (values, complete) = values(campaign, &contact);
         let (phone, bsuid) = addresses(&contact.recipient);
         let params = if values.is_empty() { None } else { Some(to_json(&values)?) };
@@ -248,14 +248,4 @@ fn values(campaign: &Campaign, contact: &Contact) -> (Vec<String>, bool) {
         .collect();
     let complete = values.iter().all(|value| !value.trim().is_empty());
     (values, complete)
-}
-
-/// The random part of the id of the k-th message, from the seed of its chunk.
-fn chance(seed: [u8; 16], k: u64) -> [u8; 4] {
-    let mut bytes = [0; 24];
-    let (head, tail) = bytes.split_at_mut(16);
-    head.copy_from_slice(&seed);
-    tail.copy_from_slice(&k.to_be_bytes());
-    let [a, b, c, d, ..] = *Fingerprint::of(&bytes).as_bytes();
-    [a, b, c, d]
 }

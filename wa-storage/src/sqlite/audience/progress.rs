@@ -95,8 +95,8 @@ fn cancel_rows(tx: &Tx<'_>, tenant: TenantId, campaign: CampaignId, changes: &mu
         stored.delete_due(tx.conn)?;
         stored.close(tx.conn, SkipReason::Cancelled, tx.now)?;
         let new = stored.standing();
+        // The campaign's own event says it for all its messages, as it does for those in feeds.
         changes.standing(tenant, Some(campaign), Some(&old), &new);
-        changes.state(tx.conn, tenant, message, old.state, new.state)?;
     }
     Ok(())
 }
@@ -149,6 +149,7 @@ fn candidates(conn: &Connection) -> Fallible<Vec<Candidate>> {
             found.push(row?);
         }
     }
+    found.sort_by_key(|candidate| (candidate.tenant, candidate.id));
     Ok(found)
 }
 

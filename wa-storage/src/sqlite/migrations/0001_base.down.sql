@@ -11,6 +11,7 @@ DROP TABLE tier_slot;
 DROP TABLE batch;
 DROP TABLE doubt;
 DROP TABLE closed;
+DROP TABLE other_name;
 DROP TABLE result;
 DROP TABLE open_attempt;
 DROP TABLE attempt;

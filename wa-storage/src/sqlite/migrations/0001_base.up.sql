@@ -242,6 +242,7 @@ CREATE TABLE attempt (
     PRIMARY KEY (tenant, message, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attempt_by_session ON attempt (session, begun_at, recipient);
+CREATE INDEX attempt_by_slot ON attempt (recipient, begun_at) WHERE tier_slot = 1;
 
 -- Attempts without any outcome yet.
 CREATE TABLE open_attempt (
@@ -278,6 +279,16 @@ CREATE TABLE result (
     PRIMARY KEY (tenant, message, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX result_by_provider ON result (provider_hash) WHERE provider_hash IS NOT NULL;
+
+-- Further provider ids of an attempt, which only a request that was repeated on its way has.
+CREATE TABLE other_name (
+    provider_hash INTEGER NOT NULL,
+    provider_id TEXT NOT NULL,
+    tenant BLOB NOT NULL,
+    message BLOB NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (provider_hash, provider_id, tenant, message, n)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE closed (
     tenant BLOB NOT NULL,

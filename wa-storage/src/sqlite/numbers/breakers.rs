@@ -1,5 +1,6 @@
 //! What stops a session or a template until something changes.
 
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{Breaker, BreakerReason, BreakerScope, EventBody, SessionId, TenantId, micros};
 use wa_core::rules::judge::is_open;
@@ -19,7 +20,7 @@ pub(super) fn open(tx: &Tx<'_>, tenant: TenantId, breaker: &Breaker) -> Fallible
     if session_of(tx.conn, tenant, session)?.is_none() {
         return Ok(false);
     }
-    let known = read(tx.conn, tenant, &breaker.scope)?.filter(|known| is_open(known, tx.now));
+    let known = open_at(tx.conn, tenant, &breaker.scope, tx.now)?;
     put(tx.conn, tenant, breaker)?;
     let is_news = known.is_none_or(|known| (known.reason, known.code) != (breaker.reason, breaker.code));
     let mut changes = Changes::default();
@@ -30,35 +31,31 @@ pub(super) fn open(tx: &Tx<'_>, tenant: TenantId, breaker: &Breaker) -> Fallible
     Ok(true)
 }
 
-/// A refusal opens a breaker; `false` when one that lasts as long is open already.
+/// A refusal opens a breaker, or prolongs an open one; gives it as stored if that is news.
 pub(in crate::sqlite) fn trip(
     tx: &Tx<'_>,
     changes: &mut Changes,
     tenant: TenantId,
-    breaker: &Breaker,
-) -> Fallible<bool> {
-    let known = read(tx.conn, tenant, &breaker.scope)?.filter(|known| is_open(known, tx.now));
+    breaker: Breaker,
+) -> Fallible<Option<Breaker>> {
+    let known = open_at(tx.conn, tenant, &breaker.scope, tx.now)?;
     let lasts_longer = |known: &Breaker| match (known.until, breaker.until) {
         // What waits for a person is never shortened by what passes on its own.
         (None, _) => false,
         (Some(_), None) => true,
         (Some(known), Some(new)) => new > known,
     };
-    match known {
-        Some(known) if !lasts_longer(&known) => Ok(false),
-        Some(known) => {
-            put(tx.conn, tenant, &Breaker { since: known.since, ..breaker.clone() })?;
-            if known.reason != breaker.reason {
-                announce(changes, tenant, breaker);
-            }
-            Ok(known.reason != breaker.reason)
-        }
-        None => {
-            put(tx.conn, tenant, breaker)?;
-            announce(changes, tenant, breaker);
-            Ok(true)
-        }
+    let (is_news, since) = match &known {
+        Some(known) if !lasts_longer(known) => return Ok(None),
+        Some(known) => ((known.reason, known.code) != (breaker.reason, breaker.code), known.since),
+        None => (true, breaker.since),
+    };
+    let breaker = Breaker { since, ..breaker };
+    put(tx.conn, tenant, &breaker)?;
+    if is_news {
+        announce(changes, tenant, &breaker);
     }
+    Ok(Some(breaker).filter(|_| is_news))
 }
 
 pub(super) fn reset(tx: &Tx<'_>, tenant: TenantId, scope: &BreakerScope) -> Fallible<bool> {
@@ -92,12 +89,18 @@ pub(super) fn list(snapshot: &Snapshot<'_>, tenant: TenantId) -> Fallible<Vec<Br
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The breaker of a scope, also one whose time is over.
-pub(in crate::sqlite) fn read(
+/// The breaker of a scope, if it is open at an instant.
+pub(in crate::sqlite) fn open_at(
     conn: &Connection,
     tenant: TenantId,
     scope: &BreakerScope,
+    now: DateTime<Utc>,
 ) -> Fallible<Option<Breaker>> {
+    Ok(read(conn, tenant, scope)?.filter(|known| is_open(known, now)))
+}
+
+/// The breaker of a scope, also one whose time is over.
+fn read(conn: &Connection, tenant: TenantId, scope: &BreakerScope) -> Fallible<Option<Breaker>> {
     let (session, template, language) = key(scope);
     let found = conn
         .prepare_cached(&format!(

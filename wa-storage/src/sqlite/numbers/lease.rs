@@ -84,8 +84,11 @@ struct Free {
 
 fn free_sessions(tx: &Tx<'_>, most: u32) -> Fallible<Vec<Free>> {
     let mut statement = tx.conn.prepare_cached(
-        "SELECT session, worker IS NOT NULL, epoch, dispatch_state, unsettled_deaths, judged_epoch \
-         FROM session_lease WHERE worker IS NULL OR until <= ?1 ORDER BY created_at, session LIMIT ?2",
+        "SELECT l.session, l.worker IS NOT NULL, l.epoch, l.dispatch_state, l.unsettled_deaths, l.judged_epoch \
+         FROM session_lease l JOIN session s ON s.id = l.session \
+         WHERE (l.worker IS NULL OR l.until <= ?1) AND (s.state <> 'deleted' \
+         OR EXISTS (SELECT 1 FROM open_attempt o WHERE o.session = l.session)) \
+         ORDER BY l.created_at, l.session LIMIT ?2",
     )?;
     let free = statement.query_map(params![micros(tx.now), most], |row| {
         Ok(Free {

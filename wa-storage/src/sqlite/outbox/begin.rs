@@ -55,6 +55,7 @@ pub(in crate::sqlite) const HOT: &[&str] = &[
     super::reserve::SELECT_SLOT,
     super::reserve::PURGE_SLOTS,
     super::reserve::NEXT_FREE,
+    super::reserve::LATEST_USE,
 ];
 
 pub(super) fn begin(
@@ -171,8 +172,9 @@ impl<'a> Beginning<'a> {
         let mut feeds: BTreeMap<(CampaignId, i64), FeedCheck> = BTreeMap::new();
         let mut places = Vec::with_capacity(items.len());
         for item in items {
-            let fresh = item.tenant == self.tenant && seen.insert(item.message);
+            let fresh = item.tenant == self.tenant && !seen.contains(&item.message);
             let place = if fresh { self.place(item, &mut feeds)? } else { None };
+            seen.extend(place.map(|_| item.message));
             places.push(place);
         }
         for ((campaign, _), feed) in &mut feeds {
@@ -187,11 +189,14 @@ impl<'a> Beginning<'a> {
                 (Place::Feed(_), None) => false,
                 (Place::Row(_), _) => true,
             });
-            match place {
-                Some(place) => waiting.push(Waiting { item, place }),
-                None => self.begun.gone.push(item.message),
+            if let Some(place) = place {
+                waiting.push(Waiting { item, place });
             }
         }
+        // An item that stands twice in the batch is there once.
+        let mut named: BTreeSet<_> = waiting.iter().map(|waiting| waiting.item.message).collect();
+        let all = items.iter().map(|item| item.message);
+        self.begun.gone = all.filter(|message| named.insert(*message)).collect();
         Ok(waiting)
     }
 
@@ -235,7 +240,7 @@ impl<'a> Beginning<'a> {
     ) -> Fallible<BTreeSet<Option<CampaignId>>> {
         let (mut asked, mut admitted) = (BTreeSet::new(), BTreeSet::new());
         let scope = BreakerScope::Session(self.session.id);
-        let breaker = breakers::read(self.tx.conn, self.tenant, &scope)?;
+        let breaker = breakers::open_at(self.tx.conn, self.tenant, &scope, self.tx.now)?;
         for campaign in waiting.iter().map(|waiting| waiting.item.campaign) {
             if !asked.insert(campaign) {
                 continue;
@@ -458,7 +463,8 @@ impl<'a> Beginning<'a> {
 
     /// The contact of a message and its consent; whoever is no contact has refused nothing.
     fn consent(&self, item: &BeginItem) -> Fallible<(Option<ContactId>, Consent)> {
-        if let Some(contact) = item.contact {
+        // Whom a single message's address belongs to may have changed since it was read.
+        if let Some(contact) = item.contact.filter(|_| item.campaign.is_some()) {
             let consent = self
                 .tx
                 .conn
@@ -496,7 +502,7 @@ impl<'a> Beginning<'a> {
         }
         let (name, language) = template.clone();
         let scope = BreakerScope::Template(self.session.id, name, language);
-        let breaker = breakers::read(self.tx.conn, self.tenant, &scope)?;
+        let breaker = breakers::open_at(self.tx.conn, self.tenant, &scope, self.tx.now)?;
         self.templates.insert(template.clone(), breaker.clone());
         Ok(breaker)
     }

@@ -18,9 +18,6 @@ pub(super) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMessage) -> Fa
     // Instants are not part of it: a caller who repeats a call "now" means the same message.
     let digest = Fingerprint::of_json(&(session, recipient, content, lane))
         .ok_or(Fault::Broken("a message has no JSON form"))?;
-    if let Some((known, stored)) = known(tx, tenant, message)? {
-        return Ok(if stored == digest { Enqueue::Known(known) } else { Enqueue::Different(known) });
-    }
     let owns = tx
         .conn
         .prepare_cached("SELECT 1 FROM session WHERE id = ?1 AND tenant = ?2")?
@@ -28,6 +25,9 @@ pub(super) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMessage) -> Fa
         .optional()?;
     if owns.is_none() {
         return Ok(Enqueue::NoSession);
+    }
+    if let Some((known, stored)) = known(tx, tenant, message)? {
+        return Ok(if stored == digest { Enqueue::Known(known) } else { Enqueue::Different(known) });
     }
     let (phone, bsuid) = addresses(recipient);
     tx.conn

@@ -9,9 +9,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 use wa_core::model::{
-    AttemptKey, Breaker, BreakerScope, CampaignContent, CampaignState, Consent, ConsentSource, Content,
-    DeliveryFacts, Fact, HoldReason, Lane, MessageId, MessageState, NumberId, SessionId, SkipReason,
-    TenantId, TenantSettings, TransportName, micros,
+    AttemptKey, Breaker, BreakerScope, CampaignContent, CampaignState, Consent, ConsentSource,
+    ContactAttributes, ContactId, Content, DeliveryFacts, Fact, HoldReason, Lane, MessageId, MessageState,
+    NumberId, SessionId, SkipReason, TenantId, TenantSettings, TransportName, micros,
 };
 use wa_core::rules::retry::Next;
 use wa_core::rules::settle::{self, BreakerRule};
@@ -32,6 +32,9 @@ pub(in crate::sqlite) const DELETE_OPEN: &str = "DELETE FROM open_attempt \
 pub(in crate::sqlite) const TAKE_WAITING: &str = "DELETE FROM waiting_status \
      WHERE provider_hash = ?1 AND provider_id = ?2 AND transport = ?3 AND number = ?4 \
      RETURNING fact, at, code, class, title";
+
+const PUT_OTHER_NAME: &str = "INSERT OR IGNORE INTO other_name \
+     (provider_hash, provider_id, tenant, message, n) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// Merges facts one after the other and collects what follows from all of them.
 pub(in crate::sqlite) struct Merger<'a> {
@@ -56,9 +59,12 @@ impl<'a> Merger<'a> {
     }
 
     /// Merges what `add` says into one attempt; `false` when the attempt is not there.
+    ///
+    /// `name` is the provider's id that the news brings, if it brings one.
     pub(in crate::sqlite) fn merge(
         &mut self,
         key: AttemptKey,
+        name: Option<&str>,
         retry_after: Option<Duration>,
         add: impl FnOnce(&mut DeliveryFacts) -> bool,
     ) -> Fallible<bool> {
@@ -68,7 +74,7 @@ impl<'a> Merger<'a> {
         };
         let old = stored.standing();
         let before = match stored.attempts.get_mut(place) {
-            Some(attempt) => self.add(key, attempt, add)?,
+            Some(attempt) => self.add(key, attempt, name, add)?,
             None => return Ok(false),
         };
         if let Some(before) = before {
@@ -97,17 +103,18 @@ impl<'a> Merger<'a> {
         &self,
         key: AttemptKey,
         attempt: &mut Attempt,
+        name: Option<&str>,
         add: impl FnOnce(&mut DeliveryFacts) -> bool,
     ) -> Fallible<Option<DeliveryFacts>> {
         let before = attempt.facts.clone();
-        let changed = add(&mut attempt.facts);
+        let mut changed = add(&mut attempt.facts);
+        if let Some(name) = name.filter(|name| !name.is_empty())
+            && self.is_new_name(key, before.provider_id.as_deref(), &attempt.facts, name)?
+        {
+            changed |= self.join_waiting(attempt, name)?;
+        }
         if !changed {
             return Ok(None);
-        }
-        if before.provider_id.is_none()
-            && let Some(provider_id) = attempt.facts.provider_id.clone()
-        {
-            self.join_waiting(attempt, &provider_id)?;
         }
         if attempt.facts.is_settled() && !before.is_settled() {
             self.tx.conn.prepare_cached(DELETE_OPEN)?.execute(params![
@@ -121,7 +128,29 @@ impl<'a> Merger<'a> {
         Ok(Some(before))
     }
 
-    fn join_waiting(&self, attempt: &mut Attempt, provider_id: &str) -> Fallible<()> {
+    /// Whether an attempt gets this name for the first time. Of several one is kept with the facts
+    /// and the others here, so that each finds the attempt.
+    fn is_new_name(
+        &self,
+        key: AttemptKey,
+        before: Option<&str>,
+        after: &DeliveryFacts,
+        name: &str,
+    ) -> Fallible<bool> {
+        let Some(known) = before.filter(|known| *known != name) else { return Ok(before.is_none()) };
+        let other = if after.provider_id.as_deref() == Some(name) { known } else { name };
+        let noted = self.tx.conn.prepare_cached(PUT_OTHER_NAME)?.execute(params![
+            provider_hash(other),
+            other,
+            key.tenant.as_bytes(),
+            key.message.as_bytes(),
+            key.n
+        ])?;
+        Ok(noted > 0)
+    }
+
+    /// Merges the statuses that waited for a provider id; whether that changed anything.
+    fn join_waiting(&self, attempt: &mut Attempt, provider_id: &str) -> Fallible<bool> {
         let (transport, number): (TransportName, NumberId) = self
             .tx
             .conn
@@ -134,13 +163,14 @@ impl<'a> Merger<'a> {
             transport.as_str(),
             number.as_str()
         ])?;
+        let mut changed = false;
         while let Some(row) = rows.next()? {
             let bit: u16 = uint(row, 0)?;
             let fact = Fact::ALL
                 .into_iter()
                 .find(|fact| fact.bit() == bit)
                 .ok_or(Fault::Broken("a waiting status is of no known kind"))?;
-            status::merge_status(
+            changed |= status::merge_status(
                 &mut attempt.facts,
                 fact,
                 failure(row, 2)?.as_ref(),
@@ -148,7 +178,7 @@ impl<'a> Merger<'a> {
                 at(row, 1)?,
             );
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Does what the rule says follows from a merge.
@@ -168,7 +198,7 @@ impl<'a> Merger<'a> {
         let Some(attempt) = stored.attempts.get_mut(place) else { return Ok(()) };
         if gives_back {
             attempt.facts.add(Fact::Released, now);
-            reserve::give_back(tx.conn, stored.tenant, attempt)?;
+            reserve::give_back(tx.conn, stored.tenant, stored.id, attempt)?;
             self.changes.cost(stored.tenant, stored.campaign, attempt.price, -1);
         }
         put_result(tx.conn, stored.tenant, stored.id, attempt.n, &attempt.facts)?;
@@ -250,9 +280,8 @@ impl<'a> Merger<'a> {
         let now = self.tx.now;
         let until = lasts.map(|lasts| now.checked_add_signed(lasts).unwrap_or(DateTime::<Utc>::MAX_UTC));
         let breaker = Breaker { scope, reason, code, until, since: now };
-        if breakers::trip(self.tx, &mut self.changes, stored.tenant, &breaker)? {
-            self.opened.push((stored.tenant, breaker));
-        }
+        let news = breakers::trip(self.tx, &mut self.changes, stored.tenant, breaker)?;
+        self.opened.extend(news.map(|breaker| (stored.tenant, breaker)));
         Ok(())
     }
 
@@ -279,7 +308,17 @@ impl<'a> Merger<'a> {
     fn opt_out(&mut self, stored: &Stored, opt_out: Consent) -> Fallible<()> {
         let contact = match stored.contact {
             Some(id) => contacts::by_id(self.tx.conn, stored.tenant, id)?,
-            None => contacts::by_address(self.tx.conn, stored.tenant, &stored.recipient)?,
+            // Who is no contact becomes one: an opt-out must not be forgotten. The id is the message's.
+            None => {
+                let (fresh, nothing) = (ContactId::from_uuid(stored.id.as_uuid()), ContactAttributes::new());
+                let known = contacts::by_address(self.tx.conn, stored.tenant, &stored.recipient)?;
+                Some(match known {
+                    Some(known) => known,
+                    None => {
+                        contacts::find_or_create(self.tx, stored.tenant, &stored.recipient, fresh, &nothing)?
+                    }
+                })
+            }
         };
         if let Some(contact) = contact {
             let stronger = consent::strengthen(contact.consent, opt_out);

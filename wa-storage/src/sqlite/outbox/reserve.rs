@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
-use wa_core::model::{Entitlement, Period, TenantId, Tier, micros};
+use wa_core::model::{Entitlement, MessageId, Period, TenantId, Tier, micros};
 use wa_core::rules::judge::QuotaFacts;
 use wa_core::rules::tier::{SLOT, TierFacts};
 
@@ -18,6 +18,14 @@ pub(in crate::sqlite) const SELECT_SLOT: &str =
     "SELECT until FROM tier_slot WHERE portfolio = ?1 AND recipient = ?2";
 pub(in crate::sqlite) const PURGE_SLOTS: &str = "DELETE FROM tier_slot WHERE portfolio = ?1 AND until <= ?2";
 pub(in crate::sqlite) const NEXT_FREE: &str = "SELECT min(until) FROM tier_slot WHERE portfolio = ?1";
+
+/// When the latest attempt began that relies on a recipient's slot, one attempt left out.
+pub(in crate::sqlite) const LATEST_USE: &str = "SELECT max(a.begun_at) FROM attempt a \
+     JOIN session s ON s.id = a.session \
+     LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
+     WHERE a.tier_slot = 1 AND a.recipient = ?1 AND a.begun_at > ?2 \
+     AND s.transport = ?3 AND s.portfolio = ?4 AND r.released_at IS NULL \
+     AND NOT (a.tenant = ?5 AND a.message = ?6 AND a.n = ?7)";
 
 /// The name under which numbers of one account share their slots.
 pub(in crate::sqlite) fn portfolio_key(transport: &str, portfolio: &str) -> String {
@@ -131,7 +139,11 @@ impl TierMeter {
                  WHERE portfolio = ?1 AND recipient = ?2 AND until > ?3",
             )?
             .execute(key)?;
-        if shared == 0 {
+        if shared > 0 {
+            // It may have been the one that frees up first.
+            self.next_free_at =
+                conn.prepare_cached(NEXT_FREE)?.query_row([&self.portfolio], |row| opt_at(row, 0))?;
+        } else {
             // An ended slot of this recipient is gone already where the limit is finite.
             let new = conn
                 .prepare_cached(
@@ -150,7 +162,12 @@ impl TierMeter {
 }
 
 /// Gives back what an attempt took; call it once per attempt.
-pub(super) fn give_back(conn: &Connection, tenant: TenantId, attempt: &Attempt) -> Fallible<()> {
+pub(super) fn give_back(
+    conn: &Connection,
+    tenant: TenantId,
+    message: MessageId,
+    attempt: &Attempt,
+) -> Fallible<()> {
     conn.prepare_cached(
         "UPDATE quota_usage SET used = used - 1 WHERE tenant = ?1 AND period = ?2 AND used > 0",
     )?
@@ -158,10 +175,10 @@ pub(super) fn give_back(conn: &Connection, tenant: TenantId, attempt: &Attempt) 
     if !attempt.tier_slot {
         return Ok(());
     }
-    let (transport, portfolio): (String, String) = conn
+    let (transport, portfolio_name): (String, String) = conn
         .prepare_cached("SELECT transport, portfolio FROM session WHERE id = ?1")?
         .query_row(params![attempt.session.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let portfolio = portfolio_key(&transport, &portfolio);
+    let portfolio = portfolio_key(&transport, &portfolio_name);
     // A slot that was taken after the attempt began is another one.
     let left: Option<i64> = conn
         .prepare_cached(
@@ -174,6 +191,22 @@ pub(super) fn give_back(conn: &Connection, tenant: TenantId, attempt: &Attempt) 
         conn.prepare_cached("DELETE FROM tier_slot WHERE portfolio = ?1 AND recipient = ?2")?
             .execute(params![portfolio, attempt.recipient])?;
         change_used(conn, &portfolio, -1)?;
+    } else if left.is_some() {
+        // It lasts as long as the latest of those that still rely on it.
+        let key = params![
+            attempt.recipient,
+            micros(attempt.begun_at.checked_sub_signed(SLOT).unwrap_or(DateTime::<Utc>::MIN_UTC)),
+            transport,
+            portfolio_name,
+            tenant.as_bytes(),
+            message.as_bytes(),
+            attempt.n
+        ];
+        let latest = conn.prepare_cached(LATEST_USE)?.query_row(key, |row| opt_at(row, 0))?;
+        if let Some(until) = latest.and_then(|latest| latest.checked_add_signed(SLOT)) {
+            conn.prepare_cached("UPDATE tier_slot SET until = ?3 WHERE portfolio = ?1 AND recipient = ?2")?
+                .execute(params![portfolio, attempt.recipient, micros(until)])?;
+        }
     }
     Ok(())
 }

@@ -15,7 +15,11 @@ pub(super) fn settle(tx: &Tx<'_>, facts: &[AttemptFact]) -> Fallible<Settled> {
     let mut merger = Merger::new(tx);
     let mut unknown = Vec::new();
     for AttemptFact { attempt, at, outcome, retry_after } in facts {
-        if !merger.merge(*attempt, *retry_after, |facts| merge_outcome(facts, outcome, *at))? {
+        let name = match outcome {
+            Outcome::Accepted { provider_id } => Some(provider_id.as_str()),
+            Outcome::NotSent | Outcome::Rejected(_) | Outcome::Ambiguous => None,
+        };
+        if !merger.merge(*attempt, name, *retry_after, |facts| merge_outcome(facts, outcome, *at))? {
             unknown.push(*attempt);
         }
     }
@@ -59,7 +63,7 @@ pub(super) fn abandon(tx: &Tx<'_>, batch: BatchId) -> Fallible<Abandoned> {
             of_batch.is_some_and(|it| !it.facts.is_taken() && !it.facts.is_definitely_undelivered())
         });
         if may_go_back {
-            merger.merge(attempt, None, |facts| merge_outcome(facts, &Outcome::NotSent, tx.now))?;
+            merger.merge(attempt, None, None, |facts| merge_outcome(facts, &Outcome::NotSent, tx.now))?;
             given_back += 1;
         }
     }

@@ -58,7 +58,8 @@ pub(in crate::sqlite) fn give_up(
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     for attempt in &open {
-        let found = merger.merge(*attempt, None, |facts| merge_outcome(facts, &Outcome::Ambiguous, now))?;
+        let found =
+            merger.merge(*attempt, None, None, |facts| merge_outcome(facts, &Outcome::Ambiguous, now))?;
         if !found {
             return Err(Fault::Broken("an open attempt is not there"));
         }

@@ -1,0 +1,258 @@
+//! The calls of a script on the send protocol.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use wa_core::model::{BatchId, Content, Lane, MessageId, NewMessage, Outcome, SessionId, TenantId};
+use wa_core::port::WorkerScope;
+use wa_core::port::store::{
+    Abandoned, AttemptFact, BeginBatch, BeginItem, Begun, CancelMessage, DueBody, DueMessage, DueQuery,
+    Enqueue, Settled, Swept,
+};
+use wa_core::rules::judge::Judge;
+
+use super::Mismatch;
+use super::judge::Listener;
+use super::pair::{both, differ};
+use super::script::{Script, Step};
+
+impl Script {
+    pub(super) async fn outbox(&mut self) -> Step {
+        match self.roll(40) {
+            0..=8 => self.enqueue().await,
+            9 => self.cancel().await,
+            10 => {
+                let Some((session, _, page)) = self.something_due().await? else { return Ok(()) };
+                self.tell("due", !page.is_empty(), session);
+                Ok(())
+            }
+            11..=24 => self.begin().await,
+            25..=34 => self.settle().await,
+            35 | 36 => self.abandon().await,
+            _ => self.sweep().await,
+        }
+    }
+
+    async fn enqueue(&mut self) -> Step {
+        let (session, tenant) = self.session();
+        self.enqueue_to(session, tenant).await
+    }
+
+    async fn enqueue_to(&mut self, session: SessionId, tenant: TenantId) -> Step {
+        let scope = self.scope_of(tenant);
+        let key = self.percent(25).then(|| format!("key {}", self.roll(5)).replace(' ', "-"));
+        let ahead = if self.percent(80) { 0 } else { i64::try_from(self.roll(9)).expect("small") };
+        let again = self.pick(&self.messages).map(|(_, id)| *id).filter(|_| self.percent(5));
+        let message = NewMessage {
+            id: again.unwrap_or_else(|| MessageId::from_uuid(self.uuid())),
+            session,
+            recipient: self.recipient(),
+            content: self.content("now"),
+            lane: if self.percent(60) { Lane::Transactional } else { Lane::Bulk },
+            due_at: self.now() + TimeDelta::seconds(ahead),
+            valid_until: self.percent(10).then(|| self.now() + TimeDelta::seconds(9)),
+            key: key.map(|key| key.parse().expect("a key")),
+        };
+        let taken = both!(self.pair, s => s.outbox().enqueue(&scope, &message));
+        if let Ok(Enqueue::Queued(id)) = taken {
+            self.messages.push((scope.tenant(), id));
+        }
+        let good = matches!(taken, Ok(Enqueue::Queued(_) | Enqueue::Known(_)));
+        self.tell("enqueue", good, (message, taken));
+        Ok(())
+    }
+
+    /// A message of a campaign or a single one.
+    async fn any_message(&mut self) -> Result<Option<(TenantId, MessageId)>, Mismatch> {
+        if self.percent(50) {
+            let (tenant, campaign) = self.campaign();
+            let scope = wa_core::testing::scope::tenant(tenant);
+            let all = both!(self.pair, s => s.reports().recipients(&scope, campaign, None, 100));
+            let all: Vec<_> = all.iter().flatten().map(|view| (tenant, view.id)).collect();
+            if let Some(one) = self.pick(&all) {
+                return Ok(Some(*one));
+            }
+        }
+        Ok(self.pick_late(&self.messages).copied())
+    }
+
+    async fn cancel(&mut self) -> Step {
+        let Some((tenant, id)) = self.any_message().await? else { return Ok(()) };
+        let scope = self.scope_of(tenant);
+        let cancelled = both!(self.pair, s => s.outbox().cancel(&scope, id));
+        self.tell("cancel", matches!(cancelled, Ok(CancelMessage::Cancelled)), (id, cancelled));
+        Ok(())
+    }
+
+    async fn page(&self, session: SessionId, scope: &WorkerScope) -> Result<Vec<DueMessage>, Mismatch> {
+        let ask = DueQuery {
+            session,
+            lane: self.percent(25).then(|| if self.percent(50) { Lane::Bulk } else { Lane::Transactional }),
+            limit: self.limit(),
+            skip: if self.percent(10) { vec![self.campaign().1] } else { Vec::new() },
+        };
+        let page = both!(self.pair, s => s.outbox().due(scope, &ask));
+        Ok(page.map(|page| page.messages).unwrap_or_default())
+    }
+
+    /// A page of a session, mostly one that holds something.
+    async fn something_due(&mut self) -> Result<Option<(SessionId, WorkerScope, Vec<DueMessage>)>, Mismatch> {
+        let Some((mut session, mut scope)) = self.held() else { return Ok(None) };
+        let mut due = self.page(session, &scope).await?;
+        for _ in 0..4 {
+            if due.is_empty()
+                && let Some(other) = self.held()
+            {
+                (session, scope) = other;
+                due = self.page(session, &scope).await?;
+            }
+        }
+        if due.is_empty()
+            && let Some(tenant) = self.sessions.get(&session).map(|known| known.tenant)
+        {
+            self.enqueue_to(session, tenant).await?;
+            due = self.page(session, &scope).await?;
+        }
+        Ok(Some((session, scope, due)).filter(|(.., due)| !due.is_empty() || self.percent(20)))
+    }
+
+    async fn begin(&mut self) -> Step {
+        let Some((session, scope, due)) = self.something_due().await? else { return Ok(()) };
+        let known = self.batches.last().map(|(id, _)| *id).filter(|_| self.percent(3));
+        let mut batch = BeginBatch {
+            id: known.unwrap_or_else(|| BatchId::from_uuid(self.uuid())),
+            session,
+            items: due.iter().map(item).collect(),
+            start_within: Duration::from_secs(5),
+            timeout: Duration::from_secs(if self.percent(50) { 30 } else { 3 }),
+        };
+        match self.roll(20) {
+            // A page of before, which may be stale.
+            0 => {
+                if let Some(last) = self.last_batch.clone() {
+                    batch = BeginBatch { id: batch.id, ..last };
+                }
+            }
+            // An item twice, one left out, one out of order.
+            1 => batch.items.extend(batch.items.first().cloned()),
+            2 if !batch.items.is_empty() => drop(batch.items.remove(0)),
+            3 => batch.items.reverse(),
+            _ => {}
+        }
+        // Between the page and the begin something may happen.
+        if self.percent(15) {
+            match self.roll(4) {
+                0 => self.cancel().await?,
+                1 => self.inbox().await?,
+                _ => self.audience().await?,
+            }
+        }
+        let mood = self.percent(15).then(|| u128::from(self.roll(1_000)));
+        let (first, second) = (Arc::new(Listener::new(mood)), Arc::new(Listener::new(mood)));
+        let mut judges = [Arc::clone(&second), Arc::clone(&first)]
+            .into_iter()
+            .map(|it| it as Arc<dyn Judge>)
+            .collect::<Vec<_>>();
+        let begun = both!(self.pair, s => s.outbox().begin(&scope, &batch, judges.pop().expect("one each")));
+        if first.heard() != second.heard() {
+            let (memory, sqlite) = (first.heard().join("\n"), second.heard().join("\n"));
+            return Err(differ("what the judge was told", &memory, &sqlite));
+        }
+        if let Ok(Begun::Done(begun)) = &begun {
+            self.batches.push((batch.id, self.now()));
+            self.attempts.extend(begun.attempts.iter().map(|attempt| (attempt.key, batch.session)));
+        }
+        let good = matches!(&begun, Ok(Begun::Done(begun)) if !begun.attempts.is_empty());
+        self.tell("begin", good, (mood, &batch, begun));
+        self.last_batch = Some(batch);
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Step {
+        let mut facts = Vec::new();
+        for _ in 0..1 + self.roll(4) {
+            let count = u64::try_from(self.attempts.len()).expect("few");
+            let late = self.percent(75);
+            let place = if late { count.saturating_sub(1 + self.roll(3)) } else { self.roll(count) };
+            let place = usize::try_from(place).expect("few");
+            let Some((mut attempt, _)) = self.attempts.get(place).copied() else { continue };
+            if self.percent(2) {
+                attempt.n += 7;
+            }
+            let outcome = match self.roll(10) {
+                0 => Outcome::NotSent,
+                1 => Outcome::Ambiguous,
+                2..=5 => Outcome::Rejected(self.failure()),
+                _ => Outcome::Accepted { provider_id: self.provider_id(place) },
+            };
+            let ago = i64::try_from(self.roll(4)).expect("small");
+            let retry_after = self.percent(10).then_some(Duration::from_secs(20));
+            facts.push(AttemptFact {
+                attempt,
+                at: self.now() - TimeDelta::seconds(ago),
+                outcome,
+                retry_after,
+            });
+        }
+        if facts.is_empty() {
+            return self.begin().await;
+        }
+        let settled = both!(self.pair, s => s.outbox().settle(&facts));
+        let good = settled.as_ref().is_ok_and(|it: &Settled| !it.changed.is_empty());
+        self.tell("settle", good, (facts, settled));
+        Ok(())
+    }
+
+    async fn abandon(&mut self) -> Step {
+        // A store forgets batches after a week, and so does this script.
+        let young = self.now() - TimeDelta::days(6);
+        let young: Vec<_> = self.batches.iter().filter(|(_, at)| *at > young).map(|(id, _)| *id).collect();
+        let known = self.pick_late(&young).copied().filter(|_| self.percent(80));
+        let batch = known.unwrap_or_else(|| BatchId::from_uuid(self.uuid()));
+        let Some((_, scope)) = self.held() else { return Ok(()) };
+        let abandoned = both!(self.pair, s => s.outbox().abandon(&scope, batch));
+        self.tell("abandon", matches!(abandoned, Ok(Abandoned::WasCommitted(_))), (batch, abandoned));
+        Ok(())
+    }
+
+    async fn sweep(&mut self) -> Step {
+        let Some((_, scope)) = self.held() else { return Ok(()) };
+        let grace =
+            Duration::from_secs([0, 1, 10][usize::from(self.percent(50)) + usize::from(self.percent(30))]);
+        let swept = both!(self.pair, s => s.outbox().sweep(&scope, grace), |mut swept: Swept| {
+            swept.in_doubt.sort();
+            swept
+        });
+        self.tell("sweep", swept.is_ok(), (scope, grace, swept));
+        Ok(())
+    }
+}
+
+/// The item as dispatch makes it.
+fn item(due: &DueMessage) -> BeginItem {
+    let content: &Content = match (&due.body, &due.campaign) {
+        (DueBody::Own(content), _) => content,
+        (DueBody::Values(_), Some(campaign)) => campaign.content.pattern(),
+        (DueBody::Values(_), None) => panic!("values without a campaign"),
+    };
+    let template = match content {
+        Content::Template(template) => Some((template.name.clone(), template.language.clone())),
+        _ => None,
+    };
+    BeginItem {
+        tenant: due.tenant,
+        message: due.id,
+        n: due.n,
+        source: due.source,
+        campaign: due.campaign.as_ref().map(|campaign| campaign.id),
+        contact: due.contact,
+        recipient: due.recipient.clone(),
+        lane: due.lane,
+        category: content.category(),
+        needs_window: content.needs_window(),
+        template,
+        valid_until: due.valid_until,
+        unsendable: None,
+    }
+}

@@ -1,0 +1,777 @@
+//! The calls of a script on every room but the outbox.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use wa_core::model::{
+    AttemptKey, Breaker, BreakerReason, BreakerScope, CampaignAction, CampaignContent, CampaignId, Category,
+    Consent, ConsentSource, ContactAttributes, ContactId, Entitlement, EventId, Fact, FailureCode,
+    Fingerprint, ImportId, ImportLine, ImportRow, InboundKind, InboundMessage, IncarnationId, InstanceId,
+    Lane, LineProblem, NewCampaign, NewSession, NumberId, Period, PriceList, Quality, RawId, RejectClass,
+    SessionId, SessionReport, SessionState, StatusUpdate, StreamPosition, TagKey, TenantSettings, Throughput,
+    Tier, TransportName,
+};
+use wa_core::port::store::{
+    AcquireSessions, ActOutcome, AddSession, CreateCampaign, DispatchState, ImportChunk, ImportStep,
+    LaunchChunk, LaunchStep, ProjectedEvent, Projection, RawBody, ReaderName, StartImport, StoreIdentity,
+    UpsertContact,
+};
+use wa_core::port::{Notice, NoticeKind};
+
+use super::pair::both;
+use super::script::{Known, Script, Step, TENANTS, WORKERS};
+use crate::world::{LEASE, admin, worker_id};
+
+impl Script {
+    pub(super) async fn time(&mut self) -> Step {
+        let by = match self.roll(30) {
+            0 => 25 * 3_600,
+            1 => 7 * 3_600,
+            2 | 3 => 600,
+            4..=7 => 20,
+            8..=14 => 6,
+            _ => 1,
+        };
+        self.pair.clock.advance(Duration::from_secs(by));
+        self.tell("time", true, by);
+        // The owners live on, mostly.
+        match self.held().filter(|_| self.percent(75)) {
+            Some((session, _)) => self.heartbeat(self.leases[&session].0).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn reopen(&mut self) -> Step {
+        self.pair.reopen();
+        self.tell("reopen", true, ());
+        Ok(())
+    }
+
+    pub(super) async fn ensure_tenant(&mut self, place: u64) -> Step {
+        let name = format!("tenant {place}").parse().expect("a name");
+        let fresh = if self.percent(80) { place } else { self.roll(TENANTS) };
+        let made =
+            both!(self.pair, s => s.directory().ensure_tenant(&admin(), &name, Self::tenant_at(fresh)));
+        self.tell("ensure_tenant", made.is_ok(), made);
+        Ok(())
+    }
+
+    pub(super) async fn directory(&mut self) -> Step {
+        match self.roll(8) {
+            0 => {
+                let n = u8::try_from(self.roll(200)).expect("small");
+                let fresh = StoreIdentity {
+                    instance: InstanceId::from_uuid(self.uuid()),
+                    incarnation: IncarnationId::from_uuid(self.uuid()),
+                    tag_key: TagKey::new([n; 32]),
+                };
+                let kept = both!(self.pair, s => s.directory().identity(&admin(), &fresh));
+                self.tell("identity", kept.is_ok(), ());
+            }
+            1 => {
+                let place = if self.percent(85) { self.roll(TENANTS - 1) } else { self.roll(TENANTS) };
+                self.ensure_tenant(place).await?;
+            }
+            2 => {
+                let (after, limit) = (self.percent(30).then(|| self.tenant()), self.limit());
+                let page = both!(self.pair, s => s.directory().tenants(&admin(), after, limit));
+                self.tell("tenants", page.is_ok_and(|page| !page.is_empty()), after);
+            }
+            3 => {
+                let scope = self.scope();
+                let found = both!(self.pair, s => s.directory().tenant(&scope));
+                self.tell("tenant", found.is_ok_and(|it| it.is_some()), scope);
+            }
+            4 => {
+                let scope = self.scope();
+                let found = both!(self.pair, s => s.directory().settings(&scope));
+                self.tell("settings", found.is_ok_and(|it| it.is_some()), scope);
+            }
+            _ => {
+                let scope = self.scope();
+                let currency = if self.percent(80) { "EUR" } else { "USD" };
+                let micros = i64::try_from(self.roll(3)).expect("small") * 1_000;
+                let prices = PriceList {
+                    currency: currency.parse().expect("a currency"),
+                    per_message: [(Category::Marketing, micros)].into(),
+                };
+                let settings = TenantSettings {
+                    paused: self.percent(12),
+                    max_retries: u8::try_from(self.roll(4)).expect("small"),
+                    retry_after_seconds: vec![1, 5],
+                    prices: self.percent(75).then_some(prices),
+                };
+                let put = both!(self.pair, s => s.directory().put_settings(&scope, &settings));
+                self.tell("put_settings", put.is_ok_and(|it| it), settings);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn add_session(&mut self) -> Step {
+        let scope = self.scope();
+        let number = self.roll(3);
+        let transport: TransportName =
+            (if self.percent(80) { "cloud" } else { "openwa" }).parse().expect("a name");
+        let new = NewSession {
+            id: SessionId::from_uuid(self.uuid()),
+            transport: transport.clone(),
+            number: self.number(number),
+            portfolio: if self.percent(70) { "one".to_owned() } else { "other".to_owned() },
+        };
+        let added = both!(self.pair, s => s.numbers().add_session(&scope, &new));
+        if let Ok(AddSession::Added(session)) = &added {
+            let known = Known { tenant: scope.tenant(), transport, number };
+            self.sessions.insert(session.id, known);
+        }
+        let good = matches!(added, Ok(AddSession::Added(_) | AddSession::Known(_)));
+        self.tell("add_session", good, (scope, added));
+        Ok(())
+    }
+
+    pub(super) fn number(&self, number: u64) -> NumberId {
+        number.to_string().parse().expect("a number id")
+    }
+
+    pub(super) async fn acquire(&mut self) -> Step {
+        let worker = self.roll(WORKERS);
+        let id = worker_id(u128::from(worker));
+        let ask = AcquireSessions {
+            worker: id,
+            lease: LEASE * 4,
+            most: u32::try_from(1 + self.roll(5)).expect("few"),
+        };
+        let scope = wa_core::testing::scope::admin(id);
+        let leases = both!(self.pair, s => s.numbers().acquire(&scope, &ask));
+        for lease in leases.iter().flatten() {
+            self.leases.insert(lease.session.id, (worker, lease.clone()));
+        }
+        self.tell("acquire", leases.as_ref().is_ok_and(|it| !it.is_empty()), (worker, leases));
+        Ok(())
+    }
+
+    async fn heartbeat(&mut self, worker: u64) -> Step {
+        let scope = self.holder(worker);
+        let held = both!(self.pair, s => s.numbers().heartbeat(&scope, LEASE * 4));
+        let until = self.now() + LEASE * 4;
+        for session in held.iter().flatten() {
+            if let Some((_, lease)) = self.leases.get_mut(session) {
+                lease.until = until;
+            }
+        }
+        self.tell("heartbeat", held.as_ref().is_ok_and(|it| !it.is_empty()), (worker, held));
+        Ok(())
+    }
+
+    fn breaker_scope(&self) -> (BreakerScope, wa_core::model::TenantId) {
+        let (session, tenant) = self.session();
+        let scope = if self.percent(60) {
+            BreakerScope::Session(session)
+        } else {
+            BreakerScope::Template(
+                session,
+                "hello".parse().expect("a name"),
+                "en_US".parse().expect("a language"),
+            )
+        };
+        (scope, tenant)
+    }
+
+    pub(super) async fn numbers(&mut self) -> Step {
+        match self.roll(24) {
+            0 | 1 => self.add_session().await?,
+            2 => {
+                let (session, tenant) = self.session();
+                let scope = self.scope_of(tenant);
+                let found = both!(self.pair, s => s.numbers().session(&scope, session));
+                self.tell("session", found.is_ok_and(|it| it.is_some()), session);
+            }
+            3 => {
+                let (session, tenant) = self.session();
+                let (scope, after, limit) =
+                    (self.scope_of(tenant), self.percent(30).then_some(session), self.limit());
+                let page = both!(self.pair, s => s.numbers().sessions(&scope, after, limit));
+                self.tell("sessions", page.is_ok_and(|page| !page.is_empty()), after);
+            }
+            4..=6 => {
+                let (session, tenant) = self.session();
+                let scope = self.scope_of(tenant);
+                let state = match self.roll(16) {
+                    0 => Some(SessionState::Disconnected),
+                    1 => Some(SessionState::Deleted),
+                    2..=6 => None,
+                    _ => Some(SessionState::Connected),
+                };
+                let tier = [Tier::Limited(3), Tier::Limited(6), Tier::Unlimited];
+                let report = SessionReport {
+                    state,
+                    throughput: self.percent(20).then(|| Throughput::try_from(20).expect("a throughput")),
+                    tier: self.percent(70).then(|| *self.pick(&tier).expect("three")),
+                    quality: self.percent(20).then_some(Quality::Green),
+                };
+                let stored = both!(self.pair, s => s.numbers().report_session(&scope, session, &report));
+                self.tell("report_session", stored.is_ok_and(|it| it.is_some()), (session, report));
+            }
+            7 => {
+                let (session, _) = self.session();
+                let Some(Known { transport, number, .. }) = self.sessions.get(&session).cloned() else {
+                    return Ok(());
+                };
+                let number = self.number(number);
+                let routes = both!(self.pair, s => s.numbers().route(&admin(), &transport, &number));
+                self.tell("route", routes.is_ok_and(|it| !it.is_empty()), session);
+            }
+            8..=13 => self.acquire().await?,
+            14 | 15 => {
+                let worker = self.held().map(|(session, _)| self.leases[&session].0);
+                self.heartbeat(worker.unwrap_or(0)).await?;
+            }
+            16 => {
+                let Some((session, scope)) = self.held() else { return Ok(()) };
+                let state = DispatchState { releases: vec![1, 2] };
+                let released = both!(self.pair, s => s.numbers().release(&scope, session, &state));
+                self.tell("release", released.is_ok_and(|it| it), (session, scope));
+            }
+            17 => {
+                let begun = self.pick_late(&self.attempts).map(|(_, session)| *session);
+                let held =
+                    begun.and_then(|session| Some((session, self.holder(self.leases.get(&session)?.0))));
+                let Some((session, scope)) = held else { return Ok(()) };
+                let since = self.now() - TimeDelta::hours(9);
+                let recent = both!(self.pair, s => s.numbers().recent(&scope, session, since), |mut all: Vec<wa_core::port::store::RecentAttempt>| {
+                    // Oldest first is promised, and no order of those begun together.
+                    assert!(all.is_sorted_by_key(|it| it.begun_at));
+                    all.sort_by_key(|it| (it.begun_at, it.recipient));
+                    all
+                });
+                self.tell("recent", recent.is_ok_and(|it| !it.is_empty()), session);
+            }
+            18 | 19 => {
+                let (what, tenant) = self.breaker_scope();
+                let scope = self.scope_of(tenant);
+                let breaker = Breaker {
+                    scope: what,
+                    reason: if self.percent(50) { BreakerReason::Spam } else { BreakerReason::Account },
+                    code: i64::try_from(self.roll(2)).expect("small"),
+                    until: self.percent(85).then(|| self.now() + TimeDelta::seconds(8)),
+                    since: self.now(),
+                };
+                let open = both!(self.pair, s => s.numbers().open_breaker(&scope, &breaker));
+                self.tell("open_breaker", open.is_ok_and(|it| it), breaker);
+            }
+            20 | 21 => {
+                // Mostly one that is open.
+                let (mut what, tenant) = self.breaker_scope();
+                let mut scope = self.scope_of(tenant);
+                let mut any = false;
+                for place in 0..TENANTS {
+                    let of = wa_core::testing::scope::tenant(Self::tenant_at(place));
+                    let open = both!(self.pair, s => s.numbers().breakers(&of)).unwrap_or_default();
+                    any |= !open.is_empty();
+                    if let Some(open) = self.pick(&open).filter(|_| self.percent(90)) {
+                        (what, scope) = (open.scope.clone(), of);
+                    }
+                }
+                if !any && self.percent(80) {
+                    return Ok(());
+                }
+                let reset = both!(self.pair, s => s.numbers().reset_breaker(&scope, &what));
+                self.tell("reset_breaker", reset.is_ok_and(|it| it), what);
+            }
+            _ => {
+                let scope = self.scope();
+                let open = both!(self.pair, s => s.numbers().breakers(&scope));
+                self.tell("breakers", open.is_ok(), open);
+            }
+        }
+        Ok(())
+    }
+
+    fn attributes(&self) -> ContactAttributes {
+        let mut attributes = ContactAttributes::new();
+        if self.percent(85) {
+            attributes.insert("name".to_owned(), format!("Person {}", self.roll(3)));
+        }
+        if self.percent(20) {
+            attributes.insert("city".to_owned(), "Bonn".to_owned());
+        }
+        attributes
+    }
+
+    pub(super) async fn upsert_contact(&mut self) -> Step {
+        let scope = self.scope();
+        let contact = UpsertContact {
+            id: ContactId::from_uuid(self.uuid()),
+            recipient: self.recipient(),
+            attributes: self.attributes(),
+            list: self.percent(80).then(|| self.list()),
+        };
+        let made = both!(self.pair, s => s.audience().upsert_contact(&scope, &contact));
+        if let Ok(Some(made)) = &made {
+            self.contacts.push((scope.tenant(), made.id));
+        }
+        self.tell("upsert_contact", made.as_ref().is_ok_and(|it| it.is_some()), (scope, made));
+        Ok(())
+    }
+
+    pub(super) async fn create_campaign(&mut self) -> Step {
+        let owners: Vec<_> = self.sessions.iter().map(|(id, known)| (*id, known.tenant)).collect();
+        let (session, tenant) = self.session();
+        let scope = self.scope_of(tenant);
+        let mut sessions = vec![session];
+        let others = owners.iter().filter(|(id, owner)| *id != session && *owner == tenant);
+        sessions.extend(others.map(|(id, _)| *id).take(usize::from(self.percent(50))));
+        let text = if self.percent(60) { "{{name}}" } else { "now" };
+        let new = NewCampaign {
+            id: CampaignId::from_uuid(self.uuid()),
+            name: format!("campaign {}", self.roll(40)).parse().expect("a name"),
+            content: CampaignContent::new(self.content(text)),
+            list: self.list(),
+            sessions,
+            lane: if self.percent(80) { Lane::Bulk } else { Lane::Transactional },
+            valid_until: self.percent(10).then(|| self.now() + TimeDelta::seconds(20)),
+            start_at: self.percent(15).then(|| self.now() + TimeDelta::seconds(3)),
+            rate: self.percent(20).then_some(5),
+        };
+        let made = both!(self.pair, s => s.audience().create_campaign(&scope, &new));
+        if let Ok(CreateCampaign::Created(campaign)) = &made {
+            self.campaigns.push((scope.tenant(), campaign.id));
+        }
+        let good = matches!(made, Ok(CreateCampaign::Created(_) | CreateCampaign::Known(_)));
+        self.tell("create_campaign", good, (scope, made));
+        Ok(())
+    }
+
+    pub(super) async fn launch(&mut self) -> Step {
+        // Mostly one that is not launched yet.
+        let mut open = Vec::new();
+        for (tenant, id) in self.campaigns.clone() {
+            let scope = wa_core::testing::scope::tenant(tenant);
+            let found = both!(self.pair, s => s.audience().campaign(&scope, id)).ok().flatten();
+            use wa_core::model::CampaignState::{Draft, Launching};
+            open.extend(found.filter(|it| matches!(it.state, Draft | Launching)).map(|it| (tenant, it.id)));
+        }
+        let (tenant, id) =
+            self.pick(&open).copied().filter(|_| self.percent(90)).unwrap_or_else(|| self.campaign());
+        let scope = self.scope_of(tenant);
+        let seed = [u8::try_from(self.roll(3)).expect("small"); 16];
+        let chunk = LaunchChunk { size: u32::try_from(1 + self.roll(9)).expect("few"), seed };
+        let step = both!(self.pair, s => s.audience().launch(&scope, id, &chunk));
+        let good = matches!(step, Ok(LaunchStep::Frozen { .. } | LaunchStep::Done(_)));
+        self.tell("launch", good, (id, chunk, step));
+        Ok(())
+    }
+
+    async fn import(&mut self) -> Step {
+        let known = self.pick_late(&self.imports).copied();
+        let Some((tenant, import, records)) = known else { return Ok(()) };
+        let scope = self.scope_of(tenant);
+        let from = if self.percent(90) { records } else { self.roll(4) };
+        let mut rows = Vec::new();
+        for n in 0..self.roll(5) {
+            let bad = LineProblem { column: None, message: "no phone".to_owned() };
+            let line = ImportLine {
+                contact: ContactId::from_uuid(self.uuid()),
+                phone: self.phone(),
+                attributes: self.attributes(),
+                opted_out: self.percent(15),
+            };
+            let content = if self.percent(10) { Err(bad) } else { Ok(line) };
+            rows.push(ImportRow { line: from + n + 2, content });
+        }
+        let chunk = ImportChunk { import, from_record: from, rows, last: self.percent(10) };
+        let step = both!(self.pair, s => s.audience().import(&scope, &chunk));
+        if let Ok(ImportStep::Applied(progress)) = &step
+            && let Some(known) = self.imports.iter_mut().find(|it| it.1 == import)
+        {
+            known.2 = progress.records;
+        }
+        self.tell("import", matches!(step, Ok(ImportStep::Applied(_))), (chunk, step));
+        Ok(())
+    }
+
+    pub(super) async fn audience(&mut self) -> Step {
+        match self.roll(32) {
+            0 | 1 => {
+                let (scope, list) = (self.scope(), self.list());
+                let source = Fingerprint::of(&self.roll(6).to_be_bytes());
+                let start = StartImport { id: ImportId::from_uuid(self.uuid()), list, source };
+                let begun = both!(self.pair, s => s.audience().start_import(&scope, &start));
+                if let Ok(Some(progress)) = &begun
+                    && !self.imports.iter().any(|it| it.1 == progress.id)
+                {
+                    self.imports.push((scope.tenant(), progress.id, 0));
+                }
+                self.tell("start_import", begun.as_ref().is_ok_and(|it| it.is_some()), begun);
+            }
+            2..=5 => self.import().await?,
+            6 => {
+                let Some((tenant, ..)) = self.pick(&self.imports).copied() else { return Ok(()) };
+                let (scope, list) = (self.scope_of(tenant), self.list());
+                let all = both!(self.pair, s => s.audience().imports(&scope, &list));
+                self.tell("imports", all.as_ref().is_ok_and(|it| !it.is_empty()), all);
+            }
+            7 => {
+                let Some((tenant, import, _)) = self.pick(&self.imports).copied() else { return Ok(()) };
+                let (scope, after, limit) = (self.scope_of(tenant), self.roll(2), self.limit());
+                let page = both!(self.pair, s => s.audience().import_report(&scope, import, after, limit));
+                self.tell("import_report", page.is_ok(), import);
+            }
+            8..=10 => self.upsert_contact().await?,
+            11 => {
+                let (tenant, id) = self.contact();
+                let scope = self.scope_of(tenant);
+                let found = both!(self.pair, s => s.audience().contact(&scope, id));
+                self.tell("contact", found.is_ok_and(|it| it.is_some()), id);
+            }
+            12 => {
+                let (scope, who) = (self.scope(), self.recipient());
+                let found = both!(self.pair, s => s.audience().find_contact(&scope, &who));
+                self.tell("find_contact", found.is_ok_and(|it| it.is_some()), who);
+            }
+            13 => {
+                let (tenant, id) = self.contact();
+                let (scope, after, limit) =
+                    (self.scope_of(tenant), self.percent(30).then_some(id), self.limit());
+                let list = self.percent(60).then(|| self.list());
+                let page = both!(self.pair, s => s.audience().contacts(&scope, list.as_ref(), after, limit));
+                self.tell("contacts", page.is_ok_and(|it| !it.is_empty()), list);
+            }
+            14..=16 => {
+                let (tenant, id) = self.contact();
+                let scope = self.scope_of(tenant);
+                let consent = [
+                    Consent::Allowed,
+                    Consent::Allowed,
+                    Consent::NoMarketing,
+                    Consent::OptedOut,
+                    Consent::Blocked,
+                ];
+                let consent = *self.pick(&consent).expect("five");
+                let set = both!(self.pair, s => s.audience().set_consent(&scope, id, consent, ConsentSource::Caller));
+                self.tell("set_consent", set.is_ok_and(|it| it.is_some()), (id, consent));
+            }
+            17..=19 => self.create_campaign().await?,
+            20..=23 => self.launch().await?,
+            24..=26 => {
+                let (tenant, id) = self.campaign();
+                let scope = self.scope_of(tenant);
+                let action = match self.roll(12) {
+                    0 => CampaignAction::Cancel,
+                    1..=4 => CampaignAction::Pause,
+                    _ => CampaignAction::Resume,
+                };
+                let acted = both!(self.pair, s => s.audience().act(&scope, id, action));
+                let good = matches!(acted, Ok(ActOutcome::Moved(_) | ActOutcome::Unchanged(_)));
+                self.tell("act", good, (id, action, acted));
+            }
+            27 => {
+                let (tenant, id) = self.campaign();
+                let scope = self.scope_of(tenant);
+                let found = both!(self.pair, s => s.audience().campaign(&scope, id));
+                self.tell("campaign", found.is_ok_and(|it| it.is_some()), id);
+            }
+            28 => {
+                let (tenant, id) = self.campaign();
+                let of = wa_core::testing::scope::tenant(tenant);
+                let known = both!(self.pair, s => s.audience().campaign(&of, id)).ok().flatten();
+                let fallback = || "nobody's".parse().expect("a name");
+                let (scope, name) = (self.scope_of(tenant), known.map_or_else(fallback, |it| it.name));
+                let found = both!(self.pair, s => s.audience().campaign_named(&scope, &name));
+                self.tell("campaign_named", found.is_ok_and(|it| it.is_some()), name);
+            }
+            29 => {
+                let (tenant, id) = self.campaign();
+                let (scope, after, limit) =
+                    (self.scope_of(tenant), self.percent(30).then_some(id), self.limit());
+                let page = both!(self.pair, s => s.audience().campaigns(&scope, after, limit));
+                self.tell("campaigns", page.is_ok_and(|it| !it.is_empty()), after);
+            }
+            _ => {
+                let advanced = both!(self.pair, s => s.audience().advance(&admin()));
+                self.tell("advance", advanced.is_ok(), advanced);
+            }
+        }
+        Ok(())
+    }
+
+    /// A name that the provider could have given an attempt.
+    pub(super) fn provider_id(&self, place: usize) -> String {
+        if self.percent(92) { format!("wamid.{place}") } else { format!("a.wamid.{place}") }
+    }
+
+    pub(super) fn failure(&self) -> FailureCode {
+        let (code, class) = *self
+            .pick(&[
+                (131_000, RejectClass::Retry),
+                (131_000, RejectClass::Retry),
+                (130_429, RejectClass::Throttled),
+                (131_056, RejectClass::PairThrottled),
+                (131_026, RejectClass::Recipient),
+                (131_050, RejectClass::OptedOut),
+                (132_015, RejectClass::TemplatePaused),
+                (131_048, RejectClass::Spam),
+                (190, RejectClass::Credential),
+            ])
+            .expect("some");
+        FailureCode { code, class, title: format!("failure {code}") }
+    }
+
+    fn status(&self) -> ProjectedEvent {
+        let place =
+            usize::try_from(self.roll(u64::try_from(self.attempts.len()).expect("few") + 1)).expect("few");
+        let late = self.attempts.len().saturating_sub(4);
+        let place = if self.percent(60) { place.max(late) } else { place };
+        let attempt = self.attempts.get(place).copied();
+        let own = attempt.and_then(|(_, session)| self.sessions.get(&session)).map(|it| it.number);
+        let number = own.filter(|_| self.percent(95)).unwrap_or_else(|| self.roll(4));
+        let facts = [Fact::Sent, Fact::Delivered, Fact::Read, Fact::Played, Fact::Failed];
+        let fact = *self.pick(&facts).expect("five");
+        let ago = i64::try_from(self.roll(5)).expect("small");
+        let update = StatusUpdate {
+            number: self.number(number),
+            provider_id: self.provider_id(place),
+            echo: None,
+            fact,
+            at: self.now() - TimeDelta::seconds(ago),
+            failure: (fact == Fact::Failed).then(|| self.failure()),
+            pricing: None,
+        };
+        let stray = || AttemptKey {
+            tenant: self.tenant(),
+            message: wa_core::model::MessageId::from_uuid(uuid::Uuid::from_u128(3)),
+            n: 1,
+        };
+        let tag = match self.roll(10) {
+            0 => Some(stray()),
+            1..=5 => attempt.map(|(key, _)| key),
+            _ => None,
+        };
+        ProjectedEvent::Status { attempt: tag, update }
+    }
+
+    fn event(&mut self) -> ProjectedEvent {
+        match self.roll(20) {
+            0 => ProjectedEvent::Unknown { field: "flows".to_owned() },
+            1..=8 => {
+                let ahead = i64::try_from(self.roll(9)).expect("small") - 6;
+                let message = InboundMessage {
+                    number: self.number(if self.percent(80) { self.known_number() } else { self.roll(4) }),
+                    provider_id: format!("in.{}", self.roll(30)),
+                    from: self.recipient(),
+                    profile_name: None,
+                    at: self.now() + TimeDelta::seconds(ahead),
+                    kind: if self.percent(80) { InboundKind::Text } else { InboundKind::Other },
+                    text: self.percent(80).then(|| "hello".to_owned()),
+                };
+                let consent = self.percent(15).then_some(Consent::OptedOut);
+                ProjectedEvent::Message { message, fresh_contact: ContactId::from_uuid(self.uuid()), consent }
+            }
+            _ => self.status(),
+        }
+    }
+
+    fn known_number(&self) -> u64 {
+        let (session, _) = self.session();
+        self.sessions.get(&session).map_or(0, |known| known.number)
+    }
+
+    async fn keep(&mut self) -> Step {
+        let transport: TransportName =
+            (if self.percent(85) { "cloud" } else { "openwa" }).parse().expect("a name");
+        let new = RawBody {
+            id: RawId::from_uuid(self.uuid()),
+            transport,
+            body: format!("body {}", self.roll(400)).into_bytes(),
+            received_at: self.now(),
+        };
+        let bodies = [new];
+        let kept = both!(self.pair, s => s.inbox().keep(&admin(), &bodies));
+        let good = kept.as_ref().is_ok_and(|it| !it[0].known);
+        if good {
+            self.bodies.extend(bodies);
+        }
+        self.tell("keep", good, kept);
+        Ok(())
+    }
+
+    /// Notes who has got messages.
+    async fn listen(&mut self) -> Step {
+        self.heard.clear();
+        for place in 0..TENANTS {
+            let tenant = Self::tenant_at(place);
+            let of = wa_core::testing::scope::tenant(tenant);
+            if both!(self.pair, s => s.inbox().inbound(&of, None, 1)).is_ok_and(|it| !it.is_empty()) {
+                self.heard.push(tenant);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn inbox(&mut self) -> Step {
+        match self.roll(20) {
+            0..=3 => self.keep().await?,
+            4..=13 => {
+                self.keep().await?;
+                let Some(raw) = self.pick_late(&self.bodies).cloned() else { return Ok(()) };
+                let mut events = Vec::new();
+                for _ in 0..1 + self.roll(4) {
+                    events.push(self.event());
+                }
+                let RawBody { id, transport, received_at, .. } = raw;
+                let projection = Projection { raw: id, transport, received_at, events };
+                let projections = [projection];
+                let done = both!(self.pair, s => s.inbox().project(&admin(), &projections));
+                self.listen().await?;
+                if done.is_ok() && self.percent(85) {
+                    self.bodies.retain(|it| it.id != id);
+                }
+                let good =
+                    done.as_ref().is_ok_and(|it| !it.changed.is_empty() || it.inbound > 0 || it.waiting > 0);
+                self.tell("project", good, (projections, done));
+            }
+            14 => {
+                self.keep().await?;
+                let (after, limit) =
+                    (self.pick(&self.bodies).map(|it| it.id).filter(|_| self.percent(20)), self.limit());
+                let page = both!(self.pair, s => s.inbox().unprojected(&admin(), after, limit));
+                self.tell("unprojected", page.is_ok_and(|it| !it.is_empty()), after);
+            }
+            15 | 16 => {
+                // Mostly a pair that has one.
+                let (session, tenant) = self.session();
+                let scope = self.scope_of(tenant);
+                let heard = both!(self.pair, s => s.inbox().inbound(&scope, None, 100)).unwrap_or_default();
+                let (tenant_of, contact) = self.contact();
+                let heard = self.pick(&heard).filter(|_| self.percent(90)).map(|it| (it.session, it.contact));
+                if heard.is_none() && self.percent(80) {
+                    return Ok(());
+                }
+                let (session, contact) = heard.unwrap_or((session, contact));
+                let window = both!(self.pair, s => s.inbox().window(&scope, session, contact));
+                self.tell("window", window.is_ok_and(|it| it.is_some()), (session, contact, tenant_of));
+            }
+            17 | 18 => {
+                let heard = self.heard.is_empty() || self.percent(5);
+                let tenant = if heard { self.tenant() } else { *self.pick(&self.heard).expect("some") };
+                let after = self.percent(20).then(|| self.roll(3));
+                let (scope, limit) = (self.scope_of(tenant), self.limit());
+                let page = both!(self.pair, s => s.inbox().inbound(&scope, after, limit));
+                self.tell("inbound", page.is_ok_and(|it| !it.is_empty()), after);
+            }
+            _ => {
+                let before = self.now() - TimeDelta::seconds(i64::try_from(self.roll(9)).expect("small"));
+                let gone = both!(self.pair, s => s.inbox().prune(&admin(), before));
+                self.tell("prune", gone.is_ok(), gone);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn ledger(&mut self) -> Step {
+        let scope = self.scope();
+        match self.roll(6) {
+            0 | 1 => {
+                let entitlement = Entitlement {
+                    plan: "plan".to_owned(),
+                    messages_per_month: self.percent(60).then(|| 5 + self.roll(40)),
+                    sessions: self.percent(40).then(|| u32::try_from(1 + self.roll(4)).expect("few")),
+                    suspended: self.percent(8),
+                };
+                let set = both!(self.pair, s => s.ledger().set_entitlement(&scope, &entitlement));
+                self.tell("set_entitlement", set.is_ok_and(|it| it), entitlement);
+            }
+            2 => {
+                let found = both!(self.pair, s => s.ledger().entitlement(&scope));
+                self.tell("entitlement", found.is_ok_and(|it| it.is_some()), scope);
+            }
+            3 => {
+                let period = Period::of(self.now());
+                let usage = both!(self.pair, s => s.ledger().usage(&scope, period));
+                self.tell("usage", usage.is_ok_and(|it| it.is_some()), scope);
+            }
+            _ => {
+                let (tenant, id) = self.campaign();
+                let (scope, campaign) = (self.scope_of(tenant), self.percent(50).then_some(id));
+                let cost = both!(self.pair, s => s.ledger().cost(&scope, campaign));
+                self.tell("cost", cost.is_ok(), cost);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn journal(&mut self) -> Step {
+        let reader: ReaderName = ["a", "b"][usize::from(self.percent(30))].parse().expect("a name");
+        match self.roll(10) {
+            0 | 1 => {
+                let after = if self.percent(60) { 0 } else { self.roll(20) };
+                let (after, limit) = (StreamPosition(after), self.limit());
+                let page =
+                    both!(self.pair, s => s.journal().read(&admin(), after, limit), super::export::bodies);
+                self.tell("read", page.is_ok_and(|it| !it.is_empty()), after);
+            }
+            2 => {
+                let position = both!(self.pair, s => s.journal().position(&admin(), &reader));
+                self.tell("position", position.is_ok(), position);
+            }
+            3..=5 => {
+                let position = StreamPosition(self.roll(30));
+                let done = both!(self.pair, s => s.journal().acknowledge(&admin(), &reader, position));
+                self.tell("acknowledge", done.is_ok(), (reader, position));
+            }
+            6 => {
+                let before = self.now() - TimeDelta::seconds(i64::try_from(self.roll(9)).expect("small"));
+                let gone = both!(self.pair, s => s.journal().prune_events(&admin(), before));
+                self.tell("prune_events", gone.is_ok(), gone);
+            }
+            7 | 8 => {
+                let scope = self.scope();
+                let tenant = if self.percent(92) { scope.tenant() } else { self.tenant() };
+                let id = EventId::from_uuid(uuid::Uuid::from_u128(u128::from(self.roll(6))));
+                let (_, campaign) = self.campaign();
+                let notice =
+                    Notice { id, tenant, at: self.now(), kind: NoticeKind::CampaignStarted { campaign } };
+                let kept = both!(self.pair, s => s.journal().keep_notice(&scope, &notice));
+                self.tell("keep_notice", kept.is_ok_and(|it| it), notice);
+            }
+            _ => {
+                let (scope, limit) = (self.scope(), self.limit());
+                let page = both!(self.pair, s => s.journal().notices(&scope, None, limit));
+                self.tell("notices", page.is_ok(), scope);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn reports(&mut self) -> Step {
+        match self.roll(6) {
+            0 | 1 => {
+                let (tenant, id) = self.campaign();
+                let scope = self.scope_of(tenant);
+                let counts = both!(self.pair, s => s.reports().counts(&scope, id));
+                self.tell("counts", counts.is_ok_and(|it| it.is_some()), id);
+            }
+            2 => {
+                let known = self.pick_late(&self.messages).copied();
+                let Some((tenant, id)) = known else { return Ok(()) };
+                let scope = self.scope_of(tenant);
+                let view = both!(self.pair, s => s.reports().message(&scope, id));
+                self.tell("message", view.is_ok_and(|it| it.is_some()), id);
+            }
+            3 | 4 => {
+                let (tenant, id) = self.campaign();
+                let after = self.pick(&self.messages).map(|(_, id)| *id).filter(|_| self.percent(20));
+                let (scope, limit) = (self.scope_of(tenant), self.limit());
+                let page = both!(self.pair, s => s.reports().recipients(&scope, id, after, limit));
+                self.tell("recipients", page.is_ok_and(|it| !it.is_empty()), id);
+            }
+            _ => {
+                let after = self.pick(&self.messages).map(|(_, id)| *id).filter(|_| self.percent(20));
+                let (scope, limit) = (self.scope(), self.limit());
+                let page = both!(self.pair, s => s.reports().in_doubt(&scope, after, limit));
+                self.tell("in_doubt", page.is_ok(), after);
+            }
+        }
+        Ok(())
+    }
+}
