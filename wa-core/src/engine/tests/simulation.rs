@@ -178,6 +178,9 @@ impl Transport for Provider {
 const RATE: u32 = 20;
 const MEMBERS: u64 = 30;
 
+/// From when until when a campaign was paused; open while it is.
+type Pause = (DateTime<Utc>, Option<DateTime<Utc>>);
+
 /// One process: a worker, and what it has under way.
 struct Process {
     worker: Worker,
@@ -209,7 +212,7 @@ struct World {
     /// When each number released something.
     released: BTreeMap<SessionId, Vec<DateTime<Utc>>>,
     opted_out: BTreeMap<Phone, DateTime<Utc>>,
-    paused: BTreeMap<CampaignId, Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>>,
+    paused: BTreeMap<CampaignId, Vec<Pause>>,
     config: EngineConfig,
 }
 
