@@ -10,6 +10,7 @@ mod file;
 mod group;
 mod inbox;
 mod invariants;
+mod kill;
 mod lease;
 mod model;
 mod protocol;
