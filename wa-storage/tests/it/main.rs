@@ -9,6 +9,7 @@ mod file;
 mod group;
 mod inbox;
 mod invariants;
+mod kill;
 mod lease;
 mod model;
 mod protocol;
