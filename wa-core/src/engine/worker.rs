@@ -2,7 +2,8 @@
 //!
 //! All decisions are the rules' and the planner's; this file keeps the books. Invariant: `open`
 //! counts every attempt that was begun by this process and whose outcome is not in the store, and
-//! never passes `max_in_doubt_per_crash`.
+//! never passes `max_in_doubt_per_crash`; but where a store commits in order and fails a settle
+//! alone, the begin that was handed in behind it may add as many once more.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;

@@ -1,6 +1,8 @@
 //! The engine's steps, driven single-threaded on manual time.
 
 mod faults;
+mod ownership;
+mod provider;
 mod running;
 mod simulation;
 mod stage;
