@@ -43,9 +43,6 @@ struct Process {
     answers: Vec<(Duration, AttemptKey, SendOutcome)>,
 }
 
-/// From when until when; open while it lasts.
-type Pause = (DateTime<Utc>, Option<DateTime<Utc>>);
-
 struct World {
     seed: u64,
     clock: Arc<ManualClock>,
