@@ -64,7 +64,12 @@ impl Journal for SqliteStore {
             tx.conn
                 .prepare_cached("INSERT OR IGNORE INTO reader (name, position) VALUES (?1, 0)")?
                 .execute([reader.as_str()])?;
-            Ok(StreamPosition::default())
+            // Through another handle it may have moved since it was looked for.
+            let position = tx
+                .conn
+                .prepare_cached("SELECT position FROM reader WHERE name = ?1")?
+                .query_row([reader.as_str()], |row| uint(row, 0))?;
+            Ok(StreamPosition(position))
         })
         .await
     }
