@@ -183,3 +183,52 @@ pub(crate) async fn join_all<F: Future>(calls: impl IntoIterator<Item = F>) -> V
     .await;
     answers.into_iter().map(|answer| answer.expect("all are there")).collect()
 }
+
+#[test]
+fn many_who_open_a_new_file_at_once_all_get_a_store() {
+    for _ in 0..8 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("wa.db");
+        let gate = std::sync::Barrier::new(6);
+        std::thread::scope(|scope| {
+            let open = || {
+                gate.wait();
+                SqliteStore::open(SqliteOptions::new(&path)).map(drop)
+            };
+            let all: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+            for one in all {
+                one.join().expect("no panic").expect("a store");
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_dropped_while_calls_wait_ends_soon() {
+    let world = World::new().await;
+    let store = SqliteStore::open(world.options().group(NonZeroUsize::MIN)).expect("a store");
+    let stranger = rusqlite::Connection::open(world.path()).expect("the file");
+    stranger.execute_batch("BEGIN IMMEDIATE").expect("the write lock");
+    let store = std::sync::Arc::new(store);
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let store = std::sync::Arc::clone(&store);
+            tokio::spawn(
+                async move { store.audience().advance(&admin()).await.map_err(|error| error.kind()) },
+            )
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let started = std::time::Instant::now();
+    store.close();
+    for call in calls {
+        let refused = call.await.expect("no panic").expect_err("the lock is held");
+        assert!(matches!(refused, StoreErrorKind::Unavailable | StoreErrorKind::Closed), "{refused:?}");
+    }
+    drop(store);
+    let took = started.elapsed();
+    assert!(
+        took < Duration::from_secs(5),
+        "{took:?}: twenty calls do not wait for their patience one by one"
+    );
+}
