@@ -30,7 +30,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use chrono::{DateTime, Utc};
+use rusqlite::params;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use wa_core::model::micros;
 use wa_core::port::store::{
     Audience, Directory, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Store, StoreError,
 };
@@ -47,6 +50,9 @@ pub struct SqliteStore {
     shared: Arc<Shared>,
     open: Mutex<Option<Open>>,
 }
+
+/// How many rows a step of a long deletion takes.
+const DELETED_AT_ONCE: u32 = 1_000;
 
 /// What a store did since it was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -149,6 +155,21 @@ impl SqliteStore {
         let (job, answer) = writer::job(durability, work);
         self.enter(|open| &open.writes, job).await?;
         answer.await.map_err(|_| error::lost())?
+    }
+
+    /// Deletes what is older than an instant, a step per commit, so that sends wait for one step at most.
+    async fn delete_in_steps(&self, sql: &'static str, before: DateTime<Utc>) -> Result<u64, StoreError> {
+        let mut all = 0;
+        loop {
+            let gone = self.write(Durability::Normal, move |tx| {
+                Ok(tx.conn.prepare_cached(sql)?.execute(params![micros(before), DELETED_AT_ONCE])?)
+            });
+            let gone = u64::try_from(gone.await?).unwrap_or(u64::MAX);
+            all += gone;
+            if gone < u64::from(DELETED_AT_ONCE) {
+                return Ok(all);
+            }
+        }
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
