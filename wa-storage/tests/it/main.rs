@@ -2,7 +2,6 @@
 //! the protocol as far as its tables make it delicate.
 
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "a test that is wrong should stop at once")]
-#![expect(clippy::panic, clippy::indexing_slicing, reason = "a helper of tests fails as a test does")]
 
 mod audience;
 mod conformance;
