@@ -60,11 +60,20 @@ fn open(path: &Path) -> Fallible<Connection> {
 }
 
 /// Repeats what another process's lock refuses, until `patience` is used up.
-pub(super) fn patiently<T>(patience: Duration, mut call: impl FnMut() -> Fallible<T>) -> Fallible<T> {
+pub(super) fn patiently<T>(patience: Duration, call: impl FnMut() -> Fallible<T>) -> Fallible<T> {
+    patiently_while(patience, || true, call)
+}
+
+/// The same, and gives up early when the answer is no longer worth waiting for.
+pub(super) fn patiently_while<T>(
+    patience: Duration,
+    is_wanted: impl Fn() -> bool,
+    mut call: impl FnMut() -> Fallible<T>,
+) -> Fallible<T> {
     let mut left = patience;
     loop {
         match call() {
-            Err(Fault::Sql(error)) if is_busy(&error) && !left.is_zero() => {
+            Err(Fault::Sql(error)) if is_busy(&error) && !left.is_zero() && is_wanted() => {
                 left = left.saturating_sub(BUSY_SLICE);
             }
             other => return other,

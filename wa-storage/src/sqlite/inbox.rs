@@ -38,6 +38,9 @@ pub(super) const BY_PROVIDER: &str = "SELECT r.tenant, r.message, r.n, a.session
 pub(super) const SESSION_OF_ATTEMPT: &str =
     "SELECT session FROM attempt WHERE tenant = ?1 AND message = ?2 AND n = ?3";
 
+pub(super) const PRUNE: &str = "DELETE FROM raw WHERE rowid IN (SELECT rowid FROM raw \
+     WHERE projected_at IS NOT NULL AND received_at < ?1 ORDER BY received_at LIMIT ?2)";
+
 #[async_trait]
 impl Inbox for SqliteStore {
     async fn keep(&self, _scope: &AdminScope, bodies: &[RawBody]) -> Result<Vec<KeptRaw>, StoreError> {
@@ -133,14 +136,7 @@ impl Inbox for SqliteStore {
     }
 
     async fn prune(&self, _scope: &AdminScope, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.write(Durability::Normal, move |tx| {
-            let gone = tx
-                .conn
-                .prepare_cached("DELETE FROM raw WHERE projected_at IS NOT NULL AND received_at < ?1")?
-                .execute([micros(before)])?;
-            Ok(u64::try_from(gone).unwrap_or(u64::MAX))
-        })
-        .await
+        self.delete_in_steps(PRUNE, before).await
     }
 }
 

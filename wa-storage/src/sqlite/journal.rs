@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
-use wa_core::model::{Event, EventBody, EventId, StreamPosition, micros};
+use wa_core::model::{Event, EventBody, EventId, StreamPosition};
 use wa_core::port::store::{Journal, ReaderName, StoreError};
 use wa_core::port::{AdminScope, Notice, Scope};
 
@@ -11,6 +11,10 @@ use super::changes::unpack;
 use super::codec::{at, id, int, json, to_json, uint, undecodable};
 use super::directory::settings_of;
 use super::{Durability, SqliteStore, page_size};
+
+pub(super) const PRUNE: &str = "DELETE FROM journal WHERE position IN (SELECT position FROM journal \
+     WHERE at < ?1 AND position <= (SELECT coalesce(min(position), 9223372036854775807) FROM reader) \
+     ORDER BY at LIMIT ?2)";
 
 #[async_trait]
 impl Journal for SqliteStore {
@@ -64,7 +68,12 @@ impl Journal for SqliteStore {
             tx.conn
                 .prepare_cached("INSERT OR IGNORE INTO reader (name, position) VALUES (?1, 0)")?
                 .execute([reader.as_str()])?;
-            Ok(StreamPosition::default())
+            // Through another handle it may have moved since it was looked for.
+            let position = tx
+                .conn
+                .prepare_cached("SELECT position FROM reader WHERE name = ?1")?
+                .query_row([reader.as_str()], |row| uint(row, 0))?;
+            Ok(StreamPosition(position))
         })
         .await
     }
@@ -90,17 +99,7 @@ impl Journal for SqliteStore {
     }
 
     async fn prune_events(&self, _scope: &AdminScope, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.write(Durability::Normal, move |tx| {
-            let gone = tx
-                .conn
-                .prepare_cached(
-                    "DELETE FROM journal WHERE at < ?1 \
-                     AND position <= (SELECT coalesce(min(position), 9223372036854775807) FROM reader)",
-                )?
-                .execute([micros(before)])?;
-            Ok(u64::try_from(gone).unwrap_or(u64::MAX))
-        })
-        .await
+        self.delete_in_steps(PRUNE, before).await
     }
 
     async fn keep_notice(&self, scope: &Scope, notice: &Notice) -> Result<bool, StoreError> {

@@ -26,11 +26,14 @@ mod reports;
 mod writer;
 
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use chrono::{DateTime, Utc};
+use rusqlite::params;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use wa_core::model::micros;
 use wa_core::port::store::{
     Audience, Directory, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Store, StoreError,
 };
@@ -47,6 +50,9 @@ pub struct SqliteStore {
     shared: Arc<Shared>,
     open: Mutex<Option<Open>>,
 }
+
+/// How many rows a step of a long deletion takes.
+const DELETED_AT_ONCE: u32 = 1_000;
 
 /// What a store did since it was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -101,20 +107,27 @@ impl SqliteStore {
             entropy: Arc::clone(&options.entropy),
             lock: lock::FileLock::new(&options.path, token),
             counters: Counters::default(),
+            is_closing: AtomicBool::new(false),
         });
         let open = start(conn, &shared, &options)?;
         Ok(Self { shared, open: Mutex::new(Some(open)) })
     }
 
-    /// Finishes what waits, stops the threads and lets go of the file. Blocks for as long as that takes.
+    /// Finishes what waits, stops the threads and lets go of the file. Blocks for as long as that takes;
+    /// calls that another process holds up are refused as unavailable.
     ///
     /// Every later call gives [`StoreErrorKind::Closed`](wa_core::port::store::StoreErrorKind::Closed); closing again does nothing.
     pub fn close(&self) {
         let Some(Open { writes, reads, threads }) = self.lock().take() else { return };
+        self.shared.is_closing.store(true, Ordering::Relaxed);
         writes.room.close();
         reads.room.close();
         drop((writes, reads));
         for thread in threads {
+            // Who drops the last handle inside a judge is the writer himself, and ends after this call.
+            if thread.thread().id() == std::thread::current().id() {
+                continue;
+            }
             if thread.join().is_err() {
                 tracing::error!("a thread of the store panicked");
             }
@@ -142,6 +155,21 @@ impl SqliteStore {
         let (job, answer) = writer::job(durability, work);
         self.enter(|open| &open.writes, job).await?;
         answer.await.map_err(|_| error::lost())?
+    }
+
+    /// Deletes what is older than an instant, a step per commit, so that sends wait for one step at most.
+    async fn delete_in_steps(&self, sql: &'static str, before: DateTime<Utc>) -> Result<u64, StoreError> {
+        let mut all = 0;
+        loop {
+            let gone = self.write(Durability::Normal, move |tx| {
+                Ok(tx.conn.prepare_cached(sql)?.execute(params![micros(before), DELETED_AT_ONCE])?)
+            });
+            let gone = u64::try_from(gone.await?).unwrap_or(u64::MAX);
+            all += gone;
+            if gone < u64::from(DELETED_AT_ONCE) {
+                return Ok(all);
+            }
+        }
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>

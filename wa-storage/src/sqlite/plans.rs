@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{audience, changes, inbox, message, numbers, outbox, reports};
+use super::{audience, changes, inbox, journal, message, numbers, outbox, reports};
 
 const SCHEMA: &str = include_str!("migrations/0001_base.up.sql");
 
@@ -40,6 +40,8 @@ fn the_protocol_never_scans() {
         changes::DELETE_DOUBT,
         inbox::BY_PROVIDER,
         inbox::SESSION_OF_ATTEMPT,
+        inbox::PRUNE,
+        journal::PRUNE,
         numbers::RECENT,
         audience::NEXT_MEMBERS,
     ] {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -17,7 +17,7 @@ use wa_core::port::store::{StoreError, StoreErrorKind};
 use wa_core::port::{Clock, Entropy};
 
 use super::Queued;
-use super::connect::patiently;
+use super::connect::patiently_while;
 use super::error::{Fallible, Fault, is_busy, of_commit};
 use super::lock::FileLock;
 
@@ -44,6 +44,8 @@ pub(super) struct Shared {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) lock: FileLock,
     pub(super) counters: Counters,
+    /// The store is being closed: what another process holds up is refused, not waited for.
+    pub(super) is_closing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -215,8 +217,16 @@ impl Writer {
             self.conn.pragma_update(None, "synchronous", level)?;
             self.durability = durability;
         }
-        let conn = &self.conn;
-        patiently(self.patience, || Ok(conn.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)?))
+        let (conn, is_closing) = (&self.conn, &self.shared.is_closing);
+        let is_wanted = || !is_closing.load(Ordering::Relaxed);
+        let begun = patiently_while(self.patience, is_wanted, || {
+            Ok(conn.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)?)
+        });
+        if begun.is_err() && !is_wanted() {
+            // The groups behind this one would meet the same lock, each for another while.
+            conn.busy_timeout(Duration::ZERO)?;
+        }
+        begun
     }
 
     fn commit(&mut self, changes_before: u64) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use wa_core::model::{IncarnationId, InstanceId, StreamPosition, TagKey};
 use wa_core::port::store::{RawBody, Store, StoreErrorKind, StoreIdentity};
+use wa_core::port::{Clock, SystemClock};
 use wa_storage::{SqliteMigrations, SqliteOptions, SqliteStore};
 
 use crate::world::{World, acquire, admin, transport};
@@ -182,4 +183,45 @@ pub(crate) async fn join_all<F: Future>(calls: impl IntoIterator<Item = F>) -> V
     })
     .await;
     answers.into_iter().map(|answer| answer.expect("all are there")).collect()
+}
+
+#[test]
+fn many_who_open_a_new_file_at_once_all_get_a_store() {
+    for _ in 0..8 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("wa.db");
+        let gate = std::sync::Barrier::new(6);
+        std::thread::scope(|scope| {
+            let open = || {
+                gate.wait();
+                SqliteStore::open(SqliteOptions::new(&path)).map(drop)
+            };
+            let all: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+            for one in all {
+                one.join().expect("no panic").expect("a store");
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_dropped_while_calls_wait_ends_soon() {
+    let world = World::new().await;
+    let store = SqliteStore::open(world.options().group(NonZeroUsize::MIN)).expect("a store");
+    let stranger = rusqlite::Connection::open(world.path()).expect("the file");
+    stranger.execute_batch("BEGIN IMMEDIATE").expect("the write lock");
+    let admin = admin();
+    let mut calls: Vec<_> = (0..20).map(|_| store.audience().advance(&admin)).collect();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    for call in &mut calls {
+        assert!(call.as_mut().poll(&mut context).is_pending(), "it waits in the queue");
+    }
+    let started = SystemClock.monotonic();
+    store.close();
+    for answer in join_all(calls).await {
+        assert_eq!(answer.expect_err("the lock is held").kind(), StoreErrorKind::Unavailable);
+    }
+    drop(store);
+    let took = SystemClock.monotonic() - started;
+    assert!(took < Duration::from_secs(10), "{took:?}: twenty calls do not use their patience up one by one");
 }

@@ -3,13 +3,13 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use wa_core::model::{Lane, NewMessage, SessionId, TenantId};
-use wa_core::port::store::{Enqueue, Store, StoreErrorKind};
+use wa_core::model::{Lane, NewMessage, RawId, SessionId, TenantId};
+use wa_core::port::store::{Enqueue, Projection, RawBody, Store, StoreErrorKind};
 use wa_core::testing::scope;
 use wa_storage::{SqliteOptions, SqliteStore};
 
 use crate::file::join_all;
-use crate::world::World;
+use crate::world::{World, admin, transport};
 
 fn messages(world: &World, session: SessionId, count: u64) -> Vec<NewMessage> {
     (0..count).map(|to| world.message(session, to, Lane::Bulk)).collect()
@@ -54,7 +54,7 @@ async fn a_call_that_fails_takes_nothing_of_its_group_with_it() {
     let scope = world.scope();
     let enqueue = join_all(messages.iter().map(|it| world.store.outbox().enqueue(&scope, it)));
     // Another name under a known id breaks the key, alone.
-    let (admin, name) = (crate::world::admin(), "another".parse().expect("a name"));
+    let (admin, name) = (admin(), "another".parse().expect("a name"));
     let (failed, queued) =
         tokio::join!(world.store.directory().ensure_tenant(&admin, &name, world.tenant), enqueue);
     assert_eq!(failed.expect_err("the id is taken").kind(), StoreErrorKind::Broken);
@@ -69,7 +69,7 @@ async fn calls_that_change_nothing_are_no_commits() {
     let world = World::new().await;
     let before = world.store.stats();
     for _ in 0..3 {
-        world.store.audience().advance(&crate::world::admin()).await.expect("a step");
+        world.store.audience().advance(&admin()).await.expect("a step");
     }
     let after = world.store.stats();
     assert_eq!((after.jobs - before.jobs, after.commits - before.commits), (3, 0));
@@ -107,4 +107,29 @@ async fn write_all(store: Arc<SqliteStore>, tenant: TenantId, messages: Vec<NewM
         done += 1;
     }
     done
+}
+
+#[tokio::test]
+async fn a_long_deletion_lets_others_in_between() {
+    let world = World::new().await;
+    let body = |n: u128| RawBody {
+        id: RawId::from_uuid(uuid::Uuid::from_u128(n)),
+        transport: transport(),
+        body: n.to_be_bytes().to_vec(),
+        received_at: world.now(),
+    };
+    let bodies: Vec<_> = (0..2_500).map(body).collect();
+    world.store.inbox().keep(&admin(), &bodies).await.expect("kept");
+    let projection = |raw: &RawBody| Projection {
+        raw: raw.id,
+        transport: transport(),
+        received_at: raw.received_at,
+        events: Vec::new(),
+    };
+    let projections: Vec<_> = bodies.iter().map(projection).collect();
+    world.store.inbox().project(&admin(), &projections).await.expect("projected");
+    let before = world.store.stats();
+    let later = world.now() + chrono::TimeDelta::seconds(1);
+    assert_eq!(world.store.inbox().prune(&admin(), later).await.expect("a count"), 2_500);
+    assert_eq!(world.store.stats().commits - before.commits, 3, "a thousand at a time");
 }

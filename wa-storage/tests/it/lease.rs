@@ -109,3 +109,20 @@ async fn meters_are_rebuilt_from_what_was_begun() {
     let late = numbers.recent(&worker, session.id, world.now()).await.expect("a list");
     assert_eq!(late.len(), 2);
 }
+
+#[tokio::test]
+async fn a_dead_owner_takes_no_attempt_of_a_living_one_before_it_along() {
+    let world = World::new().await;
+    let guard = world.another();
+    assert_eq!(acquire(&guard, 3).await, [], "it has the lock and no session yet");
+    let (session, worker) = world.held("1", 1).await;
+    world.running("news", 1, &[session.id]).await;
+    let begun = world.begin_due(&worker, session.id, 1).await;
+    world.clock.advance(LEASE);
+    assert_eq!(acquire(&guard, 3).await[0].quiet_until, Some(begun.attempts[0].end_by));
+    guard.close();
+    let leases = acquire(&world.another(), 4).await;
+    assert_eq!(leases[0].epoch, 3, "the second owner is known to be dead");
+    assert_eq!(leases[0].quiet_until, Some(begun.attempts[0].end_by), "the first one may still send");
+    assert_eq!(world.view(begun.attempts[0].key.message).await.state, MessageState::Attempting);
+}

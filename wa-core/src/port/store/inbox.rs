@@ -87,7 +87,8 @@ pub trait Inbox: Send + Sync {
         limit: u32,
     ) -> Result<Vec<StoredInbound>, StoreError>;
 
-    /// Deletes projected bodies received before an instant; returns how many.
+    /// Deletes projected bodies received before an instant; returns how many. May take several commits:
+    /// what an interruption leaves is deleted by the next call.
     ///
     /// - `prune_keeps_what_is_not_projected`: however old it is.
     ///

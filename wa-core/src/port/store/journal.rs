@@ -48,6 +48,7 @@ pub trait Journal: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Deletes events older than an instant that every known reader has passed; returns how many.
+    /// May take several commits: what an interruption leaves is deleted by the next call.
     ///
     /// - `prune_keeps_what_a_reader_needs`: an event that a reader has not acknowledged stays.
     ///

@@ -59,7 +59,8 @@ fn bury(tx: &Tx<'_>, worker: WorkerId, token: [u8; 16]) -> Fallible<()> {
         }
         let died_unsettled = owner.is_some() && open_attempts(tx, session, Some(epoch))?.0 > 0;
         let full = usize::try_from(MAX_PAGE).unwrap_or(usize::MAX);
-        while give_up(&mut merger, session, DateTime::<Utc>::MAX_UTC)?.len() >= full {}
+        // What an earlier owner left open is not known to be dead: it ends by time.
+        while give_up(&mut merger, session, Some(epoch), DateTime::<Utc>::MAX_UTC)?.len() >= full {}
         tx.conn
             .prepare_cached(
                 "UPDATE session_lease SET guard = NULL, worker = NULL, until = NULL, \

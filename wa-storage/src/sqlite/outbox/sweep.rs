@@ -16,7 +16,8 @@ use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::writer::Tx;
 
 const OPEN_UNTIL: &str = "SELECT tenant, message, n FROM open_attempt \
-     WHERE session = ?1 AND end_by <= ?2 ORDER BY end_by, tenant, message, n LIMIT ?3";
+     WHERE session = ?1 AND end_by <= ?2 AND (?4 IS NULL OR epoch = ?4) \
+     ORDER BY end_by, tenant, message, n LIMIT ?3";
 const NEXT_END: &str = "SELECT min(end_by) FROM open_attempt WHERE session = ?1";
 
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub(super) fn sweep(tx: &Tx<'_>, scope: &WorkerScope, grace: Duration) -> Fallib
         if !holds(tx.conn, scope, session, tx.now)? {
             continue;
         }
-        swept.in_doubt.extend(give_up(&mut merger, session, ended)?);
+        swept.in_doubt.extend(give_up(&mut merger, session, None, ended)?);
         let next = tx
             .conn
             .prepare_cached(NEXT_END)?
@@ -44,16 +45,18 @@ pub(super) fn sweep(tx: &Tx<'_>, scope: &WorkerScope, grace: Duration) -> Fallib
     Ok(swept)
 }
 
-/// Marks the open attempts of a session in doubt that ended by an instant, a page of them at most.
+/// Marks the open attempts of a session, or of one epoch of it, in doubt that ended by an instant, a
+/// page of them at most.
 pub(in crate::sqlite) fn give_up(
     merger: &mut Merger<'_>,
     session: SessionId,
+    epoch: Option<i64>,
     ended: DateTime<Utc>,
 ) -> Fallible<Vec<AttemptKey>> {
     let (conn, now) = merger.place();
     let open = conn
         .prepare_cached(OPEN_UNTIL)?
-        .query_map(params![session.as_bytes(), micros(ended), MAX_PAGE], |row| {
+        .query_map(params![session.as_bytes(), micros(ended), MAX_PAGE, epoch], |row| {
             Ok(AttemptKey { tenant: id(row, 0)?, message: id(row, 1)?, n: uint(row, 2)? })
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;

@@ -7,7 +7,9 @@
 //!
 //! `WA_MODEL_SCRIPTS` sets how many scripts run, `WA_MODEL_SEED` the first seed.
 
+mod audience;
 mod export;
+mod inbox;
 mod judge;
 mod outbox;
 mod pair;

@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 use wa_core::memory::MemoryStore;
-use wa_core::model::from_micros;
 use wa_core::port::Clock;
 use wa_core::port::store::{AcquireSessions, Numbers};
 use wa_core::testing::{ManualClock, scope};
@@ -28,9 +28,9 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) async fn new() -> Self {
+    pub(crate) async fn new(start: DateTime<Utc>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let clock = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000)));
+        let clock = Arc::new(ManualClock::new(start));
         let bystander = SqliteStore::open(options(&folder, &clock)).expect("a store");
         let nothing = AcquireSessions { worker: worker_id(99), lease: crate::world::LEASE, most: 0 };
         let held = bystander.acquire(&scope::admin(worker_id(99)), &nothing).await;

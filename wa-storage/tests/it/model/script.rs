@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 use wa_core::model::{
     AttemptKey, BatchId, Bsuid, CampaignId, Category, ContactId, Content, ImportId, MessageId, Phone,
-    Recipient, SessionId, TemplateContent, TenantId, TransportName,
+    Recipient, SessionId, TemplateContent, TenantId, TransportName, from_micros,
 };
 use wa_core::port::store::{BeginBatch, Lease, RawBody};
 use wa_core::port::{Clock, Scope, WorkerScope};
@@ -52,8 +52,11 @@ pub(super) struct Known {
 
 impl Script {
     pub(super) async fn new(seed: u64) -> Self {
+        // Every third script starts shortly before a month ends, as quotas do.
+        let ahead =
+            if seed.is_multiple_of(3) { TimeDelta::minutes(9 * 1_440 + 586) } else { TimeDelta::zero() };
         Self {
-            pair: Pair::new().await,
+            pair: Pair::new(from_micros(1_790_000_000_000_000) + ahead).await,
             dice: SeededEntropy::new(seed),
             told: Vec::new(),
             score: Score::default(),

@@ -1,0 +1,164 @@
+//! The calls of a script on webhooks.
+
+use chrono::TimeDelta;
+use wa_core::model::{
+    AttemptKey, Consent, ContactId, Fact, InboundKind, InboundMessage, RawId, StatusUpdate, TransportName,
+};
+use wa_core::port::store::{ProjectedEvent, Projection, RawBody};
+
+use super::pair::both;
+use super::script::{Script, Step, TENANTS};
+use crate::world::admin;
+
+impl Script {
+    fn status(&self) -> ProjectedEvent {
+        let place =
+            usize::try_from(self.roll(u64::try_from(self.attempts.len()).expect("few") + 1)).expect("few");
+        let late = self.attempts.len().saturating_sub(4);
+        let place = if self.percent(60) { place.max(late) } else { place };
+        let attempt = self.attempts.get(place).copied();
+        let own = attempt.and_then(|(_, session)| self.sessions.get(&session)).map(|it| it.number);
+        let number = own.filter(|_| self.percent(95)).unwrap_or_else(|| self.roll(4));
+        let facts = [Fact::Sent, Fact::Delivered, Fact::Read, Fact::Played, Fact::Failed];
+        let fact = *self.pick(&facts).expect("five");
+        let ago = i64::try_from(self.roll(5)).expect("small");
+        let update = StatusUpdate {
+            number: self.number(number),
+            provider_id: self.provider_id(place),
+            echo: None,
+            fact,
+            at: self.now() - TimeDelta::seconds(ago),
+            failure: (fact == Fact::Failed).then(|| self.failure()),
+            pricing: None,
+        };
+        let stray = || AttemptKey {
+            tenant: self.tenant(),
+            message: wa_core::model::MessageId::from_uuid(uuid::Uuid::from_u128(3)),
+            n: 1,
+        };
+        let tag = match self.roll(10) {
+            0 => Some(stray()),
+            1..=5 => attempt.map(|(key, _)| key),
+            _ => None,
+        };
+        ProjectedEvent::Status { attempt: tag, update }
+    }
+
+    fn event(&mut self) -> ProjectedEvent {
+        match self.roll(20) {
+            0 => ProjectedEvent::Unknown { field: "flows".to_owned() },
+            1..=8 => {
+                let ahead = i64::try_from(self.roll(9)).expect("small") - 6;
+                let message = InboundMessage {
+                    number: self.number(if self.percent(80) { self.known_number() } else { self.roll(4) }),
+                    provider_id: format!("in.{}", self.roll(30)),
+                    from: self.recipient(),
+                    profile_name: None,
+                    at: self.now() + TimeDelta::seconds(ahead),
+                    kind: if self.percent(80) { InboundKind::Text } else { InboundKind::Other },
+                    text: self.percent(80).then(|| "hello".to_owned()),
+                };
+                let consent = self.percent(15).then_some(Consent::OptedOut);
+                ProjectedEvent::Message { message, fresh_contact: ContactId::from_uuid(self.uuid()), consent }
+            }
+            _ => self.status(),
+        }
+    }
+
+    fn known_number(&self) -> u64 {
+        let (session, _) = self.session();
+        self.sessions.get(&session).map_or(0, |known| known.number)
+    }
+
+    async fn keep(&mut self) -> Step {
+        let transport: TransportName =
+            (if self.percent(85) { "cloud" } else { "openwa" }).parse().expect("a name");
+        let new = RawBody {
+            id: RawId::from_uuid(self.uuid()),
+            transport,
+            body: format!("body {}", self.roll(400)).into_bytes(),
+            received_at: self.now(),
+        };
+        let bodies = [new];
+        let kept = both!(self.pair, s => s.inbox().keep(&admin(), &bodies));
+        let good = kept.as_ref().is_ok_and(|it| !it[0].known);
+        if good {
+            self.bodies.extend(bodies);
+        }
+        self.tell("keep", good, kept);
+        Ok(())
+    }
+
+    /// Notes who has got messages.
+    async fn listen(&mut self) -> Step {
+        self.heard.clear();
+        for place in 0..TENANTS {
+            let tenant = Self::tenant_at(place);
+            let of = wa_core::testing::scope::tenant(tenant);
+            if both!(self.pair, s => s.inbox().inbound(&of, None, 1)).is_ok_and(|it| !it.is_empty()) {
+                self.heard.push(tenant);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn inbox(&mut self) -> Step {
+        match self.roll(20) {
+            0..=3 => self.keep().await?,
+            4..=13 => {
+                self.keep().await?;
+                let Some(raw) = self.pick_late(&self.bodies).cloned() else { return Ok(()) };
+                let mut events = Vec::new();
+                for _ in 0..1 + self.roll(4) {
+                    events.push(self.event());
+                }
+                let RawBody { id, transport, received_at, .. } = raw;
+                let projection = Projection { raw: id, transport, received_at, events };
+                let projections = [projection];
+                let done = both!(self.pair, s => s.inbox().project(&admin(), &projections));
+                self.listen().await?;
+                if done.is_ok() && self.percent(85) {
+                    self.bodies.retain(|it| it.id != id);
+                }
+                let good =
+                    done.as_ref().is_ok_and(|it| !it.changed.is_empty() || it.inbound > 0 || it.waiting > 0);
+                self.tell("project", good, (projections, done));
+            }
+            14 => {
+                self.keep().await?;
+                let (after, limit) =
+                    (self.pick(&self.bodies).map(|it| it.id).filter(|_| self.percent(20)), self.limit());
+                let page = both!(self.pair, s => s.inbox().unprojected(&admin(), after, limit));
+                self.tell("unprojected", page.is_ok_and(|it| !it.is_empty()), after);
+            }
+            15 | 16 => {
+                // Mostly a pair that has one.
+                let (session, tenant) = self.session();
+                let scope = self.scope_of(tenant);
+                let heard = both!(self.pair, s => s.inbox().inbound(&scope, None, 100)).unwrap_or_default();
+                let (tenant_of, contact) = self.contact();
+                let heard = self.pick(&heard).filter(|_| self.percent(90)).map(|it| (it.session, it.contact));
+                if heard.is_none() && self.percent(80) {
+                    return Ok(());
+                }
+                let (session, contact) = heard.unwrap_or((session, contact));
+                let window = both!(self.pair, s => s.inbox().window(&scope, session, contact));
+                self.tell("window", window.is_ok_and(|it| it.is_some()), (session, contact, tenant_of));
+            }
+            17 | 18 => {
+                let heard = self.heard.is_empty() || self.percent(5);
+                let tenant = if heard { self.tenant() } else { *self.pick(&self.heard).expect("some") };
+                let after = self.percent(20).then(|| self.roll(3));
+                let (scope, limit) = (self.scope_of(tenant), self.limit());
+                let page = both!(self.pair, s => s.inbox().inbound(&scope, after, limit));
+                self.tell("inbound", page.is_ok_and(|it| !it.is_empty()), after);
+            }
+            _ => {
+                let before = self.now() - TimeDelta::seconds(i64::try_from(self.roll(9)).expect("small"));
+                let gone = both!(self.pair, s => s.inbox().prune(&admin(), before));
+                self.tell("prune", gone.is_ok(), gone);
+            }
+        }
+        Ok(())
+    }
+}
