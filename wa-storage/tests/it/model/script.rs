@@ -94,11 +94,11 @@ impl Script {
     pub(super) async fn step(&mut self) -> Step {
         match self.roll(100) {
             0..=7 => self.time().await,
-            8..=14 => self.reopen(),
-            15..=18 => self.directory().await,
-            19..=30 => self.numbers().await,
-            31..=45 => self.audience().await,
-            46..=79 => self.outbox().await,
+            8..=16 => self.reopen(),
+            17..=20 => self.directory().await,
+            21..=31 => self.numbers().await,
+            32..=46 => self.audience().await,
+            47..=79 => self.outbox().await,
             80..=88 => self.inbox().await,
             89..=91 => self.ledger().await,
             92..=95 => self.journal().await,
