@@ -3,6 +3,10 @@
 //! `SqliteStore` (feature `sqlite`) keeps everything in one file: one writer thread that commits waiting calls
 //! together, a few readers beside it, no server. It implements every room of
 //! [`wa_core::port::store::Store`]; the contracts are written there.
+//!
+//! Beside the database lies `<file>.lock`, by which a process that takes over knows at once that the
+//! former one is dead. Do not delete it while a process runs. Back up the database with SQLite's own
+//! means, not by copying the file alone: what was committed last may still be in `<file>-wal`.
 
 #[cfg(feature = "sqlite")]
 mod sqlite;
