@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,8 +13,9 @@ use super::contact::ListName;
 use super::content::{Content, Text, TextError};
 use super::fingerprint::Fingerprint;
 use super::ids::{CampaignId, SessionId};
-use super::message::{Lane, ValueError, names};
+use super::message::{Lane, names};
 use super::template::TemplateError;
+use super::value::{is_label, text_value};
 
 /// A campaign's name, unique per tenant: 1 to 200 characters, none of them a control character.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -326,38 +326,7 @@ impl NewCampaign {
     }
 }
 
-impl CampaignName {
-    /// The text inside.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for CampaignName {
-    type Err = ValueError;
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let chars = text.chars().count();
-        if (1..=200).contains(&chars) && !text.trim().is_empty() && !text.chars().any(char::is_control) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ValueError::new("a campaign name", "1 to 200 characters without control characters"))
-        }
-    }
-}
-
-impl TryFrom<String> for CampaignName {
-    type Error = ValueError;
-    fn try_from(text: String) -> Result<Self, ValueError> {
-        text.parse()
-    }
-}
-
-impl From<CampaignName> for String {
-    fn from(name: CampaignName) -> Self {
-        name.0
-    }
-}
+text_value!(CampaignName, "a campaign name", "1 to 200 characters without control characters", is_label);
 
 impl fmt::Display for CampaignState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

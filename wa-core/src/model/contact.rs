@@ -1,14 +1,14 @@
 //! Contacts, their attributes and their consent.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::ids::ContactId;
-use super::message::{ValueError, names};
+use super::message::names;
 use super::recipient::Recipient;
+use super::value::{is_label, text_value};
 
 /// Free attributes of a contact, by column name.
 pub type ContactAttributes = BTreeMap<String, String>;
@@ -89,35 +89,4 @@ impl std::fmt::Debug for Contact {
     }
 }
 
-impl ListName {
-    /// The text inside.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for ListName {
-    type Err = ValueError;
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let chars = text.chars().count();
-        if (1..=200).contains(&chars) && !text.trim().is_empty() && !text.chars().any(char::is_control) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ValueError::new("a list name", "1 to 200 characters without control characters"))
-        }
-    }
-}
-
-impl TryFrom<String> for ListName {
-    type Error = ValueError;
-    fn try_from(text: String) -> Result<Self, ValueError> {
-        text.parse()
-    }
-}
-
-impl From<ListName> for String {
-    fn from(name: ListName) -> Self {
-        name.0
-    }
-}
+text_value!(ListName, "a list name", "1 to 200 characters without control characters", is_label);

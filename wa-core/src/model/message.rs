@@ -1,7 +1,6 @@
 //! A message and what can be said about it.
 
 use std::fmt;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,7 @@ use super::attempt::DeliveryFacts;
 use super::content::Content;
 use super::ids::{CampaignId, MessageId, SessionId};
 use super::recipient::Recipient;
+use super::value::{is_token, text_value};
 
 /// Which of the two lanes a message takes through a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,14 +25,6 @@ pub enum Lane {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SendKey(String);
-
-/// Why a small value is not valid.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} must be {rule}")]
-pub struct ValueError {
-    what: &'static str,
-    rule: &'static str,
-}
 
 /// A message to be sent, as a caller hands it in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -229,47 +221,10 @@ names!(HoldReason {
     Poison = "poison",
 });
 
-impl ValueError {
-    pub(crate) const fn new(what: &'static str, rule: &'static str) -> Self {
-        Self { what, rule }
-    }
-}
-
-impl SendKey {
-    /// The text inside.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for SendKey {
-    type Err = ValueError;
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let fits = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ValueError::new("a send key", "1 to 255 visible ASCII characters"))
-        }
-    }
-}
-
-impl TryFrom<String> for SendKey {
-    type Error = ValueError;
-    fn try_from(text: String) -> Result<Self, ValueError> {
-        text.parse()
-    }
-}
-
-impl From<SendKey> for String {
-    fn from(key: SendKey) -> Self {
-        key.0
-    }
-}
-
 impl fmt::Display for MessageState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
+
+text_value!(SendKey, "a send key", "1 to 255 visible ASCII characters", |text| is_token(text, 255));

@@ -22,6 +22,7 @@ mod tag;
 mod template;
 mod tenant;
 mod time;
+mod value;
 
 pub use attempt::{AttemptKey, DeliveryFacts, Fact, FailureCode, Outcome, RejectClass};
 pub use breaker::{Breaker, BreakerReason, BreakerScope};
@@ -40,7 +41,7 @@ pub use ids::{
 pub use import::{ImportLine, ImportProgress, ImportRow, LineOutcome, LineProblem};
 pub use inbound::{InboundEvent, InboundKind, InboundMessage, StatusUpdate, WebhookPricing};
 pub use message::{
-    AttemptView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason, ValueError,
+    AttemptView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
 };
 pub use money::{Currency, Money, MoneyError, PriceList};
 pub use phone::{Phone, PhoneError, Region};
@@ -56,3 +57,5 @@ pub use template::{
 };
 pub use tenant::{Tenant, TenantName, TenantSettings};
 pub use time::{from_micros, micros, whole_micros};
+pub use value::ValueError;
+pub(crate) use value::{is_token, text_value};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Datelike, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::message::ValueError;
+use super::value::ValueError;
 
 /// What a tenant may do, as its billing says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

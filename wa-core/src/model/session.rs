@@ -1,13 +1,13 @@
 //! Sessions: sending WhatsApp numbers, and what their provider says about them.
 
 use std::fmt;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::ids::SessionId;
-use super::message::{ValueError, names};
+use super::message::names;
+use super::value::{ValueError, is_token, text_value};
 
 /// The name under which a transport is registered, such as `cloud`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -173,47 +173,19 @@ impl Tier {
     }
 }
 
-macro_rules! token {
-    ($name:ident, $what:literal) => {
-        impl $name {
-            /// The text inside.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
+text_value!(TransportName, "a transport name", "1 to 128 visible ASCII characters", |text| is_token(
+    text, 128
+));
+text_value!(NumberId, "a number id", "1 to 128 visible ASCII characters", |text| is_token(text, 128));
 
-        impl FromStr for $name {
-            type Err = ValueError;
-            fn from_str(text: &str) -> Result<Self, ValueError> {
-                if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-                    Ok(Self(text.to_owned()))
-                } else {
-                    Err(ValueError::new($what, "1 to 128 visible ASCII characters"))
-                }
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = ValueError;
-            fn try_from(text: String) -> Result<Self, ValueError> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
+impl fmt::Display for TransportName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
-token!(TransportName, "a transport name");
-token!(NumberId, "a number id");
+impl fmt::Display for NumberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

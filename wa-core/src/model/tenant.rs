@@ -1,13 +1,11 @@
 //! Tenants and their settings.
 
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::ids::TenantId;
-use super::message::ValueError;
 use super::money::PriceList;
+use super::value::{ValueError, is_label, text_value};
 
 /// A tenant's name, unique per store: 1 to 200 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,35 +65,4 @@ impl TenantSettings {
     }
 }
 
-impl TenantName {
-    /// The text inside.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for TenantName {
-    type Err = ValueError;
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let chars = text.chars().count();
-        if (1..=200).contains(&chars) && !text.trim().is_empty() && !text.chars().any(char::is_control) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ValueError::new("a tenant name", "1 to 200 characters without control characters"))
-        }
-    }
-}
-
-impl TryFrom<String> for TenantName {
-    type Error = ValueError;
-    fn try_from(text: String) -> Result<Self, ValueError> {
-        text.parse()
-    }
-}
-
-impl From<TenantName> for String {
-    fn from(name: TenantName) -> Self {
-        name.0
-    }
-}
+text_value!(TenantName, "a tenant name", "1 to 200 characters without control characters", is_label);

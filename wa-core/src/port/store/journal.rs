@@ -1,12 +1,10 @@
 //! Journal: events out, written in the commit of their cause, and notices to tenants.
 
-use std::str::FromStr;
-
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::StoreError;
-use crate::model::{Event, EventId, StreamPosition, ValueError};
+use crate::model::{Event, EventId, StreamPosition, is_token, text_value};
 use crate::port::{AdminScope, Notice, Scope};
 
 /// The room of events.
@@ -85,21 +83,4 @@ const _OBJECT_SAFE: fn(&dyn Journal) = |_| {};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReaderName(String);
 
-impl ReaderName {
-    /// The text inside.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for ReaderName {
-    type Err = ValueError;
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        if (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ValueError::new("a reader name", "1 to 64 visible ASCII characters"))
-        }
-    }
-}
+text_value!(ReaderName, "a reader name", "1 to 64 visible ASCII characters", |text| is_token(text, 64));
