@@ -112,27 +112,8 @@ fn free_millisecond(tenant: &TenantRow, now: DateTime<Utc>) -> DateTime<Utc> {
 
 impl CampaignRow {
     pub(super) fn new(new: &NewCampaign, now: DateTime<Utc>) -> Self {
-        let definition = new.definition();
-        let NewCampaign { id, name, content, list, sessions, lane, valid_until, start_at, rate } =
-            new.clone();
-        let campaign = Campaign {
-            id,
-            name,
-            content,
-            list,
-            sessions,
-            lane,
-            valid_until,
-            start_at,
-            rate,
-            definition,
-            state: CampaignState::Draft,
-            created_at: now,
-            launched_at: None,
-            completed_at: None,
-        };
         Self {
-            campaign,
+            campaign: Campaign::draft(new, now),
             minted_at: None,
             last_member: 0,
             frozen_to: 0,

@@ -314,6 +314,32 @@ impl<'a> Iterator for Pieces<'a> {
     }
 }
 
+impl Campaign {
+    /// A new campaign as it is stored first: a draft.
+    #[must_use]
+    pub fn draft(new: &NewCampaign, now: DateTime<Utc>) -> Self {
+        let definition = new.definition();
+        let NewCampaign { id, name, content, list, sessions, lane, valid_until, start_at, rate } =
+            new.clone();
+        Self {
+            id,
+            name,
+            content,
+            list,
+            sessions,
+            lane,
+            valid_until,
+            start_at,
+            rate,
+            definition,
+            state: CampaignState::Draft,
+            created_at: now,
+            launched_at: None,
+            completed_at: None,
+        }
+    }
+}
+
 impl NewCampaign {
     /// The digest of what is asked for; the id is not part of it.
     #[must_use]

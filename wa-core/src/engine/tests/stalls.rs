@@ -40,6 +40,18 @@ fn failing(
     (stage, refused)
 }
 
+/// Runs every other job until a turn is to be made, which is left to the caller.
+fn up_to_turn(stage: &mut Stage) -> Job {
+    loop {
+        let mut jobs = stage.worker.jobs();
+        let turn = jobs.iter().position(|job| matches!(job, Job::Turn(_, _))).map(|at| jobs.remove(at));
+        jobs.into_iter().for_each(|job| stage.run(job));
+        if let Some(turn) = turn {
+            return turn;
+        }
+    }
+}
+
 const DOWN: Fault = Fault::Before(StoreErrorKind::Unavailable);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -146,14 +158,7 @@ fn a_refusal_of_a_former_epoch_does_not_drop_the_session_that_is_held_again() {
     let id = stage.send(stage.single(4_915_100_000_001));
     stage.wake();
     // The begin is under way when the worker freezes.
-    let turn = loop {
-        let mut jobs = stage.worker.jobs();
-        let turn = jobs.iter().position(|job| matches!(job, Job::Turn(_, _))).map(|at| jobs.remove(at));
-        jobs.into_iter().for_each(|job| stage.run(job));
-        if let Some(turn) = turn {
-            break turn;
-        }
-    };
+    let turn = up_to_turn(&mut stage);
     stage.clock.advance(20 * SECOND);
     let jobs = stage.worker.jobs();
     jobs.into_iter().for_each(|job| stage.run(job));
@@ -280,14 +285,7 @@ fn what_begins_after_the_worker_gave_up_is_given_back_unsent() {
     stage.run_for(SECOND);
     let id = stage.send(stage.single(4_915_100_000_001));
     stage.wake();
-    let turn = loop {
-        let mut jobs = stage.worker.jobs();
-        let turn = jobs.iter().position(|job| matches!(job, Job::Turn(_, _))).map(|at| jobs.remove(at));
-        jobs.into_iter().for_each(|job| stage.run(job));
-        if let Some(turn) = turn {
-            break turn;
-        }
-    };
+    let turn = up_to_turn(&mut stage);
     stage.worker.stop();
     stage.worker.give_up_waiting();
     stage.run(turn);

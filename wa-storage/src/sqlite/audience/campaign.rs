@@ -34,23 +34,7 @@ pub(super) fn create(tx: &Tx<'_>, tenant: TenantId, new: &NewCampaign) -> Fallib
     if let Some(unknown) = unknown_session(tx.conn, tenant, &new.sessions)? {
         return Ok(unknown);
     }
-    let NewCampaign { id, name, content, list, sessions, lane, valid_until, start_at, rate } = new.clone();
-    let campaign = Campaign {
-        id,
-        name,
-        content,
-        list,
-        sessions,
-        lane,
-        valid_until,
-        start_at,
-        rate,
-        definition,
-        state: CampaignState::Draft,
-        created_at: tx.now,
-        launched_at: None,
-        completed_at: None,
-    };
+    let campaign = Campaign::draft(new, tx.now);
     tx.conn
         .prepare_cached(&format!(
             "INSERT INTO campaign (tenant, {COLUMNS}) \
