@@ -43,21 +43,24 @@ impl Intake {
         bodies: &[RawBody],
         before: &[RawBody],
     ) -> (Result<Vec<KeptRaw>, StoreError>, Result<Projected, StoreError>) {
-        let all: Vec<_> = before.iter().chain(bodies).cloned().collect();
+        let all = before.iter().chain(bodies);
         if self.ports.store.commits_in_order() {
             // A body that is known already has been applied, and is not applied again.
-            return join(self.keep(bodies), self.project(&all)).await;
+            return join(self.keep(bodies), self.project(all)).await;
         }
         match self.keep(bodies).await {
-            Ok(kept) => (Ok(kept), self.project(&all).await),
+            Ok(kept) => (Ok(kept), self.project(all).await),
             // Their senders come again; what was stored before is applied all the same.
             Err(error) => (Err(error), self.project(before).await),
         }
     }
 
     /// Applies stored bodies. A body that cannot be applied does not block the others.
-    pub(crate) async fn project(&self, bodies: &[RawBody]) -> Result<Projected, StoreError> {
-        let projections: Vec<_> = bodies.iter().map(|body| self.translate(body)).collect();
+    pub(crate) async fn project(
+        &self,
+        bodies: impl IntoIterator<Item = &RawBody>,
+    ) -> Result<Projected, StoreError> {
+        let projections: Vec<_> = bodies.into_iter().map(|body| self.translate(body)).collect();
         let inbox = self.ports.store.inbox();
         match inbox.project(&self.ports.admin(), &projections).await {
             Err(error) if error.kind() == StoreErrorKind::Broken && projections.len() > 1 => {

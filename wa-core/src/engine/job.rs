@@ -12,7 +12,7 @@ use futures::FutureExt;
 
 use super::entitle::entitle;
 use super::ports::Ports;
-use super::turn::{self, Turn, TurnDone};
+use super::turn::{Turn, TurnDone};
 use crate::model::{BatchId, Lane, SessionId, SessionReport};
 use crate::port::store::{
     Abandoned, AcquireSessions, Advanced, DispatchState, DuePage, DueQuery, Lease, RecentAttempt, StoreError,
@@ -99,7 +99,7 @@ impl Job {
             Self::Sweep(scope, grace) => Done::Sweep(store.outbox().sweep(&scope, grace).await),
             Self::Advance => Done::Advance(store.audience().advance(&ports.admin()).await),
             Self::Abandon(batch, size, scope) => {
-                Done::Abandon(batch, size, turn::abandon(ports, &scope, batch).await)
+                Done::Abandon(batch, size, store.outbox().abandon(&scope, batch).await)
             }
             Self::Release(session, state, scope) => {
                 Done::Release(session, store.numbers().release(&scope, session, &state).await)

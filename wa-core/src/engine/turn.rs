@@ -12,7 +12,7 @@ use futures::future::{join, join_all};
 
 use super::ports::Ports;
 use crate::model::{BatchId, CampaignId, Content, Lane, MessageId, Recipient, SessionId};
-use crate::port::store::{Abandoned, AttemptFact, BeginBatch, Begun, Settled, StoreError, StoreErrorKind};
+use crate::port::store::{AttemptFact, BeginBatch, Begun, Settled, StoreError, StoreErrorKind};
 use crate::rules::judge::{Admission, Facts, GroupFacts, Judge, Verdict};
 
 /// A batch of one session on its way into the store.
@@ -142,15 +142,6 @@ impl BatchDone {
             outcome: BatchOutcome::Failed(error),
         }
     }
-}
-
-/// Makes sure that a batch of unknown fate is never sent.
-pub(crate) async fn abandon(
-    ports: &Ports,
-    scope: &crate::port::WorkerScope,
-    batch: BatchId,
-) -> Result<Abandoned, StoreError> {
-    ports.store.outbox().abandon(scope, batch).await
 }
 
 /// The judge of a batch: the rules, and what the planner says about each pair.

@@ -179,20 +179,19 @@ impl Worker {
     pub(crate) fn jobs(&mut self) -> Vec<Job> {
         let now = self.now();
         let mut jobs = Vec::new();
-        let scope = self.scope();
         if self.lease.start(now) {
             let held = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
             let most = if self.stopping { 0 } else { self.config.max_sessions.saturating_sub(held) };
-            jobs.push(Job::Lease { scope: scope.clone(), lease: self.config.lease, most });
+            jobs.push(Job::Lease { scope: self.scope(), lease: self.config.lease, most });
         }
         if self.sweep.start(now) {
-            jobs.push(Job::Sweep(scope.clone(), self.config.grace));
+            jobs.push(Job::Sweep(self.scope(), self.config.grace));
         }
         let due = self.abandoning.iter().position(|(_, _, at)| *at <= now);
         if let Some((batch, size, _)) = due.map(|place| self.abandoning.swap_remove(place)) {
             // It stays open until the answer is known.
             self.abandoning.push((batch, size, Micros::MAX));
-            jobs.push(Job::Abandon(batch, size, scope.clone()));
+            jobs.push(Job::Abandon(batch, size, self.scope()));
         }
         if !self.stopping {
             if self.advance.start(now) {
@@ -206,10 +205,12 @@ impl Worker {
             }
             let limit = self.page();
             for held in self.held.values_mut() {
-                jobs.extend(held.jobs(now, limit, &scope));
+                jobs.extend(held.jobs(now, limit, self.ports.worker));
             }
         }
-        jobs.extend(self.turn(now).map(|turn| Job::Turn(turn, scope)));
+        if let Some(turn) = self.turn(now) {
+            jobs.push(Job::Turn(turn, self.scope()));
+        }
         jobs
     }
 
@@ -310,9 +311,7 @@ impl Worker {
                 match swept {
                     Ok(swept) => {
                         self.journal_grew |= !swept.in_doubt.is_empty();
-                        let next_at =
-                            swept.next_at.map(|at| self.until(at, now).max(now.saturating_add(APART)));
-                        self.sweep.not_after(next_at);
+                        self.sweep.not_after(self.not_before_apart(swept.next_at, now));
                     }
                     Err(error) => tracing::warn!(%error, "open attempts were not swept"),
                 }
@@ -321,9 +320,7 @@ impl Worker {
                 self.advance.done(now);
                 match advanced {
                     Ok(advanced) => {
-                        let next_at =
-                            advanced.next_at.map(|at| self.until(at, now).max(now.saturating_add(APART)));
-                        self.advance.not_after(next_at);
+                        self.advance.not_after(self.not_before_apart(advanced.next_at, now));
                         if !advanced.moved.is_empty() {
                             self.journal_grew = true;
                             self.read_again(now);
@@ -380,6 +377,11 @@ impl Worker {
     /// A store's instant on the monotonic clock.
     fn until(&self, at: DateTime<Utc>, now: Micros) -> Micros {
         after(at - self.ports.clock.now(), now)
+    }
+
+    /// When the store wants to be asked again, but no sooner than [`APART`].
+    fn not_before_apart(&self, at: Option<DateTime<Utc>>, now: Micros) -> Option<Micros> {
+        at.map(|at| self.until(at, now).max(now.saturating_add(APART)))
     }
 
     /// Messages to read at once: enough for a few batches, so that reading is not felt.

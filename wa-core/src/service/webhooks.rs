@@ -114,10 +114,10 @@ impl<'a> Webhooks<'a> {
         let id = RawId::mint(received_at, ports.draw());
         let body = RawBody { id, transport, body: webhook.body.to_vec(), received_at };
         let span = tracing::debug_span!("webhook", transport = name, raw = %id);
-        let kept = match self.queue(body.clone()) {
-            Some(kept) => kept.await.unwrap_or(Err(StoreErrorKind::Closed)),
+        let kept = match self.queue(body) {
+            Ok(kept) => kept.await.unwrap_or(Err(StoreErrorKind::Closed)),
             // No engine runs here: the body is stored, and applied by the one that runs next.
-            None => {
+            Err(body) => {
                 let intake = Intake::new(ports.clone());
                 intake.keep(&[body]).instrument(span.clone()).await.map(drop).map_err(|error| error.kind())
             }
@@ -131,20 +131,20 @@ impl<'a> Webhooks<'a> {
         })
     }
 
-    fn queue(self, body: RawBody) -> Option<oneshot::Receiver<Result<(), StoreErrorKind>>> {
+    /// Hands a body to the running engine; gives it back where none runs.
+    fn queue(self, body: RawBody) -> Result<oneshot::Receiver<Result<(), StoreErrorKind>>, RawBody> {
         let mut intake = self.kit.inner.intake.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(queue) = intake.as_mut() else { return Err(body) };
         let (kept, answer) = oneshot::channel();
-        let full = match intake.as_mut()?.try_send(IntakeRequest { body, kept }) {
-            Ok(()) => return Some(answer),
-            Err(error) => error.is_full(),
-        };
-        if !full {
-            // The engine has stopped.
-            *intake = None;
-            return None;
+        match queue.try_send(IntakeRequest { body, kept }) {
+            Err(error) if !error.is_full() => {
+                // The engine has stopped.
+                *intake = None;
+                Err(error.into_inner().body)
+            }
+            // A full queue refuses at once: the provider comes again. The dropped sender says so.
+            Ok(()) | Err(_) => Ok(answer),
         }
-        // A full queue refuses at once: the provider comes again. The dropped sender says so.
-        Some(answer)
     }
 
     fn source(self, name: &str) -> Result<(TransportName, &'a dyn WebhookSource), KitError> {

@@ -16,6 +16,7 @@ use crate::engine::ports::Ports;
 use crate::engine::turn::{Letter, PlannedJudge, PreparedBatch};
 use crate::model::{
     AttemptKey, BatchId, CampaignId, Category, Content, HoldReason, Lane, MessageId, RejectClass, SkipReason,
+    WorkerId,
 };
 use crate::port::store::{BeginBatch, BeginItem, DueBody, DueMessage, DueQuery, Lease, RecentAttempt};
 use crate::port::{SendPermit, SessionRef, Transport, WorkerScope};
@@ -129,7 +130,7 @@ impl Held {
         if room >= horizon.div_ceil(2) || !self.urgent().is_empty() { read.min(room.max(1)) } else { 0 }
     }
 
-    pub(super) fn jobs(&mut self, now: Micros, limit: u32, scope: &WorkerScope) -> Vec<Job> {
+    pub(super) fn jobs(&mut self, now: Micros, limit: u32, worker: WorkerId) -> Vec<Job> {
         let mut jobs = Vec::new();
         if let Some(transport) = &self.transport
             && self.report.start(now)
@@ -161,7 +162,8 @@ impl Held {
                     limit,
                     skip: self.skip.keys().chain(self.paced.keys()).copied().collect(),
                 };
-                jobs.push(Job::Read(self.session.id, ahead.lane, query, scope.clone()));
+                let scope = WorkerScope::new(worker, [(self.session.id, self.epoch)].into());
+                jobs.push(Job::Read(self.session.id, ahead.lane, query, scope));
             }
         }
         jobs
@@ -315,7 +317,6 @@ fn horizon(rate: u32, lead: Duration) -> usize {
 fn compose(message: DueMessage, templates: bool) -> (BeginItem, Letter) {
     let rate = own_rate(&message).map(|(_, rate)| rate);
     let DueMessage { tenant, id, n, campaign, contact, recipient, body, lane, valid_until, source } = message;
-    let pattern = campaign.as_ref().map(|campaign| campaign.content.pattern().clone());
     let content = match (body, &campaign) {
         (DueBody::Own(content), _) => Ok(content),
         (DueBody::Values(values), Some(campaign)) => {
@@ -327,7 +328,9 @@ fn compose(message: DueMessage, templates: bool) -> (BeginItem, Letter) {
         Content::Template(_) if !templates => Err(SkipReason::Unsupported),
         Content::Template(_) | Content::Text(_) => Ok(content),
     });
-    let shown = content.as_ref().ok().or(pattern.as_ref());
+    // What cannot be filled is judged by its pattern.
+    let shown =
+        content.as_ref().ok().or_else(|| campaign.as_ref().map(|campaign| campaign.content.pattern()));
     let item = BeginItem {
         tenant,
         message: id,
