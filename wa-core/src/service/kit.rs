@@ -140,7 +140,7 @@ impl Kit {
     }
 
     /// The steps of the engine without a runner, for tests on manual time.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn steps(&self) -> (engine::Worker, engine::Intake) {
         let inner = &self.inner;
         let worker = engine::Worker::new(inner.ports.clone(), inner.config.clone(), inner.judge);
