@@ -9,7 +9,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::contact::ListName;
+use super::contact::{ContactAttributes, ListName};
 use super::content::{Content, Text, TextError};
 use super::fingerprint::Fingerprint;
 use super::ids::{CampaignId, SessionId};
@@ -222,6 +222,15 @@ impl CampaignContent {
     #[must_use]
     pub fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// One contact's values in the order of [`columns`](Self::columns), and whether none is missing or blank.
+    #[must_use]
+    pub fn values(&self, attributes: &ContactAttributes) -> (Vec<String>, bool) {
+        let value = |column: &String| attributes.get(column).cloned().unwrap_or_default();
+        let values: Vec<_> = self.columns.iter().map(value).collect();
+        let is_complete = values.iter().all(|value| !value.trim().is_empty());
+        (values, is_complete)
     }
 
     /// The content with its placeholders.

@@ -72,8 +72,8 @@ pub struct Driver {
     answers: Vec<(Duration, AttemptKey, SendOutcome)>,
     /// When something is to be applied, if anything may have come in.
     apply_at: Option<Duration>,
-    work: Signal,
-    seen: u64,
+    /// What the application raises, and how often it had when it was last listened to.
+    signals: [(Signal, u64); 2],
 }
 
 impl Driver {
@@ -91,8 +91,7 @@ impl Driver {
             latency: Duration::ZERO,
             answers: Vec::new(),
             apply_at: Some(Duration::ZERO),
-            seen: 0,
-            work: kit.inner.work.clone(),
+            signals: [(kit.inner.due.clone(), 0), (kit.inner.work.clone(), 0)],
         }
     }
 
@@ -191,9 +190,15 @@ impl Driver {
 
     /// Notices what the application did meanwhile: messages, launches, webhooks.
     fn listen(&mut self) {
-        let count = self.work.count();
-        if count != self.seen {
-            self.seen = count;
+        let [due, work] = &mut self.signals;
+        let raised = |(signal, seen): &mut (Signal, u64)| {
+            let count = signal.count();
+            std::mem::replace(seen, count) != count
+        };
+        if raised(due) {
+            self.worker.wake_due();
+        }
+        if raised(work) {
             self.worker.wake();
             self.apply_at.get_or_insert(self.clock.monotonic() + APPLY_AFTER);
         }

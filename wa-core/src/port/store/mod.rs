@@ -29,7 +29,7 @@ mod reports;
 use std::fmt::Debug;
 
 pub use audience::{
-    ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep,
+    ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member,
     ReportedLine, StartImport, UpsertContact,
 };
 pub use directory::{Directory, StoreIdentity};
