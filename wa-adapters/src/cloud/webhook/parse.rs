@@ -54,7 +54,8 @@ fn translate(entry: &Value, change: &Value, received_at: DateTime<Utc>, events: 
         return;
     };
     let account = name(entry, "id").unwrap_or_default();
-    let change = Change { field, account, value, at: instant(entry, "time").unwrap_or(received_at) };
+    let at = instant(entry, "time").unwrap_or(received_at);
+    let change = Change { field, account, value, contacts: Contact::all(value), at };
     match field {
         // Old messages, not news: they neither open windows nor say anything about consent.
         "history" => return events.push(InboundEvent::History(change.named())),
@@ -73,8 +74,17 @@ struct Change<'a> {
     field: &'a str,
     account: String,
     value: &'a Value,
+    /// Its contacts, read once: a batch has as many of them as items.
+    contacts: Vec<Contact<'a>>,
     /// When its entry was made, or else when it came in.
     at: DateTime<Utc>,
+}
+
+/// A contact that came with items, and its addresses.
+struct Contact<'a> {
+    phone: Option<Phone>,
+    user: Option<Bsuid>,
+    value: &'a Value,
 }
 
 impl Change<'_> {
@@ -176,28 +186,28 @@ impl Change<'_> {
     }
 
     /// The contact that an item is about: the one with its addresses; without any, the only one.
-    fn contact(&self, from: Option<Phone>, user: Option<&Bsuid>) -> Option<&Value> {
-        match list(self.value, "contacts") {
+    fn contact(&self, from: Option<Phone>, user: Option<&Bsuid>) -> Option<&Contact<'_>> {
+        match self.contacts.as_slice() {
             [only] if from.is_none() && user.is_none() => Some(only),
             contacts => contacts.iter().find(|contact| {
-                (from.is_some() && phone(contact, "wa_id") == from)
-                    || (user.is_some() && bsuid(contact, "user_id").as_ref() == user)
+                (from.is_some() && contact.phone == from) || (user.is_some() && contact.user.as_ref() == user)
             }),
         }
     }
 
-    /// The addresses of an item, with what its contact adds to them.
-    fn person(
-        &self,
-        item: &Value,
-        phone_field: &str,
-        user_field: &str,
-    ) -> (Option<Recipient>, Option<&Value>) {
-        let (from, user) = (phone(item, phone_field), bsuid(item, user_field));
+    /// Addresses with what their contact adds to them, and that contact.
+    fn person(&self, from: Option<Phone>, user: Option<Bsuid>) -> (Option<Recipient>, Option<&Contact<'_>>) {
         let contact = self.contact(from, user.as_ref());
-        let from = from.or_else(|| contact.and_then(|contact| phone(contact, "wa_id")));
-        let user = user.or_else(|| contact.and_then(|contact| bsuid(contact, "user_id")));
+        let from = from.or_else(|| contact?.phone);
+        let user = user.or_else(|| contact?.user.clone());
         (Recipient::new(from, user).ok(), contact)
+    }
+}
+
+impl<'a> Contact<'a> {
+    fn all(value: &'a Value) -> Vec<Self> {
+        let read = |value| Self { phone: phone(value, "wa_id"), user: bsuid(value, "user_id"), value };
+        list(value, "contacts").iter().map(read).collect()
     }
 }
 

@@ -23,20 +23,20 @@ impl Change<'_> {
         if matches!(kind, "request_welcome" | "") {
             return unknown();
         }
-        let (from, contact) = self.person(item, "from", "from_user_id");
+        let (from, contact) = self.person(phone(item, "from"), bsuid(item, "from_user_id"));
         let (Some((number, provider_id)), Some(from)) = (self.identified(item), from) else {
             return unknown();
         };
         if self.is_own_number(&from) {
             return self.echo(item);
         }
-        let profile = contact.and_then(|contact| contact.get("profile"));
+        let profile = contact.and_then(|contact| contact.value.get("profile"));
         let parent = bsuid(item, "from_parent_user_id");
         InboundEvent::Message(InboundMessage {
             number,
             provider_id,
             from,
-            parent: parent.or_else(|| contact.and_then(|contact| bsuid(contact, "parent_user_id"))),
+            parent: parent.or_else(|| bsuid(contact?.value, "parent_user_id")),
             profile_name: profile.and_then(|profile| text(profile, "name")).map(str::to_owned),
             username: profile.and_then(|profile| text(profile, "username")).map(str::to_owned),
             at: self.instant(item),
@@ -67,18 +67,10 @@ impl Change<'_> {
         let named = Recipient::new(phone(item, "to"), bsuid(item, "to_user_id")).ok();
         let swapped = || Recipient::new(phone(item, "from"), bsuid(item, "from_user_id")).ok();
         let other = |side: &Recipient| !self.is_own_number(side);
-        match named.filter(other).or_else(|| swapped().filter(other)) {
-            Some(side) => {
-                let contact = self.contact(side.phone(), side.bsuid());
-                let user = side.bsuid().cloned().or_else(|| bsuid(contact?, "user_id"));
-                let phone = side.phone().or_else(|| phone(contact?, "wa_id"));
-                Recipient::new(phone, user).ok()
-            }
-            None => {
-                let contact = self.contact(None, None)?;
-                Recipient::new(phone(contact, "wa_id"), bsuid(contact, "user_id")).ok()
-            }
-        }
+        let side = named.filter(other).or_else(|| swapped().filter(other));
+        let phone = side.as_ref().and_then(Recipient::phone);
+        let user = side.as_ref().and_then(Recipient::bsuid).cloned();
+        self.person(phone, user).0
     }
 }
 

@@ -18,7 +18,7 @@ impl Change<'_> {
         let group = group(item);
         let recipient = match &group {
             Some(_) => participant(item),
-            None => self.person(item, "recipient_id", "recipient_user_id").0,
+            None => self.person(phone(item, "recipient_id"), bsuid(item, "recipient_user_id")).0,
         };
         let failed = fact == Fact::Failed;
         InboundEvent::Status(StatusUpdate {

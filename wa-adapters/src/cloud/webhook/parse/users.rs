@@ -40,7 +40,7 @@ impl Change<'_> {
 
     fn identity_changed(&self, item: &Value, system: &Value) -> Option<InboundEvent> {
         let (number, provider_id) = self.identified(item)?;
-        let from = self.person(item, "from", "from_user_id").0?;
+        let from = self.person(phone(item, "from"), bsuid(item, "from_user_id")).0?;
         let identity = item.get("identity").or_else(|| system.get("identity"));
         Some(InboundEvent::IdentityChanged(IdentityChange {
             number,
