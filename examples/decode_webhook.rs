@@ -279,7 +279,16 @@ fn family(event: &InboundEvent) -> &'static str {
 }
 
 fn status(update: &StatusUpdate) -> Value {
-    let error = |FailureCode { code, class, title }: &FailureCode| json!({ "code": code, "title": title, "class": class, "details": update.failure_details });
+    // The title is the provider's own, the meaning is ours.
+    let error = |FailureCode { code, class, title }: &FailureCode| {
+        json!({
+            "code": code,
+            "title": update.failure_title.as_ref().unwrap_or(title),
+            "details": update.failure_details,
+            "meaning": title,
+            "class": class,
+        })
+    };
     json!({
         "provider_message_id": update.provider_id,
         "status": update.fact,

@@ -347,6 +347,7 @@ impl Projecting<'_> {
             fact,
             at,
             failure,
+            failure_title: _,
             failure_details: _,
             conversation: _,
             pricing: _,

@@ -136,7 +136,7 @@ impl Change<'_> {
     }
 
     fn error(&self, item: &Value) -> InboundEvent {
-        let (code, title) = (number(item, "code"), name(item, "title").or_else(|| name(item, "message")));
+        let (code, title) = (number(item, "code"), error_title(item));
         if code.is_none() && title.is_none() {
             return self.unknown("error");
         }
@@ -227,6 +227,11 @@ fn is_other_product(field: &str) -> bool {
                 | "automatic_events"
                 | "account_settings_update"
         )
+}
+
+/// What the provider calls an error.
+fn error_title(error: &Value) -> Option<String> {
+    note(error, "title").or_else(|| note(error, "message"))
 }
 
 /// What an error adds to its title; older ones have a text where newer ones have an object.

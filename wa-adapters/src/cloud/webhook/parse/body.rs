@@ -3,6 +3,7 @@
 use serde_json::Value;
 use wa_core::model::{InboundBody, InboundLocation, InboundMedia, JsonText};
 
+use super::error_title;
 use super::json::{flag, instant, json, list, name, number, shortened, text, word};
 
 /// The types whose body stands under their own name.
@@ -51,7 +52,7 @@ fn missing(item: &Value, kind: &str) -> InboundBody {
         name: real
             .or_else(|| (!matches!(kind, "unsupported" | "unknown")).then(|| shortened(kind, LONGEST_NAME))),
         code: error.and_then(|error| number(error, "code")),
-        title: error.and_then(|error| name(error, "title").or_else(|| name(error, "message"))),
+        title: error.and_then(error_title),
     }
 }
 

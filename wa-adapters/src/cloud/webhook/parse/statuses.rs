@@ -4,7 +4,7 @@ use serde_json::Value;
 use wa_core::model::{Fact, InboundEvent, Recipient, StatusUpdate, WebhookConversation, WebhookPricing};
 
 use super::json::{bsuid, flag, instant, list, lower, name, number, phone, text, word};
-use super::{Change, error_details};
+use super::{Change, error_details, error_title};
 use crate::cloud::error::reported;
 
 impl Change<'_> {
@@ -30,6 +30,7 @@ impl Change<'_> {
             fact,
             at: self.instant(item),
             failure: failed.then(|| reported(error_code(item))),
+            failure_title: error(item).filter(|_| failed).and_then(error_title),
             failure_details: error(item).filter(|_| failed).and_then(error_details),
             conversation: item.get("conversation").and_then(conversation),
             pricing: item.get("pricing").and_then(pricing),

@@ -91,6 +91,16 @@ fn a_failed_status_keeps_what_the_provider_adds() {
     assert_eq!(details(json!({"code": 1, "error_data": {"details": long}})), some(&"x".repeat(1_024)));
     let sent = status(json!({"id": "wamid.A", "status": "sent", "errors": [{"code": 1, "details": "why"}]}));
     assert_eq!(sent.failure_details, None, "a status that is no failure");
+    let title = |error: Value| {
+        status(json!({"id": "wamid.A", "status": "failed", "timestamp": "1", "errors": [error]}))
+            .failure_title
+    };
+    assert_eq!(
+        title(json!({"code": 130_472, "title": "User's number is part"})),
+        some("User's number is part")
+    );
+    assert_eq!(title(json!({"code": 130_472, "message": "part"})), some("part"));
+    assert_eq!(title(json!({"code": 130_472})), None);
 }
 
 #[test]
