@@ -157,7 +157,7 @@ fn throughput(level: &str) -> Option<Throughput> {
 
 /// Source: Meta, Messaging limits, read December 2025; webhooks write the same limit as a number, with
 /// −1 for unlimited.
-fn tier(limit: &Value) -> Option<Tier> {
+pub(super) fn tier(limit: &Value) -> Option<Tier> {
     if let Some(number) = limit.as_i64() {
         return if number == -1 {
             Some(Tier::Unlimited)
@@ -178,7 +178,7 @@ fn tier(limit: &Value) -> Option<Tier> {
     }
 }
 
-fn quality(rating: &str) -> Option<Quality> {
+pub(super) fn quality(rating: &str) -> Option<Quality> {
     match rating {
         "GREEN" => Some(Quality::Green),
         "YELLOW" => Some(Quality::Yellow),
