@@ -1,5 +1,6 @@
 //! The HTTP face: which path is what, and nothing else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,9 +14,11 @@ use serde_json::{Map, Value, json};
 
 use super::clock::{instant, length};
 use super::error::{Refusal, json_response};
+use super::incoming::{Incoming, User};
 use super::line::{Line, Lines};
-use super::truth::NumberProfile;
-use super::world::{Reply, SimulatorError, World};
+use super::profile::{NumberProfile, tier_name};
+use super::wire::Endpoint;
+use super::world::{Asked, Reply, SimulatorError, World};
 
 /// Serves until the simulator stops.
 pub(crate) async fn serve(listener: Lines, world: Arc<World>) {
@@ -33,9 +36,13 @@ fn router(world: Arc<World>) -> Router {
     Router::new()
         .route("/{version}/{id}", get(node))
         .route("/{version}/{id}/messages", post(messages))
+        .route("/{version}/{id}/marketing_messages", post(marketing_messages))
         .route("/{version}/{id}/message_templates", get(list_templates).post(create_template))
         .route("/{version}/{id}/phone_numbers", get(list_numbers))
         .route("/stats", get(stats))
+        .route("/simulator/ledger", get(ledger))
+        .route("/simulator/pace", get(pace))
+        .route("/simulator/violations", get(violations))
         .route("/simulator/inbound", post(inbound))
         .route("/simulator/preference", post(preference))
         .fallback(|| async { Refusal::new(2500, "The simulator does not play this path.") })
@@ -46,6 +53,27 @@ type Node = Path<(String, String)>;
 type Parameters = Query<Vec<(String, String)>>;
 
 async fn messages(
+    state: State<Arc<World>>,
+    line: ConnectInfo<Line>,
+    node: Node,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    take(Endpoint::Messages, state, line, node, headers, body).await
+}
+
+async fn marketing_messages(
+    state: State<Arc<World>>,
+    line: ConnectInfo<Line>,
+    node: Node,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    take(Endpoint::Marketing, state, line, node, headers, body).await
+}
+
+async fn take(
+    endpoint: Endpoint,
     State(world): State<Arc<World>>,
     ConnectInfo(line): ConnectInfo<Line>,
     Path((version, number)): Node,
@@ -59,7 +87,8 @@ async fn messages(
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("application/json"));
-    match world.messages(&number, bearer(&headers), is_json, &body) {
+    let asked = Asked { endpoint, number: &number, token: bearer(&headers), is_json, body: &body };
+    match world.messages(&asked) {
         Reply::Answer(answer) => json_response(StatusCode::OK, &answer),
         Reply::Refused(refusal) => refusal.into_response(),
         Reply::BadGateway => {
@@ -134,7 +163,8 @@ async fn create_template(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     check_account(&world, &version, &account, &headers)?;
-    let answer = world.state().truth.templates.create(&account, &body)?;
+    let now = world.now();
+    let answer = world.state().truth.templates.create(&account, now, &body)?;
     Ok(json_response(StatusCode::OK, &answer))
 }
 
@@ -146,16 +176,49 @@ async fn stats(State(world): State<Arc<World>>) -> Response {
     }
 }
 
+async fn ledger(State(world): State<Arc<World>>) -> Response {
+    shown(&world.state().truth.ledger.lines())
+}
+
+async fn pace(State(world): State<Arc<World>>) -> Response {
+    let state = world.state();
+    let paces: BTreeMap<_, _> =
+        state.truth.numbers.iter().map(|(id, number)| (id, number.track.report())).collect();
+    shown(&paces)
+}
+
+async fn violations(State(world): State<Arc<World>>) -> Response {
+    shown(&world.state().violations)
+}
+
+fn shown(what: &impl serde::Serialize) -> Response {
+    match serde_json::to_value(what) {
+        Ok(body) => json_response(StatusCode::OK, &body),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
 #[derive(Deserialize)]
 struct Inbound {
     number: Option<String>,
     from: String,
     text: String,
+    /// From an advertisement with this id.
+    referral: Option<String>,
+    username: Option<String>,
 }
 
 async fn inbound(State(world): State<Arc<World>>, body: Bytes) -> Response {
     control(&world, &body, |asked: Inbound, number| {
-        let id = world.inbound(&asked.number.unwrap_or(number), &asked.from, &asked.text)?;
+        let mut user = User::from(&asked.from);
+        if let Some(username) = asked.username {
+            user = user.username(username);
+        }
+        let mut incoming = Incoming::text(&asked.text);
+        if let Some(source) = &asked.referral {
+            incoming = incoming.referred(source);
+        }
+        let id = world.receive(&asked.number.unwrap_or(number), &user, &incoming)?;
         Ok(json!({ "id": id }))
     })
 }
@@ -178,7 +241,7 @@ enum Wish {
 async fn preference(State(world): State<Arc<World>>, body: Bytes) -> Response {
     control(&world, &body, |asked: Preference, number| {
         let stop = matches!(asked.value, Wish::Stop);
-        world.preference(&asked.number.unwrap_or(number), &asked.from, stop)?;
+        world.preference(&asked.number.unwrap_or(number), &User::from(&asked.from), stop)?;
         Ok(json!({ "success": true }))
     })
 }
@@ -234,15 +297,6 @@ fn look_up(
 }
 
 const DEFAULT_FIELDS: &str = "verified_name,code_verification_status,display_phone_number,quality_rating,id";
-
-/// Meta's names for its limits; any other limit is named in the same way.
-fn tier_name(limit: Option<u32>) -> String {
-    match limit {
-        None => "TIER_UNLIMITED".to_owned(),
-        Some(limit) if limit >= 1_000 && limit % 1_000 == 0 => format!("TIER_{}K", limit / 1_000),
-        Some(limit) => format!("TIER_{limit}"),
-    }
-}
 
 fn check_account(world: &World, version: &str, account: &str, headers: &HeaderMap) -> Result<(), Refusal> {
     check_version(version)?;
