@@ -36,7 +36,10 @@ pub(super) fn check(content: &Object) -> Result<(), Refusal> {
         }
         "flow" => flow(action),
         "location_request_message" => named(action, "send_location"),
-        "catalog_message" => named(action, "catalog_message"),
+        "catalog_message" => {
+            named(action, "catalog_message")?;
+            text(parameters(action)?, "thumbnail_product_retailer_id", 1, 256).map(drop)
+        }
         "call_permission_request" => named(action, "call_permission_request"),
         "voice_call" => named(action, "voice_call"),
         "request_contact_info" => named(action, "request_contact_info"),
@@ -166,6 +169,20 @@ fn flow(action: &Object) -> Result<(), Refusal> {
         let given = parameters.get(key);
         if given.is_some_and(|given| !given.as_str().is_some_and(|given| known.contains(&given))) {
             return Err(bad(key, &format!("is {}", known.join(" or "))));
+        }
+    }
+    for key in ["flow_id", "flow_name", "flow_token"] {
+        if parameters.contains_key(key) {
+            text(parameters, key, 1, 4_096)?;
+        }
+    }
+    if let Some(payload) = parameters.get("flow_action_payload") {
+        let payload = object(payload, "flow_action_payload")?;
+        if payload.contains_key("screen") {
+            text(payload, "screen", 1, 1_024)?;
+        }
+        if let Some(data) = payload.get("data") {
+            object(data, "data")?;
         }
     }
     text(parameters, "flow_cta", 1, 30).map(drop)

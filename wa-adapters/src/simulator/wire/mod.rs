@@ -168,7 +168,7 @@ fn message(endpoint: Endpoint, envelope: &mut Object) -> Result<Request, Refusal
             if kind != "template" {
                 return Err(Refusal::new(131_055, "This endpoint takes marketing templates only."));
             }
-            only(envelope, "the request", &[ENVELOPE, MARKETING].concat())?;
+            only(envelope, "the request", MARKETING)?;
             let policy = envelope.get("product_policy").map(Value::as_str);
             if policy.is_some_and(|policy| !matches!(policy, Some("CLOUD_API_FALLBACK" | "STRICT"))) {
                 return Err(bad("product_policy", "is CLOUD_API_FALLBACK or STRICT"));
@@ -232,8 +232,18 @@ const ENVELOPE: &[&str] = &[
     "recipient_identity_key_hash",
 ];
 
-/// What `/marketing_messages` takes besides.
-const MARKETING: &[&str] = &["template", "product_policy", "message_activity_sharing"];
+/// What `/marketing_messages` takes: no reply to a message.
+const MARKETING: &[&str] = &[
+    "messaging_product",
+    "recipient_type",
+    "to",
+    "recipient",
+    "type",
+    "template",
+    "biz_opaque_callback_data",
+    "product_policy",
+    "message_activity_sharing",
+];
 
 fn recipient(envelope: &Object) -> Result<(Recipient, String), Refusal> {
     match (envelope.get("to"), envelope.get("recipient")) {

@@ -1,14 +1,13 @@
 //! The simulated API's answers: tokens, numbers, templates, look-ups, and Meta's own examples.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 use wa_adapters::simulator::{
     NumberProfile, Quality, Simulator, StartError, TemplateCategory, TemplateStatus, UnknownTarget,
 };
 
-use super::setup::{Client, NUMBER, USER, exact, template, text, user};
+use super::setup::{Client, NUMBER, USER, exact, published, template, text, user};
 
 const ACCOUNT: &str = "200000000000001";
 
@@ -272,11 +271,8 @@ async fn a_simulator_that_cannot_judge_does_not_start() {
 /// rejects as well, which hold placeholders, booleans or no type.
 #[tokio::test]
 async fn the_examples_of_the_published_contract_are_accepted() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/meta/requests");
-    let Ok(index) = fs::read(folder.join("INDEX.json")) else {
-        println!("the published examples are not here: {}", folder.display());
-        return;
-    };
+    let Some(folder) = published().map(|folder| folder.join("requests")) else { return };
+    let index = fs::read(folder.join("INDEX.json")).unwrap();
     let index: Vec<Value> = serde_json::from_slice(&index).unwrap();
     let simulator = exact().unknown_target(UnknownTarget::Delivered).start().await.unwrap();
     let client = Client::of(&simulator);

@@ -5,4 +5,7 @@ mod contract;
 mod faults;
 mod limits;
 mod log;
+mod messages;
+mod prices;
 mod setup;
+mod users;
