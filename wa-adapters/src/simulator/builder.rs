@@ -108,6 +108,7 @@ impl SimulatorBuilder {
                 posting,
                 slow: Duration::from_secs(2),
                 throttle_hold: Duration::from_secs(1),
+                storm: Duration::from_secs(10),
                 log: None,
                 remember: true,
             },
@@ -291,6 +292,12 @@ impl SimulatorBuilder {
     /// neither as used nor as lost in [`Pace`](super::Pace). Default 1 s.
     pub fn throttle_hold(mut self, hold: Duration) -> Self {
         self.settings.throttle_hold = hold;
+        self
+    }
+
+    /// How long a [`Fault::ThrottleStorm`] lasts. Default 10 s.
+    pub fn storms_last(mut self, lasting: Duration) -> Self {
+        self.settings.storm = lasting;
         self
     }
 

@@ -221,6 +221,15 @@ impl MarketingCap {
         taken < usize::try_from(most).unwrap_or(usize::MAX)
     }
 
+    /// A person has another name from now on.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(before) = self.taken.remove(from) {
+            let own = self.taken.entry(to.into()).or_default();
+            own.extend(before);
+            own.make_contiguous().sort_unstable();
+        }
+    }
+
     /// Counts one that was taken.
     pub(crate) fn count(&mut self, user: &str, now: Micros) {
         if self.most.is_none() {

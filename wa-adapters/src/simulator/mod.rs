@@ -5,6 +5,7 @@ mod acts;
 mod builder;
 mod callbacks;
 mod clock;
+mod controls;
 mod error;
 mod facts;
 mod faults;

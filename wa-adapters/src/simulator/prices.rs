@@ -41,7 +41,8 @@ pub enum PriceModel {
 ///     .rate("utility", "*", 7_700);
 /// assert_eq!(rates.of("marketing", "4915123456789"), Some(136_500));
 /// assert_eq!(rates.of("marketing", "5215512345678"), Some(60_400));
-/// assert_eq!(rates.of("service", "4915123456789"), None, "no rate is not the rate 0");
+/// assert_eq!(rates.of("service", "4915123456789"), Some(7_700), "the rate of utility");
+/// assert_eq!(rates.of("authentication-international", "919876543210"), None, "unknown, not free");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rates {

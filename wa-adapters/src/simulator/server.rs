@@ -1,6 +1,5 @@
 //! The HTTP face: which path is what, and nothing else.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,16 +8,15 @@ use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::clock::{instant, length};
+use super::controls;
 use super::error::{Refusal, json_response};
-use super::incoming::{Incoming, User};
 use super::line::{Line, Lines};
 use super::profile::{NumberProfile, tier_name};
 use super::wire::Endpoint;
-use super::world::{Asked, Reply, SimulatorError, World};
+use super::world::{Asked, Reply, World};
 
 /// Serves until the simulator stops.
 pub(crate) async fn serve(listener: Lines, world: Arc<World>) {
@@ -39,12 +37,7 @@ fn router(world: Arc<World>) -> Router {
         .route("/{version}/{id}/marketing_messages", post(marketing_messages))
         .route("/{version}/{id}/message_templates", get(list_templates).post(create_template))
         .route("/{version}/{id}/phone_numbers", get(list_numbers))
-        .route("/stats", get(stats))
-        .route("/simulator/ledger", get(ledger))
-        .route("/simulator/pace", get(pace))
-        .route("/simulator/violations", get(violations))
-        .route("/simulator/inbound", post(inbound))
-        .route("/simulator/preference", post(preference))
+        .merge(controls::routes())
         .fallback(|| async { Refusal::new(2500, "The simulator does not play this path.") })
         .with_state(world)
 }
@@ -166,100 +159,6 @@ async fn create_template(
     let now = world.now();
     let answer = world.state().truth.templates.create(&account, now, &body)?;
     Ok(json_response(StatusCode::OK, &answer))
-}
-
-async fn stats(State(world): State<Arc<World>>) -> Response {
-    // Straight from the struct, which keeps the verdicts in front.
-    match serde_json::to_string(&world.stats()) {
-        Ok(body) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-async fn ledger(State(world): State<Arc<World>>) -> Response {
-    shown(&world.state().truth.ledger.lines())
-}
-
-async fn pace(State(world): State<Arc<World>>) -> Response {
-    let state = world.state();
-    let paces: BTreeMap<_, _> =
-        state.truth.numbers.iter().map(|(id, number)| (id, number.track.report())).collect();
-    shown(&paces)
-}
-
-async fn violations(State(world): State<Arc<World>>) -> Response {
-    shown(&world.state().violations)
-}
-
-fn shown(what: &impl serde::Serialize) -> Response {
-    match serde_json::to_value(what) {
-        Ok(body) => json_response(StatusCode::OK, &body),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-#[derive(Deserialize)]
-struct Inbound {
-    number: Option<String>,
-    from: String,
-    text: String,
-    /// From an advertisement with this id.
-    referral: Option<String>,
-    username: Option<String>,
-}
-
-async fn inbound(State(world): State<Arc<World>>, body: Bytes) -> Response {
-    control(&world, &body, |asked: Inbound, number| {
-        let mut user = User::from(&asked.from);
-        if let Some(username) = asked.username {
-            user = user.username(username);
-        }
-        let mut incoming = Incoming::text(&asked.text);
-        if let Some(source) = &asked.referral {
-            incoming = incoming.referred(source);
-        }
-        let id = world.receive(&asked.number.unwrap_or(number), &user, &incoming)?;
-        Ok(json!({ "id": id }))
-    })
-}
-
-#[derive(Deserialize)]
-struct Preference {
-    number: Option<String>,
-    from: String,
-    /// `stop` or `resume`.
-    value: Wish,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Wish {
-    Stop,
-    Resume,
-}
-
-async fn preference(State(world): State<Arc<World>>, body: Bytes) -> Response {
-    control(&world, &body, |asked: Preference, number| {
-        let stop = matches!(asked.value, Wish::Stop);
-        world.preference(&asked.number.unwrap_or(number), &User::from(&asked.from), stop)?;
-        Ok(json!({ "success": true }))
-    })
-}
-
-/// A request of the tester to the simulator itself; without a number it means the first one.
-fn control<T: for<'de> Deserialize<'de>>(
-    world: &World,
-    body: &[u8],
-    act: impl FnOnce(T, String) -> Result<Value, SimulatorError>,
-) -> Response {
-    let first = world.state().truth.numbers.keys().next().cloned().unwrap_or_default();
-    let outcome = serde_json::from_slice(body)
-        .map_err(|error| error.to_string())
-        .and_then(|asked| act(asked, first).map_err(|error| error.to_string()));
-    match outcome {
-        Ok(answer) => json_response(StatusCode::OK, &answer),
-        Err(message) => json_response(StatusCode::BAD_REQUEST, &json!({ "error": { "message": message } })),
-    }
 }
 
 fn look_up(

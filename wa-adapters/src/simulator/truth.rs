@@ -3,11 +3,13 @@
 //! Invariant: judging a send changes nothing but the throughput meter (an arrival is an arrival);
 //! all else is counted when the send is accepted, by the same code that reloads a log.
 
+mod recipient;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::accepted::{Accepted, Status};
-use super::clock::{Micros, length, micros};
+use super::clock::{Micros, micros};
 use super::error::{Breach, Refusal};
 use super::facts::Fact;
 use super::ledger::Ledger;
@@ -195,74 +197,6 @@ impl Truth {
         Ok(judgement)
     }
 
-    /// The rules about whom a message goes to; some are answered, some reported later.
-    fn check_recipient(
-        &mut self,
-        number: &str,
-        message: &Message,
-        judgement: &mut Judgement,
-        now: Micros,
-    ) -> Result<(), Refusal> {
-        let Judgement { user, in_window, template, .. } = &*judgement;
-        let (in_window, template) = (*in_window, *template);
-        let is_marketing = template == Some(TemplateCategory::Marketing);
-        if template == Some(TemplateCategory::Authentication) && matches!(message.to, Recipient::UserId(_)) {
-            return Err(Refusal::new(131_062, "Authentication templates go to phone numbers only."));
-        }
-        let refusal = if template.is_none() && !in_window {
-            let details = "More than 24 hours have passed since the user last wrote to this number.";
-            Some(Refusal::breaking(Breach::Window, 131_047, details))
-        } else if is_marketing && self.people.has_opted_out(user) {
-            let details = "The user has stopped marketing messages from this business.";
-            let breach = self.knows_of_stop(user, now).then_some(Breach::OptOut);
-            Some(Refusal { breach, ..Refusal::new(131_050, details) })
-        } else {
-            None
-        };
-        if let Some(refusal) = refusal {
-            return match self.conditions.recipient_errors {
-                RecipientErrors::Answered => Err(refusal),
-                RecipientErrors::Reported => {
-                    judgement.fails = Some(refusal);
-                    Ok(())
-                }
-            };
-        }
-        if !in_window {
-            let own = self.numbers.get(number).ok_or_else(|| Refusal::no_such_object(number))?;
-            if now < own.trouble.spam_until {
-                return Err(Refusal::new(131_048, "Too many messages of this number were reported as spam."));
-            }
-            let tier = self.portfolios.get_mut(&own.profile.portfolio);
-            if let Some(tier) = tier
-                && !tier.has_room(user, now)
-            {
-                // Unconfirmed: Meta documents no code for this; 131048 is what senders report.
-                let details = "The portfolio has reached its messaging limit for 24 hours.";
-                return Err(Refusal::breaking(Breach::Tier, 131_048, details));
-            }
-        }
-        judgement.fails = if self.people.has_left(user) {
-            Some(Refusal::new(131_026, "The user has left this phone number."))
-        } else if is_marketing && !in_window && !self.marketing_cap.has_room(user, now) {
-            Some(Refusal::new(131_049, "The user has had enough marketing messages today."))
-        } else if self.conditions.unknown_target == UnknownTarget::Fails
-            && message.reacts_to.as_ref().is_some_and(|id| !self.known.contains(&hash(number, id)))
-        {
-            // Unconfirmed: the code is the one that senders report for messages older than 30 days.
-            Some(Refusal::new(131_009, "The chat has no message with this id."))
-        } else {
-            None
-        };
-        Ok(())
-    }
-
-    /// Whether the sender is bound by a stop already.
-    fn knows_of_stop(&self, user: &str, now: Micros) -> bool {
-        let Some(stop) = &self.watch.rules.stop else { return true };
-        self.people.told_at(user).is_some_and(|told| now >= told.saturating_add(length(stop.grace)))
-    }
-
     /// What a send costs that will be accepted.
     pub(crate) fn price(
         &self,
@@ -358,6 +292,8 @@ impl Truth {
                     }
                     self.portfolios.values_mut().for_each(|tier| tier.rename(&before, &key));
                     self.till.rename(&before, &key);
+                    self.marketing_cap.rename(&before, &key);
+                    self.watch.rename(&before, &key);
                 }
             }
             Fact::Moved { from, to } => self.people.move_on(from, to),

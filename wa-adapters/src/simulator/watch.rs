@@ -112,6 +112,22 @@ impl Watch {
         }
     }
 
+    /// A person has another name from now on.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(before) = self.recent.remove(from) {
+            let own = self.recent.entry(to.into()).or_default();
+            own.extend(before);
+            own.make_contiguous().sort_unstable();
+        }
+        let keys: Vec<_> = self.templates.keys().filter(|(user, _)| **user == *from).cloned().collect();
+        for (user, template) in keys {
+            if let Some(last) = self.templates.remove(&(user, template.clone())) {
+                let own = self.templates.entry((to.into(), template)).or_insert(last);
+                *own = (*own).max(last);
+            }
+        }
+    }
+
     /// The stage in which a number is, and its cap.
     fn stage(&self, number: &str, at: Micros) -> Option<(usize, Option<u32>)> {
         let stages: &[WarmUpStage] = self.rules.warm_up.get(number)?;

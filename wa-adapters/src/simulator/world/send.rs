@@ -75,6 +75,13 @@ impl World {
             return state.server_error(true);
         }
         let now = self.now();
+        if state.strikes(Fault::ThrottleStorm) {
+            let until = now + length(self.settings.storm);
+            if let Some(own) = state.truth.numbers.get_mut(asked.number) {
+                own.trouble.storm_until = own.trouble.storm_until.max(until);
+                own.track.hold(now, until);
+            }
+        }
         if state.strikes(Fault::Throttled) {
             if let Some(own) = state.truth.numbers.get_mut(asked.number) {
                 own.track.hold(now, now + length(self.settings.throttle_hold));

@@ -251,6 +251,52 @@ async fn the_statistics_are_served_with_the_six_verdicts_in_front() {
 }
 
 #[tokio::test]
+async fn the_tester_s_paths_make_things_happen_and_show_what_did() {
+    let simulator = exact().start().await.unwrap();
+    simulator.template("news", "en_US", TemplateCategory::Marketing, TemplateStatus::Approved, 0);
+    let client = Client::of(&simulator);
+    let pressed = json!({ "type": "button", "button": { "text": "Yes", "payload": "y" } });
+    for good in [
+        ("inbound", json!({ "from": USER, "message": pressed, "user_id": "DE.1", "username": "ada" })),
+        ("inbound", json!({ "from": user(1), "text": "hi", "referral": "ad 1" })),
+        ("template", json!({ "name": "news", "language": "en_US", "quality": "red", "category": "utility" })),
+        ("template", json!({ "name": "news", "language": "en_US", "status": "paused" })),
+        ("number", json!({ "quality": "yellow", "tier": 250 })),
+    ] {
+        let answer = client.post(&format!("/simulator/{}", good.0), &good.1).await;
+        assert_eq!(answer.status, 200, "{good:?}: {answer:?}");
+    }
+    for bad in [
+        ("inbound", json!({ "from": USER })),
+        ("inbound", json!({ "from": USER, "message": { "type": "button" } })),
+        ("template", json!({ "name": "none", "language": "en_US", "status": "paused" })),
+        ("template", json!({ "name": "news", "language": "en_US", "status": "tired" })),
+        ("number", json!({ "quality": "purple" })),
+        ("number", json!({ "number": "none", "storm_ms": 1 })),
+    ] {
+        let answer = client.post(&format!("/simulator/{}", bad.0), &bad.1).await;
+        assert_eq!(answer.status, 400, "{bad:?}");
+        assert!(answer.body["error"]["message"].is_string());
+    }
+    assert_eq!(client.send(&text(USER, "the window is open")).await.status, 200);
+    assert_eq!(client.send(&text(&user(1), "free by the advertisement")).await.status, 200);
+    let mut news = template(USER, &[]);
+    news["template"]["name"] = "news".into();
+    assert_eq!(client.send(&news).await.code, 132_015);
+    let shown = client.get(&format!("/v26.0/{NUMBER}?fields=quality_rating,messaging_limit_tier")).await.body;
+    assert_eq!(
+        (&shown["quality_rating"], &shown["messaging_limit_tier"]),
+        (&json!("YELLOW"), &json!("TIER_250"))
+    );
+    let ledger = client.get("/simulator/ledger").await.body;
+    let types: Vec<_> = ledger.as_array().unwrap().iter().map(|line| line["pricing_type"].clone()).collect();
+    assert_eq!(types, ["free_entry_point", "free_customer_service"]);
+    let storm = json!({ "storm_ms": 60_000 });
+    assert_eq!(client.post("/simulator/number", &storm).await.status, 200);
+    assert_eq!(client.send(&text(USER, "x")).await.code, 130_429);
+}
+
+#[tokio::test]
 async fn a_simulator_that_cannot_judge_does_not_start() {
     let start =
         |builder: wa_adapters::simulator::SimulatorBuilder| async { builder.start().await.unwrap_err() };
