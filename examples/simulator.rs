@@ -14,7 +14,8 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use wa_kit::simulator::{
-    Fault, NumberProfile, Simulator, SimulatorBuilder, StatusTimes, TemplateCategory, TemplateStatus,
+    Budget, Cooldown, Fault, FrequencyCap, HouseRules, NumberProfile, PriceModel, Rates, RecipientErrors,
+    Scope, Simulator, SimulatorBuilder, StatusTimes, Stop, TemplateCategory, TemplateStatus,
 };
 
 /// Plays the WhatsApp Cloud API on loopback.
@@ -71,6 +72,121 @@ struct Options {
     /// How late a status is that the fault `status-delayed` hits.
     #[arg(long, value_name = "MS", default_value_t = 5_000)]
     status_delay: u64,
+    /// How long a storm of the fault `throttle-storm` lasts.
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    storm: u64,
+    /// Tells of closed windows and opt-outs by webhook after a 200, instead of in the answer.
+    #[arg(long)]
+    report_recipient_errors: bool,
+    /// How many marketing messages a user takes in 24 hours (131049 follows); any number when not given.
+    #[arg(long, value_name = "N")]
+    marketing_cap: Option<u32>,
+    /// Refuses marketing templates on /messages (131063).
+    #[arg(long)]
+    refuse_marketing_on_messages: bool,
+    /// Writes the pace of the number and the ledger to stderr at the end.
+    #[arg(long)]
+    report: bool,
+    #[command(flatten)]
+    money: Money,
+    #[command(flatten)]
+    house: House,
+}
+
+/// What messages cost.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Prices")]
+struct Money {
+    /// The price model: by-date, july-2025 or october-2026.
+    #[arg(long, value_name = "MODEL", default_value = "by-date", value_parser = price_model)]
+    price_model: PriceModel,
+    /// What a message costs in millionths, such as marketing:49=136500 or utility:*=7700; may be repeated.
+    #[arg(long = "rate", value_name = "CATEGORY:MARKET=MICROS")]
+    rates: Vec<Rate>,
+    /// The currency of the rates.
+    #[arg(long, value_name = "CODE", default_value = "USD")]
+    currency: String,
+    /// What to add to UTC for the account's own months.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
+    account_offset: i32,
+}
+
+/// The rules besides those of WhatsApp that a sender is judged by; all off by default.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Rules of the house")]
+struct House {
+    /// Counts marketing to users who stopped it only so long after their stop was delivered.
+    #[arg(long, value_name = "MS")]
+    stop_grace: Option<u64>,
+    /// A text by which users stop as well; may be repeated.
+    #[arg(long = "stop-word", value_name = "TEXT", requires = "stop_grace")]
+    stop_words: Vec<String>,
+    /// The least time between two templates to one recipient.
+    #[arg(long, value_name = "SECONDS")]
+    cooldown: Option<u64>,
+    /// How many messages a recipient gets in so many seconds.
+    #[arg(long, value_name = "N/SECONDS", value_parser = frequency)]
+    frequency_cap: Option<FrequencyCap>,
+    /// The most that all messages may cost, in millionths.
+    #[arg(long, value_name = "MICROS")]
+    budget: Option<i64>,
+    /// The only recipients; may be repeated.
+    #[arg(long = "only-to", value_name = "PHONE")]
+    only_to: Vec<String>,
+}
+
+impl House {
+    fn rules(self, currency: &str) -> HouseRules {
+        let words = self.stop_words.into_iter().collect();
+        HouseRules {
+            stop: self.stop_grace.map(|grace| Stop { grace: Duration::from_millis(grace), words }),
+            cooldown: self
+                .cooldown
+                .map(|wait| Cooldown { wait: Duration::from_secs(wait), by_template: false }),
+            frequency: self.frequency_cap,
+            budget: self.budget.map(|most| Budget { currency: currency.to_owned(), most }),
+            only_to: (!self.only_to.is_empty()).then(|| self.only_to.into_iter().collect()),
+            ..HouseRules::default()
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Rate {
+    category: String,
+    market: String,
+    amount: i64,
+}
+
+impl FromStr for Rate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str = "a rate is written CATEGORY:MARKET=MICROS, such as marketing:49=136500";
+        let (name, amount) = text.split_once('=').ok_or(FORM)?;
+        let (category, market) = name.split_once(':').ok_or(FORM)?;
+        let amount = amount.parse().ok().filter(|amount| *amount >= 0).ok_or(FORM)?;
+        Ok(Self { category: category.to_owned(), market: market.to_owned(), amount })
+    }
+}
+
+fn price_model(name: &str) -> Result<PriceModel, &'static str> {
+    match name {
+        "by-date" => Ok(PriceModel::ByDate),
+        "july-2025" => Ok(PriceModel::July2025),
+        "october-2026" => Ok(PriceModel::October2026),
+        _ => Err("a price model is by-date, july-2025 or october-2026"),
+    }
+}
+
+fn frequency(text: &str) -> Result<FrequencyCap, &'static str> {
+    const FORM: &str = "a frequency cap is written N/SECONDS, such as 2/86400";
+    let (most, seconds) = text.split_once('/').ok_or(FORM)?;
+    Ok(FrequencyCap {
+        most: most.parse().map_err(|_| FORM)?,
+        within: Duration::from_secs(seconds.parse().map_err(|_| FORM)?),
+        scope: Scope::Everything,
+    })
 }
 
 #[derive(Debug, Clone)]
@@ -114,6 +230,10 @@ impl Options {
             .jitter_tolerance(Duration::from_millis(self.jitter_tolerance))
             .slow_by(Duration::from_millis(self.slow_by))
             .status_delay(Duration::from_millis(self.status_delay))
+            .storms_last(Duration::from_millis(self.storm))
+            .price_model(self.money.price_model)
+            .account_offset(NumberProfile::default().account, self.money.account_offset)
+            .house_rules(self.house.rules(&self.money.currency))
             .new_templates_are(TemplateStatus::Approved)
             // The log has them; a long run needs no second copy in memory.
             .forget_accepted();
@@ -129,6 +249,18 @@ impl Options {
         }
         if let (Some(url), Some(secret)) = (self.webhook, self.app_secret) {
             builder = builder.webhook(url, secret);
+        }
+        if !self.money.rates.is_empty() {
+            let rates = self.money.rates.iter().fold(Rates::new(self.money.currency), |rates, one| {
+                rates.rate(&one.category, &one.market, one.amount)
+            });
+            builder = builder.rates(rates);
+        }
+        if self.report_recipient_errors {
+            builder = builder.recipient_errors(RecipientErrors::Reported);
+        }
+        if let Some(most) = self.marketing_cap {
+            builder = builder.marketing_cap(most);
         }
         if let Some(token) = self.token {
             builder = builder.token(token);
@@ -161,11 +293,24 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     // Before the address is printed: who reads it may stop us at once.
     let (mut term, mut int): (Signal, Signal) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (number, refuse, report) =
+        (options.number.clone(), options.refuse_marketing_on_messages, options.report);
     let simulator = options.builder().start().await?;
+    simulator.refuse_marketing_on_messages(&NumberProfile::default().account, refuse)?;
     eprintln!("simulator listening on {}", simulator.origin());
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
+    }
+    if report {
+        let pace = simulator.pace(&number)?;
+        eprintln!(
+            "pace: {} sends, {} in the busiest second, {} of {} that the limits allowed",
+            pace.passed, pace.busiest_second, pace.achieved, pace.allowed
+        );
+        for line in simulator.ledger() {
+            eprintln!("ledger: {}", serde_json::to_string(&line)?);
+        }
     }
     let stats = simulator.stop().await;
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&stats)?)?;

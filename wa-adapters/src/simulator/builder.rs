@@ -9,12 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Simulator;
-use super::callbacks::{Posting, StatusTimes};
-use super::clock::{RealClock, SimulatorClock, length};
+use super::callbacks::Posting;
+use super::clock::{Micros, RealClock, SECOND, SimulatorClock, length};
 use super::faults::{Fault, FaultError, checked};
+use super::house::HouseRules;
 use super::line::Lines;
+use super::people::People;
+use super::prices::{PriceModel, Pricing, Rates, Till};
+use super::profile::NumberProfile;
+use super::statuses::StatusTimes;
 use super::templates::{TemplateCategory, TemplateStatus, Templates};
-use super::truth::{NumberProfile, Truth};
+use super::truth::{Conditions, RecipientErrors, Truth, UnknownTarget};
+use super::watch::Watch;
 use super::wire::{is_user_id, phone_digits};
 use super::world::{Receiver, Settings, World};
 
@@ -27,7 +33,10 @@ pub struct SimulatorBuilder {
     token: Option<String>,
     templates: Templates,
     people: Vec<(String, String)>,
-    tolerance: Duration,
+    conditions: Conditions,
+    pricing: Pricing,
+    rules: HouseRules,
+    marketing_cap: Option<u32>,
     clock: Option<Arc<dyn SimulatorClock>>,
     settings: Settings,
 }
@@ -87,7 +96,10 @@ impl SimulatorBuilder {
             token: None,
             templates: Templates::new(),
             people: Vec::new(),
-            tolerance: Duration::from_millis(50),
+            conditions: Conditions { tolerance: SECOND / 20, ..Conditions::default() },
+            pricing: Pricing::default(),
+            rules: HouseRules::default(),
+            marketing_cap: None,
             clock: None,
             settings: Settings {
                 seed: 0,
@@ -95,6 +107,8 @@ impl SimulatorBuilder {
                 times: StatusTimes::default(),
                 posting,
                 slow: Duration::from_secs(2),
+                throttle_hold: Duration::from_secs(1),
+                storm: Duration::from_secs(10),
                 log: None,
                 remember: true,
             },
@@ -206,7 +220,84 @@ impl SimulatorBuilder {
     /// within a second less this breaks its limit, and so does a message to one user that comes
     /// earlier than its slot by more than this. Zero is exact. Default 50 ms.
     pub fn jitter_tolerance(mut self, tolerance: Duration) -> Self {
-        self.tolerance = tolerance;
+        self.conditions.tolerance = length(tolerance);
+        self
+    }
+
+    /// How a breach of the window (131047) or of an opt-out (131050) is told. Default: in the answer.
+    pub fn recipient_errors(mut self, how: RecipientErrors) -> Self {
+        self.conditions.recipient_errors = how;
+        self
+    }
+
+    /// What becomes of a reaction to a message that the simulator does not know. Default: it fails.
+    pub fn unknown_target(mut self, fate: UnknownTarget) -> Self {
+        self.conditions.unknown_target = fate;
+        self
+    }
+
+    /// How long the marketing endpoint does not know a template that was created over HTTP
+    /// (134101); Meta takes up to ten minutes. Default: no time.
+    pub fn template_sync(mut self, takes: Duration) -> Self {
+        self.conditions.template_sync = length(takes);
+        self
+    }
+
+    /// How many marketing messages a user takes in 24 hours, outside windows; the next one fails
+    /// with 131049. Default: any number.
+    pub fn marketing_cap(mut self, most: u32) -> Self {
+        self.marketing_cap = Some(most);
+        self
+    }
+
+    /// By which model messages are charged. Default: by date.
+    pub fn price_model(mut self, model: PriceModel) -> Self {
+        self.pricing.model = model;
+        self
+    }
+
+    /// What messages cost. Without rates the statuses say what is billable, and the ledger no sums.
+    pub fn rates(mut self, rates: Rates) -> Self {
+        self.pricing.rates = Some(rates);
+        self
+    }
+
+    /// What to add to UTC for an account's own time, by which its months and price models begin; up
+    /// to 14 hours either way. Default 0.
+    pub fn account_offset(mut self, account: impl Into<String>, seconds: i32) -> Self {
+        let seconds = Micros::from(seconds.clamp(-14 * 3_600, 14 * 3_600));
+        self.pricing.offsets.insert(account.into(), seconds * SECOND);
+        self
+    }
+
+    /// How long a free entry point is open. Default 72 hours.
+    pub fn entry_point(mut self, length_of: Duration) -> Self {
+        self.pricing.entry_length = length(length_of);
+        self
+    }
+
+    /// Leaves `billable` out of the prices, as Meta has announced to do.
+    pub fn without_billable(mut self) -> Self {
+        self.pricing.with_billable = false;
+        self
+    }
+
+    /// The rules besides those of `WhatsApp` that the sender is held to. Default: none.
+    pub fn house_rules(mut self, rules: HouseRules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// How long a sender may hold back after a throttle of [`Fault::Throttled`]: that time counts
+    /// neither as used nor as lost in [`Pace`](super::Pace). Default 1 s.
+    pub fn throttle_hold(mut self, hold: Duration) -> Self {
+        self.settings.throttle_hold = hold;
+        self
+    }
+
+    /// How long a [`Fault::ThrottleStorm`] lasts. Default 10 s.
+    pub fn storms_last(mut self, lasting: Duration) -> Self {
+        self.settings.storm = lasting;
         self
     }
 
@@ -242,8 +333,10 @@ impl SimulatorBuilder {
         }
         let people = self.check()?;
         let receiver = self.webhook.take().map(|(url, secret)| receiver(url, secret)).transpose()?;
-        let tolerance = length(self.tolerance);
-        let truth = Truth::new(&self.numbers, people, self.templates, tolerance);
+        let (people, till) = (People::new(people), Till::new(self.pricing));
+        let watch = Watch::new(self.rules);
+        let mut truth = Truth::new(&self.numbers, people, self.templates, till, watch, self.conditions);
+        truth.marketing_cap.most = self.marketing_cap;
         let clock = self.clock.unwrap_or_else(|| Arc::new(RealClock::new()));
         let listener = tokio::net::TcpListener::bind(self.listen).await.map_err(StartError::Listen)?;
         let address = listener.local_addr().map_err(StartError::Listen)?;
@@ -255,8 +348,8 @@ impl SimulatorBuilder {
         for (fault, probability) in &self.settings.faults {
             checked(*fault, *probability)?;
         }
-        let StatusTimes { delivered, read, .. } = self.settings.times;
-        if ![delivered, read].iter().all(|share| (0.0..=1.0).contains(share)) {
+        let StatusTimes { delivered, read, played, .. } = self.settings.times;
+        if ![delivered, read, played].iter().all(|share| (0.0..=1.0).contains(share)) {
             return Err(StartError::Share);
         }
         for (place, (id, profile)) in self.numbers.iter().enumerate() {

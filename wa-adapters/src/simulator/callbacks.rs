@@ -16,41 +16,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use super::accepted::Accepted;
 use super::clock::{DAY, Micros, SECOND, instant, length};
-use super::error::title;
-use super::faults::{Fault, Faults};
+use super::facts::Fact;
 use super::log::{Entry, Event};
-use super::truth::{Accepted, NumberProfile, REGULAR, Status, Step};
-use super::wire::is_user_id;
+use super::profile::NumberProfile;
+use super::statuses::status;
 use super::world::World;
-
-/// When and how often the statuses of an accepted message come.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StatusTimes {
-    /// From acceptance to `sent`.
-    pub sent_after: Duration,
-    /// From acceptance to `delivered`.
-    pub delivered_after: Duration,
-    /// From acceptance to `read`.
-    pub read_after: Duration,
-    /// The share of messages that is delivered, 0 to 1.
-    pub delivered: f64,
-    /// The share of the delivered ones that is read, 0 to 1.
-    pub read: f64,
-}
-
-impl Default for StatusTimes {
-    /// Sent at once, all delivered after 50 ms, a third of them read after 200 ms.
-    fn default() -> Self {
-        Self {
-            sent_after: Duration::ZERO,
-            delivered_after: Duration::from_millis(50),
-            read_after: Duration::from_millis(200),
-            delivered: 1.0,
-            read: 1.0 / 3.0,
-        }
-    }
-}
 
 /// Where webhooks go and how patiently.
 #[derive(Debug, Clone)]
@@ -63,65 +35,6 @@ pub(crate) struct Posting {
 }
 
 const GIVE_UP_AFTER: Micros = 7 * DAY;
-
-/// Draws the statuses of a send: the undisturbed course, then what the faults make of it.
-pub(crate) fn plan(
-    now: Micros,
-    times: &StatusTimes,
-    posting: &Posting,
-    faults: &mut Faults,
-) -> (Vec<Step>, Vec<Fault>) {
-    let step = |status, after: Duration| {
-        let at = now + length(after);
-        Step { status, at, due: at, code: None }
-    };
-    let mut steps = vec![step(Status::Sent, times.sent_after)];
-    let mut struck = Vec::new();
-    if faults.strikes(Fault::FailedAfterSent) {
-        struck.push(Fault::FailedAfterSent);
-        let code = match faults.below(3) {
-            0 => 131_026,
-            1 => 131_049,
-            _ => 131_000,
-        };
-        steps.push(Step { code: Some(code), ..step(Status::Failed, times.delivered_after) });
-    } else if faults.happens(times.delivered) {
-        steps.push(step(Status::Delivered, times.delivered_after));
-        if faults.happens(times.read) {
-            steps.push(step(Status::Read, times.read_after));
-        }
-    }
-    if steps.len() > 1 && faults.strikes(Fault::StatusShuffled) {
-        struck.push(Fault::StatusShuffled);
-        // The same instants, the statuses rotated over them: a rotation moves every status, so a
-        // shuffle never leaves the order as it was, not even between equal instants.
-        let mut dues: Vec<_> = steps.iter().map(|step| step.due).collect();
-        dues.sort_unstable();
-        let by = 1 + faults.below(steps.len() - 1);
-        steps.rotate_left(by);
-        for (step, due) in steps.iter_mut().zip(dues) {
-            step.due = due;
-        }
-    }
-    let mut late = Vec::new();
-    steps.retain_mut(|step| {
-        if faults.strikes(Fault::StatusMissing) {
-            struck.push(Fault::StatusMissing);
-            return false;
-        }
-        if faults.strikes(Fault::StatusDelayed) {
-            struck.push(Fault::StatusDelayed);
-            step.due += length(posting.status_delay);
-        }
-        if faults.strikes(Fault::StatusDuplicated) {
-            struck.push(Fault::StatusDuplicated);
-            late.push(Step { due: step.due + length(posting.tick), ..*step });
-        }
-        true
-    });
-    steps.extend(late);
-    (steps, struck)
-}
 
 /// What waits to be posted, the earliest first.
 #[derive(Debug, Default)]
@@ -284,10 +197,15 @@ async fn post(world: &World, batch: Vec<Item>) {
             for item in &batch {
                 match &item.what {
                     What::Status { ordinal, step, .. } => steps.push((*ordinal, *step)),
-                    What::Event(event) => events.push(event.id),
+                    What::Event(event) => {
+                        events.push(event.id);
+                        if let Some((user, stop)) = event.wish.clone() {
+                            state.truth.note(&Fact::Told { user, stop, at: now });
+                        }
+                    }
                 }
             }
-            state.journal(&Entry::Called { steps, events });
+            state.journal(&Entry::Called { steps, events, at: now });
         } else {
             state.stats.callbacks.failed_posts += 1;
             for item in batch {
@@ -315,7 +233,7 @@ fn body(batch: &[Item], world: &World) -> Value {
         match &item.what {
             What::Status { send, step, .. } => {
                 let Some(step) = send.plan.get(*step) else { continue };
-                let status = status(send, step);
+                let status = status(send, step, state.truth.till.pricing.with_billable);
                 match statuses.iter_mut().find(|(number, _)| *number == send.number) {
                     Some((_, list)) => list.push(status),
                     None => statuses.push((&send.number, vec![status])),
@@ -351,34 +269,6 @@ fn body(batch: &[Item], world: &World) -> Value {
 /// The `metadata` object of a `messages` change.
 pub(crate) fn metadata(number: &str, profile: &NumberProfile) -> Value {
     json!({ "display_phone_number": profile.display_phone_number, "phone_number_id": number })
-}
-
-fn status(send: &Accepted, step: &Step) -> Value {
-    let mut status = json!({
-        "id": send.wamid, "status": step.status.name(), "timestamp": (step.at / SECOND).to_string(),
-    });
-    let Some(object) = status.as_object_mut() else { return status };
-    let key = if is_user_id(&send.recipient) { "recipient_user_id" } else { "recipient_id" };
-    object.insert(key.to_owned(), json!(send.recipient));
-    if let Some(data) = &send.callback_data {
-        object.insert("biz_opaque_callback_data".to_owned(), json!(data));
-    }
-    if matches!(step.status, Status::Sent | Status::Delivered) {
-        let pricing = json!({
-            "billable": send.pricing_type == REGULAR, "pricing_model": "PMP",
-            "type": send.pricing_type, "category": send.category,
-        });
-        object.insert("pricing".to_owned(), pricing);
-    }
-    if let Some(code) = step.code {
-        let error = json!({
-            "code": code, "title": title(code), "message": title(code),
-            "error_data": { "details": "Injected by the simulator." },
-            "href": "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/",
-        });
-        object.insert("errors".to_owned(), json!([error]));
-    }
-    status
 }
 
 /// The value of `X-Hub-Signature-256` for a body.

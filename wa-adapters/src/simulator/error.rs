@@ -6,18 +6,42 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// Which rule of WhatsApp a request broke; counted in the statistics.
+/// Which rule a request broke; counted in the statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Breach {
+    // Rules of WhatsApp.
     Window,
     Pair,
     Throughput,
     Tier,
     OptOut,
+    Misaddressed,
+    // Rules of the house.
+    RepeatedTag,
+    QuietHours,
+    Cooldown,
+    Frequency,
+    Budget,
+    NotAllowed,
+    WarmUp,
 }
 
 impl Breach {
-    pub(crate) const ALL: [Self; 5] = [Self::Window, Self::Pair, Self::Throughput, Self::Tier, Self::OptOut];
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Window,
+        Self::Pair,
+        Self::Throughput,
+        Self::Tier,
+        Self::OptOut,
+        Self::Misaddressed,
+        Self::RepeatedTag,
+        Self::QuietHours,
+        Self::Cooldown,
+        Self::Frequency,
+        Self::Budget,
+        Self::NotAllowed,
+        Self::WarmUp,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -26,7 +50,19 @@ impl Breach {
             Self::Throughput => "throughput",
             Self::Tier => "tier",
             Self::OptOut => "opt_out",
+            Self::Misaddressed => "misaddressed",
+            Self::RepeatedTag => "repeated_tag",
+            Self::QuietHours => "quiet_hours",
+            Self::Cooldown => "cooldown",
+            Self::Frequency => "frequency",
+            Self::Budget => "budget",
+            Self::NotAllowed => "not_allowed",
+            Self::WarmUp => "warm_up",
         }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|breach| breach.name() == name)
     }
 }
 
@@ -34,8 +70,8 @@ impl Breach {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) code: u32,
-    subcode: Option<u32>,
-    details: String,
+    pub(crate) subcode: Option<u32>,
+    pub(crate) details: String,
     /// The limit that was broken; none for bad requests and for injected faults.
     pub(crate) breach: Option<Breach>,
 }
@@ -91,8 +127,9 @@ pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response {
 fn status(code: u32) -> StatusCode {
     match code {
         190 => StatusCode::UNAUTHORIZED,
+        368 | 131_031 => StatusCode::FORBIDDEN,
         2 => StatusCode::SERVICE_UNAVAILABLE,
-        131_000 => StatusCode::INTERNAL_SERVER_ERROR,
+        131_000 | 131_057 | 134_102 => StatusCode::INTERNAL_SERVER_ERROR,
         2500 | 132_001 => StatusCode::NOT_FOUND,
         _ => StatusCode::BAD_REQUEST,
     }
@@ -104,11 +141,21 @@ pub(crate) const fn title(code: u32) -> &'static str {
         2 => "Service temporarily unavailable",
         100 => "Invalid parameter",
         190 => "Access token has expired",
+        368 => "Temporarily blocked for policies violations",
         2500 => "Unknown path components",
         130_429 => "Rate limit hit",
         131_000 => "Something went wrong",
         131_008 => "Required parameter is missing",
         131_009 => "Parameter value is not valid",
+        131_031 => "Account has been locked",
+        131_041 => "Group unknown",
+        131_055 => "Method not allowed",
+        131_057 => "Account in maintenance mode",
+        131_063 => "Marketing messages are disabled on Cloud API",
+        131_064 => "Message limit reached because of template misclassification",
+        134_100 => "Only marketing messages are supported",
+        134_101 => "Template is syncing",
+        134_102 => "Template unavailable for use",
         131_021 => "Recipient cannot be sender",
         131_026 => "Message undeliverable",
         131_047 => "Re-engagement message",

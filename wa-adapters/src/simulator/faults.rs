@@ -34,6 +34,9 @@ pub enum Fault {
     StatusMissing,
     /// Per message: `sent`, then `failed` in place of `delivered` and `read`.
     FailedAfterSent,
+    /// Per request: from this one on the number is throttled for a while, as
+    /// [`Throttled`](Self::Throttled).
+    ThrottleStorm,
 }
 
 /// Why a text is not `NAME=P`.
@@ -53,7 +56,7 @@ pub enum FaultError {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ReplyLost,
         Self::Slow,
         Self::ErrorBefore,
@@ -64,6 +67,7 @@ impl Fault {
         Self::StatusDelayed,
         Self::StatusMissing,
         Self::FailedAfterSent,
+        Self::ThrottleStorm,
     ];
 
     /// The name in `--fault NAME=P` and in the statistics.
@@ -80,6 +84,7 @@ impl Fault {
             Self::StatusDelayed => "status-delayed",
             Self::StatusMissing => "status-missing",
             Self::FailedAfterSent => "failed-after-sent",
+            Self::ThrottleStorm => "throttle-storm",
         }
     }
 

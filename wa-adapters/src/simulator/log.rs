@@ -7,7 +7,7 @@
 //!
 //! Lines are written, not synced: they survive the process, not the machine.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::truth::{Accepted, Fact};
+use super::accepted::Accepted;
+use super::facts::Fact;
+use super::violation::Violation;
 
 /// An open log.
 #[derive(Debug)]
@@ -37,8 +39,15 @@ pub(crate) enum Entry {
     Noted { fact: Fact },
     /// A webhook that is not a status, with what it is about.
     Event { event: Event, fact: Option<Fact> },
-    /// Statuses (send, step) and events that the receiver has taken.
-    Called { steps: Vec<(u64, usize)>, events: Vec<u64> },
+    /// Statuses (send, step) and events that the receiver has taken, and when.
+    Called {
+        steps: Vec<(u64, usize)>,
+        events: Vec<u64>,
+        #[serde(default)]
+        at: i64,
+    },
+    /// A rule was broken.
+    Violated { violation: Violation },
 }
 
 /// A webhook that is not a status.
@@ -49,6 +58,9 @@ pub(crate) struct Event {
     pub(crate) account: String,
     pub(crate) field: String,
     pub(crate) value: Value,
+    /// The user whose wish the receiver knows once it has taken this: true for a stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wish: Option<(String, bool)>,
 }
 
 /// What a log told at the start.
@@ -59,6 +71,7 @@ pub(crate) struct Recalled {
     pub(crate) events: Vec<Event>,
     pub(crate) called: HashSet<(u64, usize)>,
     pub(crate) next_event: u64,
+    pub(crate) violations: Vec<Violation>,
 }
 
 impl Log {
@@ -74,7 +87,7 @@ impl Log {
         })?;
         let mut journal = open(&journal_path(path))?;
         let mut recalled = Recalled::default();
-        let mut called_events = HashSet::new();
+        let mut called_events = HashMap::new();
         lines(&mut journal, |entry: Entry| match entry {
             Entry::Refused { code, breach } => recalled.refused.push((code, breach)),
             Entry::Noted { fact } => recalled.facts.push(fact),
@@ -83,12 +96,18 @@ impl Log {
                 recalled.facts.extend(fact);
                 recalled.events.push(event);
             }
-            Entry::Called { steps, events } => {
+            Entry::Called { steps, events, at } => {
                 recalled.called.extend(steps);
-                called_events.extend(events);
+                called_events.extend(events.into_iter().map(|event| (event, at)));
             }
+            Entry::Violated { violation } => recalled.violations.push(violation),
         })?;
-        recalled.events.retain(|event| !called_events.contains(&event.id));
+        for event in &recalled.events {
+            if let (Some((user, stop)), Some(at)) = (&event.wish, called_events.get(&event.id)) {
+                recalled.facts.push(Fact::Told { user: user.clone(), stop: *stop, at: *at });
+            }
+        }
+        recalled.events.retain(|event| !called_events.contains_key(&event.id));
         let mut ordinal = 0;
         lines(&mut accepted, |sent| {
             each(ordinal, sent, &recalled);

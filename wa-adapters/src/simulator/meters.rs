@@ -28,6 +28,11 @@ impl Throughput {
         }
     }
 
+    /// Another limit holds from now on.
+    pub(crate) fn set_limit(&mut self, limit: u32) {
+        self.limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    }
+
     /// Lets an arrival pass and counts it, or refuses it.
     pub(crate) fn admit(&mut self, now: Micros) -> bool {
         while self.passed.front().is_some_and(|at| *at <= now - self.span) {
@@ -76,6 +81,16 @@ impl Pairs {
     }
 }
 
+impl Pairs {
+    /// A person has another name from now on.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(until) = self.full_until.remove(from) {
+            let own = self.full_until.entry(to.into()).or_insert(until);
+            *own = (*own).max(until);
+        }
+    }
+}
+
 /// The messaging limit of a portfolio: unique users outside windows in moving 24 hours.
 ///
 /// A user who is written to again within the day stays one user, counted until 24 hours after
@@ -106,6 +121,22 @@ impl Tier {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+    }
+
+    /// Another limit holds from now on; users who were written to while there was none do not count.
+    pub(crate) fn set_limit(&mut self, limit: Option<u32>) {
+        self.limit = limit;
+    }
+
+    /// A person has another name from now on.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(end) = self.until.remove(from) {
+            self.by_end.remove(&(end, from.into()));
+            let before = self.until.get(to).copied().unwrap_or(end);
+            self.by_end.remove(&(before, to.into()));
+            self.until.insert(to.into(), before.max(end));
+            self.by_end.insert((before.max(end), to.into()));
+        }
     }
 
     /// Whether a message to the user fits into the limit now.
@@ -157,9 +188,58 @@ impl Windows {
         *end = (*end).max(at + DAY);
     }
 
+    /// A person has another name from now on.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(end) = self.ends.remove(from) {
+            let own = self.ends.entry(to.into()).or_insert(end);
+            *own = (*own).max(end);
+        }
+    }
+
     /// Whether free-form messages may go to the user.
     pub(crate) fn is_open(&self, user: &str, now: Micros) -> bool {
         self.ends.get(user).is_some_and(|end| now < *end)
+    }
+}
+
+/// How many marketing messages a user takes in moving 24 hours, outside windows, from one business.
+///
+/// Source: Meta, Per-user marketing template message limits, read December 2025. Meta's cap is
+/// undisclosed and counts all businesses; the simulator's is a number.
+#[derive(Debug, Default)]
+pub(crate) struct MarketingCap {
+    pub(crate) most: Option<u32>,
+    taken: HashMap<Box<str>, VecDeque<Micros>>,
+}
+
+impl MarketingCap {
+    /// Whether the user takes one more.
+    pub(crate) fn has_room(&self, user: &str, now: Micros) -> bool {
+        let Some(most) = self.most else { return true };
+        let taken =
+            self.taken.get(user).map_or(0, |taken| taken.iter().filter(|at| **at > now - DAY).count());
+        taken < usize::try_from(most).unwrap_or(usize::MAX)
+    }
+
+    /// A person has another name from now on.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(before) = self.taken.remove(from) {
+            let own = self.taken.entry(to.into()).or_default();
+            own.extend(before);
+            own.make_contiguous().sort_unstable();
+        }
+    }
+
+    /// Counts one that was taken.
+    pub(crate) fn count(&mut self, user: &str, now: Micros) {
+        if self.most.is_none() {
+            return;
+        }
+        let taken = self.taken.entry(user.into()).or_default();
+        while taken.front().is_some_and(|at| *at <= now - DAY) {
+            taken.pop_front();
+        }
+        taken.push_back(now);
     }
 }
 

@@ -1,18 +1,33 @@
 #![doc = include_str!("simulator.md")]
 
+mod accepted;
+mod acts;
 mod builder;
 mod callbacks;
 mod clock;
+mod controls;
 mod error;
+mod facts;
 mod faults;
+mod house;
+mod incoming;
+mod ledger;
 mod line;
 mod log;
 mod meters;
+mod pace;
+mod people;
+mod prices;
+mod profile;
 mod server;
 mod spawn;
 mod stats;
+mod statuses;
 mod templates;
+mod trouble;
 mod truth;
+mod violation;
+mod watch;
 mod wire;
 mod world;
 
@@ -21,15 +36,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::task::JoinHandle;
 
+pub use accepted::Accepted;
 pub use builder::{SimulatorBuilder, StartError};
-pub use callbacks::StatusTimes;
 pub use clock::{ManualClock, RealClock, SimulatorClock, Wait};
 pub use faults::{Fault, FaultError};
+pub use house::{
+    Budget, Cooldown, FrequencyCap, HouseRules, QuietHours, Scope, Stop, WarmUpStage, ZoneOffsets,
+};
+pub use incoming::{Incoming, User};
+pub use ledger::LedgerLine;
+pub use pace::Pace;
+pub use prices::{PriceModel, Rates};
+pub use profile::{NumberProfile, Quality};
 pub use stats::{CallbackStats, Stats};
+pub use statuses::StatusTimes;
 pub use templates::{TemplateCategory, TemplateStatus};
-pub use truth::{Accepted, NumberProfile, Quality};
+pub use truth::{RecipientErrors, UnknownTarget};
+pub use violation::Violation;
 pub use world::SimulatorError;
 
 /// How many webhooks may be on their way at once; a slow one does not hold up the others.
@@ -81,65 +107,47 @@ impl Simulator {
         self.world.state().accepted.iter().map(|sent| (**sent).clone()).collect()
     }
 
-    /// A user writes a text to a number: opens the window and sends the webhook.
-    ///
-    /// `from` is a phone number with country code or a business-scoped user id. Returns the
-    /// message's id, which a read receipt may name.
-    ///
-    /// # Errors
-    /// When there is no such number, or `from` is neither.
-    pub fn inbound(&self, number: &str, from: &str, text: &str) -> Result<String, SimulatorError> {
-        self.world.inbound(number, from, text)
+    /// The broken rules in order, each with the request that broke it; the first 10,000.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        self.world.state().violations.clone()
     }
 
-    /// Opens a service window for 24 hours without a message or webhook.
+    /// What the accepted sends cost, by currency, category and type: the truth to compare with.
     ///
-    /// # Errors
-    /// As [`inbound`](Self::inbound).
-    pub fn open_window(&self, number: &str, user: &str) -> Result<(), SimulatorError> {
-        self.world.open_window(number, user)
+    /// A send is in it from its acceptance on, although it is delivered later. By message see
+    /// [`Accepted::amount`] and [`Accepted::delivered_at`].
+    #[must_use]
+    pub fn ledger(&self) -> Vec<LedgerLine> {
+        self.world.state().truth.ledger.lines()
     }
 
-    /// A user stops marketing messages in the app: sends the webhook, and marketing templates to
-    /// the user are refused (131050) from now on.
+    /// How fast a number sent, and how fast it was allowed to.
     ///
     /// # Errors
-    /// As [`inbound`](Self::inbound).
-    pub fn opt_out(&self, number: &str, user: &str) -> Result<(), SimulatorError> {
-        self.world.preference(number, user, true)
+    /// When there is no such number.
+    pub fn pace(&self, number: &str) -> Result<Pace, SimulatorError> {
+        let state = self.world.state();
+        let own = state.truth.numbers.get(number);
+        own.map(|own| own.track.report()).ok_or_else(|| SimulatorError::UnknownNumber(number.to_owned()))
     }
 
-    /// A user wants marketing messages again.
+    /// Says that a number had something to send in a span; without any the pace is measured from
+    /// the first to the last send.
     ///
     /// # Errors
-    /// As [`inbound`](Self::inbound).
-    pub fn opt_in(&self, number: &str, user: &str) -> Result<(), SimulatorError> {
-        self.world.preference(number, user, false)
-    }
-
-    /// Adds or replaces a template with so many body parameters; it belongs to every account.
-    pub fn template(
+    /// When there is no such number.
+    pub fn demand(
         &self,
-        name: &str,
-        language: &str,
-        category: TemplateCategory,
-        status: TemplateStatus,
-        parameters: u32,
-    ) {
-        self.world.state().truth.templates.put(name, language, category, status, parameters);
-    }
-
-    /// Moves a template to another state and sends the webhook.
-    ///
-    /// # Errors
-    /// When there is no such template.
-    pub fn set_template_status(
-        &self,
-        name: &str,
-        language: &str,
-        status: TemplateStatus,
+        number: &str,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
     ) -> Result<(), SimulatorError> {
-        self.world.template_status(name, language, status)
+        let mut state = self.world.state();
+        let unknown = || SimulatorError::UnknownNumber(number.to_owned());
+        let own = state.truth.numbers.get_mut(number).ok_or_else(unknown)?;
+        own.track.demand(clock::micros(from), clock::micros(until));
+        Ok(())
     }
 
     /// From now on only this token is accepted; clients with another are answered 190.

@@ -8,14 +8,15 @@ use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::clock::{instant, length};
+use super::controls;
 use super::error::{Refusal, json_response};
 use super::line::{Line, Lines};
-use super::truth::NumberProfile;
-use super::world::{Reply, SimulatorError, World};
+use super::profile::{NumberProfile, tier_name};
+use super::wire::Endpoint;
+use super::world::{Asked, Reply, World};
 
 /// Serves until the simulator stops.
 pub(crate) async fn serve(listener: Lines, world: Arc<World>) {
@@ -33,11 +34,10 @@ fn router(world: Arc<World>) -> Router {
     Router::new()
         .route("/{version}/{id}", get(node))
         .route("/{version}/{id}/messages", post(messages))
+        .route("/{version}/{id}/marketing_messages", post(marketing_messages))
         .route("/{version}/{id}/message_templates", get(list_templates).post(create_template))
         .route("/{version}/{id}/phone_numbers", get(list_numbers))
-        .route("/stats", get(stats))
-        .route("/simulator/inbound", post(inbound))
-        .route("/simulator/preference", post(preference))
+        .merge(controls::routes())
         .fallback(|| async { Refusal::new(2500, "The simulator does not play this path.") })
         .with_state(world)
 }
@@ -46,6 +46,27 @@ type Node = Path<(String, String)>;
 type Parameters = Query<Vec<(String, String)>>;
 
 async fn messages(
+    state: State<Arc<World>>,
+    line: ConnectInfo<Line>,
+    node: Node,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    take(Endpoint::Messages, state, line, node, headers, body).await
+}
+
+async fn marketing_messages(
+    state: State<Arc<World>>,
+    line: ConnectInfo<Line>,
+    node: Node,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    take(Endpoint::Marketing, state, line, node, headers, body).await
+}
+
+async fn take(
+    endpoint: Endpoint,
     State(world): State<Arc<World>>,
     ConnectInfo(line): ConnectInfo<Line>,
     Path((version, number)): Node,
@@ -59,7 +80,8 @@ async fn messages(
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("application/json"));
-    match world.messages(&number, bearer(&headers), is_json, &body) {
+    let asked = Asked { endpoint, number: &number, token: bearer(&headers), is_json, body: &body };
+    match world.messages(&asked) {
         Reply::Answer(answer) => json_response(StatusCode::OK, &answer),
         Reply::Refused(refusal) => refusal.into_response(),
         Reply::BadGateway => {
@@ -134,69 +156,9 @@ async fn create_template(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     check_account(&world, &version, &account, &headers)?;
-    let answer = world.state().truth.templates.create(&account, &body)?;
+    let now = world.now();
+    let answer = world.state().truth.templates.create(&account, now, &body)?;
     Ok(json_response(StatusCode::OK, &answer))
-}
-
-async fn stats(State(world): State<Arc<World>>) -> Response {
-    // Straight from the struct, which keeps the verdicts in front.
-    match serde_json::to_string(&world.stats()) {
-        Ok(body) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-#[derive(Deserialize)]
-struct Inbound {
-    number: Option<String>,
-    from: String,
-    text: String,
-}
-
-async fn inbound(State(world): State<Arc<World>>, body: Bytes) -> Response {
-    control(&world, &body, |asked: Inbound, number| {
-        let id = world.inbound(&asked.number.unwrap_or(number), &asked.from, &asked.text)?;
-        Ok(json!({ "id": id }))
-    })
-}
-
-#[derive(Deserialize)]
-struct Preference {
-    number: Option<String>,
-    from: String,
-    /// `stop` or `resume`.
-    value: Wish,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Wish {
-    Stop,
-    Resume,
-}
-
-async fn preference(State(world): State<Arc<World>>, body: Bytes) -> Response {
-    control(&world, &body, |asked: Preference, number| {
-        let stop = matches!(asked.value, Wish::Stop);
-        world.preference(&asked.number.unwrap_or(number), &asked.from, stop)?;
-        Ok(json!({ "success": true }))
-    })
-}
-
-/// A request of the tester to the simulator itself; without a number it means the first one.
-fn control<T: for<'de> Deserialize<'de>>(
-    world: &World,
-    body: &[u8],
-    act: impl FnOnce(T, String) -> Result<Value, SimulatorError>,
-) -> Response {
-    let first = world.state().truth.numbers.keys().next().cloned().unwrap_or_default();
-    let outcome = serde_json::from_slice(body)
-        .map_err(|error| error.to_string())
-        .and_then(|asked| act(asked, first).map_err(|error| error.to_string()));
-    match outcome {
-        Ok(answer) => json_response(StatusCode::OK, &answer),
-        Err(message) => json_response(StatusCode::BAD_REQUEST, &json!({ "error": { "message": message } })),
-    }
 }
 
 fn look_up(
@@ -234,15 +196,6 @@ fn look_up(
 }
 
 const DEFAULT_FIELDS: &str = "verified_name,code_verification_status,display_phone_number,quality_rating,id";
-
-/// Meta's names for its limits; any other limit is named in the same way.
-fn tier_name(limit: Option<u32>) -> String {
-    match limit {
-        None => "TIER_UNLIMITED".to_owned(),
-        Some(limit) if limit >= 1_000 && limit % 1_000 == 0 => format!("TIER_{}K", limit / 1_000),
-        Some(limit) => format!("TIER_{limit}"),
-    }
-}
 
 fn check_account(world: &World, version: &str, account: &str, headers: &HeaderMap) -> Result<(), Refusal> {
     check_version(version)?;

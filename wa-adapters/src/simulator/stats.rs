@@ -30,12 +30,23 @@ pub struct Stats {
     pub throughput_violations: u64,
     /// The part of `rate_violations` that is the pair rate.
     pub pair_violations: u64,
-    /// Marketing sends refused because the user had opted out (131050).
+    /// Marketing sends to users who had stopped marketing messages; with [`Stop`] only those after
+    /// the grace.
+    ///
+    /// [`Stop`]: super::Stop
     pub opt_out_violations: u64,
+    /// Sends with a business-scoped user id in `to`: answered with 200 and dropped.
+    pub misaddressed: u64,
+    /// Accepted sends whose callback data an accepted send had before: an attempt made twice.
+    pub repeated_tags: u64,
+    /// Accepted sends that broke a rule of the house, by rule.
+    pub house_violations: BTreeMap<&'static str, u64>,
     /// Refused requests by error code.
     pub refused: BTreeMap<u32, u64>,
     /// Injected faults by name, this run only.
     pub faults: BTreeMap<&'static str, u64>,
+    /// What delivered messages cost, by currency and category, in millionths.
+    pub charged: BTreeMap<String, BTreeMap<String, i64>>,
     /// Read receipts taken, this run only.
     pub read_receipts: u64,
     /// Messages that users sent.
@@ -61,6 +72,21 @@ pub struct CallbackStats {
 }
 
 impl Stats {
+    /// All violations together: of the rules of `WhatsApp` and of the house, and repeated tags.
+    ///
+    /// `repeated` is not in it: two messages may be meant to be equal.
+    #[must_use]
+    pub fn violations(&self) -> u64 {
+        let house: u64 = self.house_violations.values().sum();
+        self.window_violations
+            + self.rate_violations
+            + self.tier_violations
+            + self.opt_out_violations
+            + self.misaddressed
+            + self.repeated_tags
+            + house
+    }
+
     pub(crate) fn count_accepted(&mut self, repeated: bool) {
         self.requests += 1;
         self.accepted += 1;
@@ -70,19 +96,32 @@ impl Stats {
     pub(crate) fn count_refused(&mut self, code: u32, breach: Option<Breach>) {
         self.requests += 1;
         *self.refused.entry(code).or_default() += 1;
+        if let Some(breach) = breach {
+            self.count_breach(breach);
+        }
+    }
+
+    pub(crate) fn count_breach(&mut self, breach: Breach) {
         match breach {
-            None => {}
-            Some(Breach::Window) => self.window_violations += 1,
-            Some(Breach::Tier) => self.tier_violations += 1,
-            Some(Breach::OptOut) => self.opt_out_violations += 1,
-            Some(Breach::Throughput) => {
+            Breach::Window => self.window_violations += 1,
+            Breach::Tier => self.tier_violations += 1,
+            Breach::OptOut => self.opt_out_violations += 1,
+            Breach::Misaddressed => self.misaddressed += 1,
+            Breach::RepeatedTag => self.repeated_tags += 1,
+            Breach::Throughput => {
                 self.rate_violations += 1;
                 self.throughput_violations += 1;
             }
-            Some(Breach::Pair) => {
+            Breach::Pair => {
                 self.rate_violations += 1;
                 self.pair_violations += 1;
             }
+            Breach::QuietHours
+            | Breach::Cooldown
+            | Breach::Frequency
+            | Breach::Budget
+            | Breach::NotAllowed
+            | Breach::WarmUp => *self.house_violations.entry(breach.name()).or_default() += 1,
         }
     }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::clock::Micros;
 use super::error::Refusal;
 use super::wire::{self, Object, ParameterUse, TemplateUse};
 
@@ -85,6 +86,9 @@ pub(crate) struct Template {
     pub(crate) language: String,
     pub(crate) category: TemplateCategory,
     pub(crate) status: TemplateStatus,
+    pub(crate) quality: &'static str,
+    /// When it was created over HTTP; one of the builder is old.
+    born: Micros,
     components: Value,
     header: Header,
     body: BTreeSet<String>,
@@ -130,6 +134,8 @@ impl Templates {
             language: language.to_owned(),
             category,
             status,
+            quality: "UNKNOWN",
+            born: Micros::MIN,
             components: json!([{ "type": "BODY", "text": text }]),
             header: Header::None,
             body,
@@ -139,16 +145,16 @@ impl Templates {
         });
     }
 
-    /// Moves a template to another state; none when there is no such template.
-    pub(crate) fn set_status(
-        &mut self,
-        name: &str,
-        language: &str,
-        status: TemplateStatus,
-    ) -> Option<&Template> {
-        let found = self.all.iter_mut().find(|one| one.name == name && one.language == language)?;
-        found.status = status;
-        Some(found)
+    /// The template of this name and language.
+    pub(crate) fn find(&mut self, name: &str, language: &str) -> Option<&mut Template> {
+        self.all.iter_mut().find(|one| one.name == name && one.language == language)
+    }
+
+    /// Whether the marketing endpoint does not know the template yet.
+    pub(crate) fn is_syncing(&self, used: &TemplateUse, now: Micros, takes: Micros) -> bool {
+        let mut all = self.all.iter();
+        let found = all.find(|one| one.name == used.name && one.language == used.language);
+        found.is_some_and(|one| now < one.born.saturating_add(takes))
     }
 
     /// The category of a template that may be sent with these parameters.
@@ -177,11 +183,11 @@ impl Templates {
     }
 
     /// Creates a template as `POST /{account}/message_templates` does; the answer is Meta's.
-    pub(crate) fn create(&mut self, account: &str, body: &[u8]) -> Result<Value, Refusal> {
+    pub(crate) fn create(&mut self, account: &str, now: Micros, body: &[u8]) -> Result<Value, Refusal> {
         let body: Value = serde_json::from_slice(body)
             .map_err(|error| Refusal::new(100, format!("Not valid JSON: {error}")))?;
         let body = wire::object(&body, "the request")?;
-        let mut template = Template::read(account, self.next_id(), body)?;
+        let mut template = Template::read(account, self.next_id(), now, body)?;
         template.status = self.at_birth;
         let own = || self.all.iter().filter(|one| one.belongs_to(account));
         if own().any(|one| one.name == template.name && one.language == template.language) {
@@ -250,6 +256,7 @@ impl Template {
         json!({
             "id": self.id.to_string(), "name": self.name, "language": self.language,
             "category": self.category.name(), "status": self.status.name(),
+            "quality_score": { "score": self.quality },
             "parameter_format": if self.named { "NAMED" } else { "POSITIONAL" },
             "components": self.components,
         })
@@ -304,7 +311,7 @@ impl Template {
         Ok(())
     }
 
-    fn read(account: &str, id: u64, body: &Object) -> Result<Self, Refusal> {
+    fn read(account: &str, id: u64, born: Micros, body: &Object) -> Result<Self, Refusal> {
         let name = wire::text(body, "name", 1, 512)?;
         if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_') {
             return Err(wire::bad("name", "has lower-case letters, digits and underscores"));
@@ -323,6 +330,8 @@ impl Template {
             language: wire::text(body, "language", 1, 64)?.to_owned(),
             category,
             status: TemplateStatus::Pending,
+            quality: "UNKNOWN",
+            born,
             components: body.get("components").cloned().unwrap_or_default(),
             header: Header::None,
             body: BTreeSet::new(),

@@ -3,23 +3,33 @@
 //! Invariant: an accepted send is judged, written to the log and counted under one lock, before
 //! anything is answered; so the log's order is the order in which the limits were judged.
 
+mod account;
+mod people;
+mod send;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-use super::callbacks::{Posting, Queue, StatusTimes, metadata, plan, signature};
-use super::clock::{Micros, SECOND, SimulatorClock, instant, micros};
+use super::accepted::Accepted;
+use super::callbacks::{Posting, Queue, signature};
+use super::clock::{Micros, SimulatorClock, micros};
 use super::error::{Breach, Refusal};
+use super::facts::Fact;
 use super::faults::{Fault, Faults};
 use super::log::{Entry, Event, Log};
+use super::profile::NumberProfile;
 use super::stats::Stats;
-use super::templates::TemplateStatus;
-use super::truth::{Accepted, Fact, NumberProfile, Truth};
-use super::wire::{self, Message, Request, is_user_id, phone_digits};
+use super::statuses::StatusTimes;
+use super::truth::Truth;
+use super::violation::Violation;
+
+pub(crate) use account::{ban, restriction};
+pub(crate) use send::{Asked, Reply};
 
 /// What does not change while the simulator runs.
 #[derive(Debug)]
@@ -29,6 +39,10 @@ pub(crate) struct Settings {
     pub(crate) times: StatusTimes,
     pub(crate) posting: Posting,
     pub(crate) slow: Duration,
+    /// How long a sender may hold back after an injected throttle; its pace does not count then.
+    pub(crate) throttle_hold: Duration,
+    /// How long a storm of throttling lasts.
+    pub(crate) storm: Duration,
     pub(crate) log: Option<PathBuf>,
     pub(crate) remember: bool,
 }
@@ -64,6 +78,8 @@ pub(crate) struct State {
     /// None accepts any token that is not empty.
     pub(crate) token: Option<String>,
     pub(crate) accepted: Vec<Arc<Accepted>>,
+    /// The first of them.
+    pub(crate) violations: Vec<Violation>,
     log: Option<Log>,
     /// The simulator is gone; connections that outlive it for a moment are not answered.
     closed: bool,
@@ -71,16 +87,15 @@ pub(crate) struct State {
     next_event: u64,
 }
 
-/// How a request to send ends.
-pub(crate) enum Reply {
-    Answer(Value),
-    /// The answer comes late.
-    Late(Value),
-    Refused(Refusal),
-    /// An injected 502 without a Graph body.
-    BadGateway,
-    /// The connection closes without an answer.
-    Lost,
+/// Something that a webhook tells.
+struct News<'a> {
+    at: Micros,
+    account: &'a str,
+    field: &'a str,
+    value: Value,
+    fact: Option<Fact>,
+    /// The user whose wish the receiver then knows: true for a stop.
+    wish: Option<(String, bool)>,
 }
 
 /// Why something cannot be done to the simulated world.
@@ -93,6 +108,12 @@ pub enum SimulatorError {
     /// Neither a phone number nor a business-scoped user id.
     #[error("a user is a phone number with country code or a business-scoped user id")]
     User,
+    /// No account of the simulator has this id.
+    #[error("the simulator has no account {0:?}")]
+    UnknownAccount(String),
+    /// No accepted send has this id (or accepted sends are not kept).
+    #[error("the simulator accepted no message {0:?}")]
+    UnknownMessage(String),
     /// There is no such template.
     #[error("the simulator has no template {name:?} in {language:?}")]
     UnknownTemplate {
@@ -116,11 +137,15 @@ impl World {
         token: Option<String>,
     ) -> std::io::Result<Self> {
         let (mut stats, mut queue, mut accepted) = (Stats::default(), Queue::default(), Vec::new());
-        let (mut next_send, mut next_event, mut log) = (0, 0, None);
+        let (mut next_send, mut next_event, mut log, mut violations) = (0, 0, None, Vec::new());
         if let Some(path) = &settings.log {
             let mut each = |ordinal: u64, sent: Accepted, recalled: &super::log::Recalled| {
+                if ordinal == 0 {
+                    let met = recalled.facts.iter().filter(|fact| matches!(fact, Fact::Met { .. }));
+                    met.for_each(|fact| truth.note(fact));
+                }
                 truth.recall_arrival(&sent);
-                stats.count_accepted(truth.accept(&sent));
+                stats.count_accepted(truth.accept(&sent).repeated);
                 let sent = Arc::new(sent);
                 if receiver.is_some() {
                     queue.push_statuses(&sent, ordinal, |step| recalled.called.contains(&(ordinal, step)));
@@ -132,8 +157,7 @@ impl World {
             };
             let (opened, recalled) = Log::open(path, &mut each)?;
             for (code, breach) in recalled.refused {
-                let breach = Breach::ALL.into_iter().find(|known| breach.as_deref() == Some(known.name()));
-                stats.count_refused(code, breach);
+                stats.count_refused(code, breach.as_deref().and_then(Breach::named));
             }
             for fact in &recalled.facts {
                 stats.inbound += u64::from(matches!(fact, Fact::Wrote { message_id: Some(_), .. }));
@@ -142,12 +166,32 @@ impl World {
             if receiver.is_some() {
                 recalled.events.into_iter().for_each(|event| queue.push_event(event));
             }
+            for violation in recalled.violations {
+                // Those of refused requests are counted with the refusals.
+                if let (Some(breach), Some(_)) = (Breach::named(&violation.rule), &violation.wamid) {
+                    stats.count_breach(breach);
+                }
+                if violations.len() < send::MOST_VIOLATIONS {
+                    violations.push(violation);
+                }
+            }
             next_event = recalled.next_event;
             log = Some(opened);
         }
         let faults = Faults::new(settings.seed, stats.requests, &settings.faults);
-        let state =
-            State { truth, stats, queue, faults, token, accepted, log, closed: false, next_send, next_event };
+        let state = State {
+            truth,
+            stats,
+            queue,
+            faults,
+            token,
+            accepted,
+            violations,
+            log,
+            closed: false,
+            next_send,
+            next_event,
+        };
         let born = micros(clock.now());
         let (due, posted, stop) = (Notify::new(), Notify::new(), watch::Sender::new(false));
         Ok(Self { settings, clock, receiver, due, posted, stop, born, state: Mutex::new(state) })
@@ -179,6 +223,11 @@ impl World {
         let state = self.state();
         let mut stats = state.stats.clone();
         stats.callbacks.pending = u64::try_from(state.queue.pending()).unwrap_or(u64::MAX);
+        stats.charged = BTreeMap::new();
+        for line in state.truth.ledger.lines().into_iter().filter(|line| !line.currency.is_empty()) {
+            let sum = stats.charged.entry(line.currency).or_default().entry(line.category).or_default();
+            *sum = sum.saturating_add(line.amount);
+        }
         stats
     }
 
@@ -199,201 +248,20 @@ impl World {
         }
     }
 
-    /// `POST /{number}/messages`.
-    pub(crate) fn messages(&self, number: &str, token: Option<&str>, is_json: bool, body: &[u8]) -> Reply {
-        let request = self.admit(number, token).and_then(|_| {
-            if is_json {
-                wire::parse(body)
-            } else {
-                Err(Refusal::new(100, "The content type is application/json."))
-            }
-        });
-        let mut state = self.state();
-        if state.closed {
-            return Reply::Lost;
-        }
-        match request {
-            Err(refusal) => state.refuse(refusal),
-            Ok(Request::Read { message_id }) => {
-                if !state.truth.has_inbound(&message_id) {
-                    return Reply::Refused(Refusal::new(100, "No user sent a message with this id."));
-                }
-                state.stats.read_receipts += 1;
-                Reply::Answer(json!({ "success": true }))
-            }
-            Ok(Request::Send(message)) => {
-                let reply = self.send(&mut state, number, &message);
-                drop(state);
-                self.due.notify_one();
-                reply
-            }
-        }
-    }
-
-    fn send(&self, state: &mut State, number: &str, message: &Message) -> Reply {
-        if state.strikes(Fault::ErrorBefore) {
-            return state.server_error(true);
-        }
-        if state.strikes(Fault::Throttled) {
-            return state.refuse(Refusal::new(130_429, "Injected: the number is throttled."));
-        }
-        let now = self.now();
-        let judgement = match state.truth.judge(number, message, now) {
-            Ok(judgement) => judgement,
-            Err(refusal) => return state.refuse(refusal),
-        };
-        let (plan, struck) = match self.receiver {
-            Some(_) => plan(now, &self.settings.times, &self.settings.posting, &mut state.faults),
-            None => Default::default(),
-        };
-        let sent = Accepted {
-            at: instant(now),
-            wamid: self.wamid("send", state.next_send),
-            number: number.to_owned(),
-            recipient: message.to.as_str().to_owned(),
-            kind: message.kind.to_owned(),
-            callback_data: message.callback_data.clone(),
-            fingerprint: hex::encode(message.fingerprint(number)),
-            in_window: judgement.in_window,
-            category: judgement.category.to_owned(),
-            pricing_type: judgement.pricing_type.to_owned(),
-            plan,
-        };
-        if let Some(Err(_)) = state.log.as_mut().map(|log| log.accepted(&sent)) {
-            return state.refuse(Refusal::new(131_000, "The simulator cannot write its log."));
-        }
-        struck.into_iter().for_each(|fault| state.stats.count_fault(fault));
-        let repeated = state.truth.accept(&sent);
-        state.stats.count_accepted(repeated);
-        let answer = answer(message, &sent);
-        let sent = Arc::new(sent);
-        state.queue.push_statuses(&sent, state.next_send, |_| false);
-        state.next_send += 1;
-        if self.settings.remember {
-            state.accepted.push(sent);
-        }
-        if state.strikes(Fault::ErrorAfter) {
-            state.server_error(false)
-        } else if state.strikes(Fault::ReplyLost) {
-            Reply::Lost
-        } else if state.strikes(Fault::Slow) {
-            Reply::Late(answer)
-        } else {
-            Reply::Answer(answer)
-        }
-    }
-
-    fn wamid(&self, kind: &str, n: u64) -> String {
-        let hash = Sha256::new()
-            .chain_update(self.born.to_be_bytes())
-            .chain_update(self.settings.seed.to_be_bytes())
-            .chain_update(kind)
-            .chain_update(n.to_be_bytes())
-            .finalize();
-        format!("wamid.HBgM{}", hex::encode_upper(hash.split_at(14).0))
-    }
-
-    /// A user writes a text: opens the window and sends the webhook.
-    pub(crate) fn inbound(&self, number: &str, from: &str, text: &str) -> Result<String, SimulatorError> {
-        let user = user(from)?;
-        let at = self.now();
-        let mut state = self.state();
-        let profile = state.profile(number)?;
-        let id = self.wamid("inbound", state.next_event);
-        let mut message = json!({
-            "id": id, "timestamp": (at / SECOND).to_string(), "type": "text", "text": { "body": text },
-        });
-        let mut contact = json!({ "profile": { "name": "Simulated User" } });
-        let (in_message, in_contact) =
-            if is_user_id(&user) { ("from_user_id", "user_id") } else { ("from", "wa_id") };
-        for (object, key) in [(&mut message, in_message), (&mut contact, in_contact)] {
-            object.as_object_mut().and_then(|object| object.insert(key.to_owned(), json!(user)));
-        }
-        let value = json!({
-            "messaging_product": "whatsapp", "metadata": metadata(number, &profile),
-            "contacts": [contact], "messages": [message],
-        });
-        let fact = Fact::Wrote { at, number: number.to_owned(), user, message_id: Some(id.clone()) };
-        state.stats.inbound += 1;
-        self.happen(&mut state, at, &profile.account, "messages", value, Some(fact));
-        Ok(id)
-    }
-
-    /// Opens a window without a message.
-    pub(crate) fn open_window(&self, number: &str, with: &str) -> Result<(), SimulatorError> {
-        let (user, at) = (user(with)?, self.now());
-        let mut state = self.state();
-        state.profile(number)?;
-        let fact = Fact::Wrote { at, number: number.to_owned(), user, message_id: None };
+    /// Takes note of facts without a webhook.
+    fn note(&self, state: &mut State, fact: Fact) {
         state.truth.note(&fact);
         state.journal(&Entry::Noted { fact });
-        Ok(())
-    }
-
-    /// A user stops or resumes marketing messages.
-    pub(crate) fn preference(&self, number: &str, of: &str, stop: bool) -> Result<(), SimulatorError> {
-        let (user, at) = (user(of)?, self.now());
-        let mut state = self.state();
-        let profile = state.profile(number)?;
-        let key = if is_user_id(&user) { "user_id" } else { "wa_id" };
-        let (word, detail) = if stop {
-            ("stop", "User requested to stop marketing messages")
-        } else {
-            ("resume", "User requested to resume marketing messages")
-        };
-        let value = json!({
-            "messaging_product": "whatsapp", "metadata": metadata(number, &profile),
-            "contacts": [{ "profile": { "name": "Simulated User" }, (key): user }],
-            "user_preferences": [{
-                (key): user, "detail": detail, "category": "marketing_messages", "value": word,
-                "timestamp": at / SECOND,
-            }],
-        });
-        let fact = Fact::Preference { user, stop };
-        self.happen(&mut state, at, &profile.account, "user_preferences", value, Some(fact));
-        Ok(())
-    }
-
-    /// Moves a template to another state, with its webhook.
-    pub(crate) fn template_status(
-        &self,
-        name: &str,
-        language: &str,
-        status: TemplateStatus,
-    ) -> Result<(), SimulatorError> {
-        let at = self.now();
-        let mut state = self.state();
-        let unknown =
-            || SimulatorError::UnknownTemplate { name: name.to_owned(), language: language.to_owned() };
-        let template = state.truth.templates.set_status(name, language, status).ok_or_else(unknown)?;
-        let value = json!({
-            "event": status.name(), "message_template_id": template.id, "message_template_name": name,
-            "message_template_language": language, "reason": "NONE",
-            "message_template_category": template.category.name(),
-        });
-        let accounts: std::collections::BTreeSet<_> =
-            state.truth.numbers.values().map(|number| number.profile.account.clone()).collect();
-        for account in accounts {
-            self.happen(&mut state, at, &account, "message_template_status_update", value.clone(), None);
-        }
-        Ok(())
     }
 
     /// Takes note of a fact and, when somebody listens, queues its webhook.
-    fn happen(
-        &self,
-        state: &mut State,
-        at: Micros,
-        account: &str,
-        field: &str,
-        value: Value,
-        fact: Option<Fact>,
-    ) {
+    fn happen(&self, state: &mut State, news: News<'_>) {
+        let News { at, account, field, value, fact, wish } = news;
         if let Some(fact) = &fact {
             state.truth.note(fact);
         }
         let (account, field) = (account.to_owned(), field.to_owned());
-        let event = Event { id: state.next_event, at, account, field, value };
+        let event = Event { id: state.next_event, at, account, field, value, wish };
         state.next_event += 1;
         if self.receiver.is_some() {
             state.journal(&Entry::Event { event: event.clone(), fact });
@@ -475,22 +343,4 @@ impl State {
         let unknown = || SimulatorError::UnknownNumber(number.to_owned());
         self.truth.numbers.get(number).map(|number| number.profile.clone()).ok_or_else(unknown)
     }
-}
-
-fn answer(message: &Message, sent: &Accepted) -> Value {
-    let contact = if is_user_id(&sent.recipient) {
-        json!({ "input": message.input, "wa_id": "", "user_id": sent.recipient })
-    } else {
-        json!({ "input": message.input, "wa_id": sent.recipient })
-    };
-    let receipt = if message.template.is_some() {
-        json!({ "id": sent.wamid, "message_status": "accepted" })
-    } else {
-        json!({ "id": sent.wamid })
-    };
-    json!({ "messaging_product": "whatsapp", "contacts": [contact], "messages": [receipt] })
-}
-
-fn user(text: &str) -> Result<String, SimulatorError> {
-    if is_user_id(text) { Ok(text.to_owned()) } else { phone_digits(text).ok_or(SimulatorError::User) }
 }

@@ -1,13 +1,14 @@
 //! What a request to `/messages` may say: the documented contract, read strictly.
 //!
-//! Anything that Meta documents as an error is refused here before a meter is touched, and a few
+//! Anything that Meta documents as an error is refused here before a meter is touched, and two
 //! things that Meta might let pass are refused too, because a client that relies on them relies on
-//! luck: unknown keys, both `to` and `recipient`, a business-scoped user id in `to`.
+//! luck: unknown keys, and both `to` and `recipient`.
 //! Facts about templates, windows and limits are not looked at here.
 //!
 //! Source: Meta, Send messages and its per-message pages, read December 2025; business-scoped user
 //! ids, read August 2026.
 
+mod content;
 mod interactive;
 mod template;
 
@@ -31,6 +32,15 @@ pub(crate) enum Request {
     },
 }
 
+/// Where a request to send arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// `/messages`.
+    Messages,
+    /// `/marketing_messages`.
+    Marketing,
+}
+
 /// A message to send.
 #[derive(Debug)]
 pub(crate) struct Message {
@@ -40,6 +50,10 @@ pub(crate) struct Message {
     pub(crate) kind: &'static str,
     pub(crate) template: Option<TemplateUse>,
     pub(crate) callback_data: Option<String>,
+    /// The message that a reaction is for.
+    pub(crate) reacts_to: Option<String>,
+    /// A voice message, which may be played.
+    pub(crate) is_voice: bool,
     content: Value,
     context: Option<Value>,
 }
@@ -50,12 +64,14 @@ pub(crate) enum Recipient {
     /// Digits only.
     Phone(String),
     UserId(String),
+    /// A user id in `to`: answered as if all were well, and dropped.
+    Misaddressed(String),
 }
 
 impl Recipient {
     pub(crate) fn as_str(&self) -> &str {
         match self {
-            Self::Phone(text) | Self::UserId(text) => text,
+            Self::Phone(text) | Self::UserId(text) | Self::Misaddressed(text) => text,
         }
     }
 }
@@ -105,7 +121,7 @@ fn digest(value: &Value, hash: &mut Sha256) {
 }
 
 /// Reads a body.
-pub(crate) fn parse(body: &[u8]) -> Result<Request, Refusal> {
+pub(crate) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Request, Refusal> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| Refusal::new(100, format!("The request body is not valid JSON: {error}")))?;
     let Value::Object(mut envelope) = value else {
@@ -116,7 +132,11 @@ pub(crate) fn parse(body: &[u8]) -> Result<Request, Refusal> {
         Some(_) => return Err(bad("messaging_product", "is \"whatsapp\"")),
         None => return Err(Refusal::new(100, "The parameter messaging_product is required.")),
     }
-    if envelope.contains_key("status") { read_receipt(&envelope) } else { message(&mut envelope) }
+    if endpoint == Endpoint::Messages && envelope.contains_key("status") {
+        read_receipt(&envelope)
+    } else {
+        message(endpoint, &mut envelope)
+    }
 }
 
 fn read_receipt(envelope: &Object) -> Result<Request, Refusal> {
@@ -134,7 +154,7 @@ fn read_receipt(envelope: &Object) -> Result<Request, Refusal> {
     Ok(Request::Read { message_id: text(envelope, "message_id", 1, 1_024)?.to_owned() })
 }
 
-fn message(envelope: &mut Object) -> Result<Request, Refusal> {
+fn message(endpoint: Endpoint, envelope: &mut Object) -> Result<Request, Refusal> {
     let kind = match envelope.get("type") {
         None => "text",
         Some(Value::String(name)) => KINDS.into_iter().find(|kind| kind == name).ok_or_else(|| {
@@ -142,10 +162,23 @@ fn message(envelope: &mut Object) -> Result<Request, Refusal> {
         })?,
         Some(_) => return Err(bad("type", "is a string")),
     };
-    only(envelope, "the request", &[ENVELOPE, &[kind]].concat())?;
+    match endpoint {
+        Endpoint::Messages => only(envelope, "the request", &[ENVELOPE, &[kind]].concat())?,
+        Endpoint::Marketing => {
+            if kind != "template" {
+                return Err(Refusal::new(131_055, "This endpoint takes marketing templates only."));
+            }
+            only(envelope, "the request", MARKETING)?;
+            let policy = envelope.get("product_policy").map(Value::as_str);
+            if policy.is_some_and(|policy| !matches!(policy, Some("CLOUD_API_FALLBACK" | "STRICT"))) {
+                return Err(bad("product_policy", "is CLOUD_API_FALLBACK or STRICT"));
+            }
+            flag(envelope, "message_activity_sharing")?;
+        }
+    }
     match envelope.get("recipient_type").map(Value::as_str) {
         None | Some(Some("individual")) => {}
-        Some(Some("group")) => return Err(Refusal::new(131_009, "The simulator plays no groups.")),
+        Some(Some("group")) => return Err(Refusal::new(131_041, "The simulator has no groups.")),
         Some(_) => return Err(bad("recipient_type", "is \"individual\" or \"group\"")),
     }
     let (to, input) = recipient(envelope)?;
@@ -167,7 +200,11 @@ fn message(envelope: &mut Object) -> Result<Request, Refusal> {
     }
     let content = envelope.remove(kind).ok_or_else(|| missing(kind))?;
     let template = check_content(kind, &content)?;
-    Ok(Request::Send(Box::new(Message { to, input, kind, template, callback_data, content, context })))
+    let part = |key: &str| content.get(key).filter(|_| kind == "reaction").and_then(Value::as_str);
+    let reacts_to = part("message_id").map(str::to_owned);
+    let is_voice = kind == "audio" && content.get("voice") == Some(&Value::Bool(true));
+    let message = Message { to, input, kind, template, callback_data, reacts_to, is_voice, content, context };
+    Ok(Request::Send(Box::new(message)))
 }
 
 const KINDS: [&str; 11] = [
@@ -195,14 +232,26 @@ const ENVELOPE: &[&str] = &[
     "recipient_identity_key_hash",
 ];
 
+/// What `/marketing_messages` takes: no reply to a message.
+const MARKETING: &[&str] = &[
+    "messaging_product",
+    "recipient_type",
+    "to",
+    "recipient",
+    "type",
+    "template",
+    "biz_opaque_callback_data",
+    "product_policy",
+    "message_activity_sharing",
+];
+
 fn recipient(envelope: &Object) -> Result<(Recipient, String), Refusal> {
     match (envelope.get("to"), envelope.get("recipient")) {
         (Some(_), Some(_)) => Err(Refusal::new(100, "A message has either `to` or `recipient`, not both.")),
         (None, None) => Err(Refusal::new(100, "The parameter to is required.")),
         (Some(Value::String(to)), None) => {
             if is_user_id(to) {
-                let details = "A business-scoped user id goes into `recipient`; `to` takes phone numbers.";
-                return Err(Refusal::new(100, details));
+                return Ok((Recipient::Misaddressed(to.clone()), to.clone()));
             }
             let phone = phone_digits(to).ok_or_else(|| bad("to", "is a phone number with country code"))?;
             Ok((Recipient::Phone(phone), to.clone()))
@@ -238,81 +287,16 @@ pub(crate) fn is_user_id(text: &str) -> bool {
 
 fn check_content(kind: &'static str, content: &Value) -> Result<Option<TemplateUse>, Refusal> {
     if kind == "contacts" {
-        contacts(content)?;
+        content::contacts(content)?;
         return Ok(None);
     }
     let content = object(content, kind)?;
     match kind {
-        "text" => {
-            only(content, kind, &["body", "preview_url"])?;
-            text(content, "body", 1, 4_096)?;
-            flag(content, "preview_url")?;
-        }
         "template" => return template::check(content).map(Some),
-        "image" | "video" => medium(content, kind, &["caption"])?,
-        "audio" => {
-            medium(content, kind, &["voice"])?;
-            flag(content, "voice")?;
-        }
-        "document" => medium(content, kind, &["caption", "filename"])?,
-        "sticker" => medium(content, kind, &[])?,
-        "location" => {
-            only(content, kind, &["latitude", "longitude", "name", "address"])?;
-            degrees(content, "latitude")?;
-            degrees(content, "longitude")?;
-        }
-        "reaction" => {
-            only(content, kind, &["message_id", "emoji"])?;
-            text(content, "message_id", 1, 1_024)?;
-            text(content, "emoji", 0, 64)?;
-        }
-        _ => interactive::check(content)?,
+        "interactive" => interactive::check(content)?,
+        _ => content::check(kind, content)?,
     }
     Ok(None)
-}
-
-/// Exactly one of an upload's id and a public link, and the named extras.
-fn medium(content: &Object, kind: &str, extras: &[&str]) -> Result<(), Refusal> {
-    only(content, kind, &[&["id", "link"], extras].concat())?;
-    match (content.contains_key("id"), content.contains_key("link")) {
-        (true, false) => text(content, "id", 1, 1_024).map(drop)?,
-        (false, true) => {
-            let link = text(content, "link", 1, 2_048)?;
-            if !link.starts_with("https://") && !link.starts_with("http://") {
-                return Err(bad("link", "is an http or https address"));
-            }
-        }
-        _ => return Err(Refusal::new(131_008, format!("{kind} has exactly one of id and link."))),
-    }
-    for (key, longest) in [("caption", 1_024), ("filename", 1_024)] {
-        if content.contains_key(key) {
-            text(content, key, 0, longest)?;
-        }
-    }
-    Ok(())
-}
-
-fn contacts(content: &Value) -> Result<(), Refusal> {
-    let cards =
-        content.as_array().filter(|cards| !cards.is_empty()).ok_or_else(|| bad("contacts", "is a list"))?;
-    for card in cards {
-        let name = object(card, "contacts")?.get("name").ok_or_else(|| missing("name"))?;
-        text(object(name, "name")?, "formatted_name", 1, 1_024)?;
-    }
-    Ok(())
-}
-
-fn degrees(content: &Object, key: &str) -> Result<(), Refusal> {
-    let number = match content.get(key) {
-        Some(Value::Number(number)) => number.as_f64(),
-        Some(Value::String(text)) => text.parse().ok(),
-        Some(_) => None,
-        None => return Err(missing(key)),
-    };
-    match number {
-        Some(number) if (-180.0..=180.0).contains(&number) => Ok(()),
-        _ => Err(bad(key, "is a number of degrees")),
-    }
 }
 
 // The small readers that every kind shares.
@@ -351,7 +335,7 @@ pub(crate) fn list<'a>(object: &'a Object, key: &str, most: usize) -> Result<&'a
     Ok(items)
 }
 
-fn flag(object: &Object, key: &str) -> Result<(), Refusal> {
+pub(crate) fn flag(object: &Object, key: &str) -> Result<(), Refusal> {
     match object.get(key) {
         None | Some(Value::Bool(_)) => Ok(()),
         Some(_) => Err(bad(key, "is true or false")),

@@ -85,7 +85,11 @@ fn component_into(component: &Object, used: &mut TemplateUse, seen: &mut Vec<Str
             list(component, "cards", 10)?;
             kind
         }
-        "limited_time_offer" | "order_status" | "tap_target_configuration" => {
+        "limited_time_offer"
+        | "order_status"
+        | "tap_target_configuration"
+        | "call_permission_request"
+        | "footer" => {
             parameters(component, &kind)?;
             kind
         }
@@ -98,8 +102,8 @@ fn component_into(component: &Object, used: &mut TemplateUse, seen: &mut Vec<Str
     Ok(())
 }
 
-const SUB_TYPES: [&str; 8] =
-    ["quick_reply", "url", "copy_code", "flow", "catalog", "mpm", "order_details", "voice_call"];
+const SUB_TYPES: [&str; 9] =
+    ["quick_reply", "url", "copy_code", "flow", "catalog", "mpm", "order_details", "voice_call", "app"];
 
 fn index(component: &Object) -> Result<u64, Refusal> {
     let index = match component.get("index") {
@@ -134,17 +138,14 @@ fn parameter_of(parameter: &Object, place: &str) -> Result<ParameterUse, Refusal
             text(currency, "fallback_value", 1, 1_024)?.chars().count()
         }
         "date_time" => text(part("date_time")?, "fallback_value", 1, 1_024)?.chars().count(),
-        "image" | "video" | "document" => {
-            let medium = part(kind)?;
-            if medium.contains_key("id") == medium.contains_key("link") {
-                return Err(Refusal::new(131_008, format!("{kind} has exactly one of id and link.")));
-            }
+        "image" | "video" | "document" | "gif" => {
+            super::content::medium(part(kind)?, kind, &["caption", "filename"])?;
             0
         }
         "location" => {
             let location = part("location")?;
-            super::degrees(location, "latitude")?;
-            super::degrees(location, "longitude")?;
+            super::content::degrees(location, "latitude", 90.0)?;
+            super::content::degrees(location, "longitude", 180.0)?;
             0
         }
         "payload" => {
@@ -155,7 +156,7 @@ fn parameter_of(parameter: &Object, place: &str) -> Result<ParameterUse, Refusal
             text(parameter, "coupon_code", 1, 15)?;
             0
         }
-        // action, product, limited_time_offer
+        // action, product and the like: only that the part is there.
         _ => {
             part(kind)?;
             0
@@ -168,7 +169,7 @@ fn parameter_of(parameter: &Object, place: &str) -> Result<ParameterUse, Refusal
     Ok(ParameterUse { kind, name, length })
 }
 
-const PARAMETERS: [&str; 12] = [
+const PARAMETERS: [&str; 16] = [
     "text",
     "currency",
     "date_time",
@@ -181,4 +182,8 @@ const PARAMETERS: [&str; 12] = [
     "action",
     "product",
     "limited_time_offer",
+    "tap_target_configuration",
+    "expiration_time_ms",
+    "order_status",
+    "gif",
 ];

@@ -192,3 +192,19 @@ async fn failed_after_sent_fails_with_a_reason_in_place_of_delivery() {
         assert!(error["title"].is_string() && error["error_data"]["details"].is_string());
     }
 }
+
+#[tokio::test]
+async fn throttle_storm_refuses_for_a_while_and_is_no_violation() {
+    let clock = ManualClock::default();
+    let builder = exact().clock(clock.clone()).storms_last(Duration::from_secs(10));
+    let simulator = builder.fault(Fault::ThrottleStorm, 1.0).start().await.unwrap();
+    let client = Client::of(&simulator);
+    assert_eq!(client.send(&template(&user(0), &[])).await.code, 130_429);
+    simulator.set_fault(Fault::ThrottleStorm, 0.0).unwrap();
+    clock.advance(Duration::from_millis(9_999));
+    assert_eq!(client.send(&template(&user(0), &[])).await.code, 130_429);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(client.send(&template(&user(0), &[])).await.status, 200);
+    let stats = simulator.stop().await;
+    assert_eq!((stats.violations(), stats.refused[&130_429], stats.faults["throttle-storm"]), (0, 2, 1));
+}

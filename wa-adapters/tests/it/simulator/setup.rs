@@ -1,5 +1,6 @@
 //! A client and a webhook receiver, written by hand so that they share nothing with the simulator.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -99,6 +100,16 @@ pub(crate) fn template(to: &str, parameters: &[&str]) -> Value {
             "components": [{ "type": "body", "parameters": parameters }],
         },
     })
+}
+
+/// Meta's own files, if they are here.
+pub(crate) fn published() -> Option<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/meta");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("absent: {}, so nothing was compared with it", folder.display());
+    None
 }
 
 /// A distinct user for each n.
