@@ -10,6 +10,7 @@ pub mod consent;
 pub mod judge;
 pub mod pair;
 pub mod retry;
+pub mod sendable;
 pub mod settle;
 pub mod status;
 pub mod tally;

@@ -19,5 +19,5 @@ pub mod webhook_suite;
 
 pub use clock::{ManualClock, check_clock};
 pub use entropy::SeededEntropy;
-pub use permit::permit;
+pub use permit::{permit, quoting};
 pub use transport::{Reply, ScriptedTransport, SentRequest};
