@@ -102,7 +102,7 @@ pub enum Action {
     /// A button that calls the business. Text header; body.
     VoiceCall(VoiceCall),
     /// An order to pay. Media header; body and footer.
-    OrderDetails(OrderDetails),
+    OrderDetails(Box<OrderDetails>),
     /// What became of an order. Body and footer.
     OrderStatus(OrderStatusUpdate),
     /// Asks for the user's phone number. Body only.

@@ -103,7 +103,7 @@ fn each_action_takes_the_header_body_and_footer_that_it_has() {
         ),
         (Action::CallPermission, false, false, false, false),
         (Action::VoiceCall(VoiceCall::default()), true, false, true, false),
-        (Action::OrderDetails(order()), false, true, true, true),
+        (Action::OrderDetails(Box::new(order())), false, true, true, true),
         (Action::OrderStatus(status), false, false, true, true),
         (Action::ContactInfo, false, false, true, false),
     ] {
@@ -188,7 +188,7 @@ fn an_order_adds_up() {
     let with = |change: fn(&mut OrderDetails)| {
         let mut order = order();
         change(&mut order);
-        Action::OrderDetails(order)
+        Action::OrderDetails(Box::new(order))
     };
     assert!(Interactive::builder(with(|_| {})).body("b").build().is_ok());
     check(with(|it| it.total.value += 1), "action.parameters.total_amount");
