@@ -14,6 +14,7 @@ pub mod sendable;
 pub mod settle;
 pub mod status;
 pub mod tally;
+pub mod template_lint;
 pub mod throughput;
 pub mod tier;
 pub mod window;
