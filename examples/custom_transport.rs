@@ -13,7 +13,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::json;
-use wa_kit::model::{Content, FailureCode, RejectClass, SessionId, SessionReport, TenantId};
+use wa_kit::model::{
+    Content, ContentKind, ContentKinds, FailureCode, RejectClass, SessionId, SessionReport, TenantId,
+};
 use wa_kit::port::{
     Acknowledge, Capabilities, Clock, SendOutcome, SendPermit, SessionRef, Transport, TransportError,
     TransportErrorKind,
@@ -45,7 +47,14 @@ impl Gateway {
 #[async_trait]
 impl Transport for Gateway {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { templates: false, windows: false, echo: true, read_receipts: false }
+        Capabilities {
+            content: ContentKinds::of(&[ContentKind::Text]),
+            quotes: false,
+            codes_to_user_ids: false,
+            windows: false,
+            echo: true,
+            read_receipts: false,
+        }
     }
 
     async fn send(&self, permit: SendPermit) -> SendOutcome {

@@ -12,6 +12,8 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::marketing::MarketingMessages;
+
 /// How to reach the Cloud API. Made with [`CloudConfig::builder`].
 ///
 /// ```
@@ -36,6 +38,7 @@ pub struct CloudConfig {
     verify_token: SecretString,
     connect_timeout: Duration,
     call_timeout: Duration,
+    marketing: Option<MarketingMessages>,
 }
 
 /// Collects what a [`CloudConfig`] needs; [`build`](Self::build) checks it.
@@ -49,6 +52,7 @@ pub struct CloudConfigBuilder {
     verify_token: SecretString,
     connect_timeout: Duration,
     call_timeout: Duration,
+    marketing: Option<MarketingMessages>,
 }
 
 /// Why a configuration cannot be used, and what to do about it.
@@ -130,6 +134,7 @@ impl CloudConfig {
             verify_token: SecretString::default(),
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(10),
+            marketing: None,
         }
     }
 
@@ -137,6 +142,12 @@ impl CloudConfig {
     #[must_use]
     pub fn base_url(&self) -> &str {
         self.base.as_str()
+    }
+
+    /// Which templates go through the marketing endpoint, if any do.
+    #[must_use]
+    pub const fn marketing_messages(&self) -> Option<&MarketingMessages> {
+        self.marketing.as_ref()
     }
 
     pub(super) const fn version(&self) -> ApiVersion {
@@ -214,6 +225,12 @@ impl CloudConfigBuilder {
         self
     }
 
+    /// Sends marketing templates through the marketing endpoint; through `/messages` unless set.
+    pub fn marketing_messages(mut self, marketing: MarketingMessages) -> Self {
+        self.marketing = Some(marketing);
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -245,6 +262,7 @@ impl CloudConfigBuilder {
             verify_token: self.verify_token,
             connect_timeout: self.connect_timeout,
             call_timeout: self.call_timeout,
+            marketing: self.marketing,
         })
     }
 }
@@ -256,6 +274,7 @@ impl fmt::Debug for CloudConfig {
             .field("secrets", &"[redacted]")
             .field("connect_timeout", &self.connect_timeout)
             .field("call_timeout", &self.call_timeout)
+            .field("marketing", &self.marketing)
             .finish_non_exhaustive()
     }
 }

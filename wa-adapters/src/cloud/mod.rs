@@ -37,6 +37,7 @@
 
 mod config;
 mod error;
+mod marketing;
 mod send;
 mod session;
 mod webhook;
@@ -44,5 +45,6 @@ mod wire;
 
 pub use config::{CloudConfig, CloudConfigBuilder, CloudConfigError};
 pub use error::{ErrorEntry, advice, errors, lookup};
+pub use marketing::{MarketingMessages, ProductPolicy};
 pub use send::CloudTransport;
 pub use webhook::CloudWebhooks;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 
 use super::ports::Ports;
-use crate::model::{BatchId, CampaignId, Content, Lane, MessageId, Recipient, SessionId};
+use crate::model::{BatchId, CampaignId, Content, Lane, MessageId, ProviderMessageId, Recipient, SessionId};
 use crate::port::store::{AttemptFact, BeginBatch, Begun, Settled, StoreError, StoreErrorKind};
 use crate::rules::judge::{Admission, Facts, GroupFacts, Judge, Verdict};
 
@@ -30,6 +30,7 @@ pub(crate) struct PreparedBatch {
 pub(crate) struct Letter {
     /// `None` when it cannot be sent at all; begin then closes it.
     pub(crate) content: Option<Content>,
+    pub(crate) reply_to: Option<ProviderMessageId>,
     pub(crate) recipient: Recipient,
     pub(crate) lane: Lane,
     pub(crate) campaign: Option<CampaignId>,

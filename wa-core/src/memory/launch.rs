@@ -76,6 +76,7 @@ fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactI
         contact: Some(contact.id),
         recipient: contact.recipient.clone(),
         body: DueBody::Values(values),
+        reply_to: None,
         lane: row.campaign.lane,
         valid_until: row.campaign.valid_until,
     };

@@ -122,7 +122,8 @@ impl Outbox for MemoryStore {
 }
 
 fn enqueue(tenant: &mut TenantRow, message: &NewMessage) -> Enqueue {
-    let NewMessage { id, session, recipient, content, lane, due_at, valid_until, key } = message.clone();
+    let NewMessage { id, session, recipient, content, reply_to, lane, due_at, valid_until, key } =
+        message.clone();
     if !tenant.sessions.contains_key(&session) {
         return Enqueue::NoSession;
     }
@@ -132,6 +133,7 @@ fn enqueue(tenant: &mut TenantRow, message: &NewMessage) -> Enqueue {
         contact: None,
         recipient,
         body: DueBody::Own(content),
+        reply_to,
         lane,
         valid_until,
     };
@@ -149,9 +151,9 @@ fn enqueue(tenant: &mut TenantRow, message: &NewMessage) -> Enqueue {
 /// Whether two messages say the same to the same person. Times are often counted from the call, so
 /// they differ when it is repeated.
 fn is_same(known: &MessageRow, new: &MessageRow) -> bool {
-    let MessageRow { campaign, session, contact: _, recipient, body, lane, valid_until: _ } = known;
-    (campaign, session, recipient, body, lane)
-        == (&new.campaign, &new.session, &new.recipient, &new.body, &new.lane)
+    let MessageRow { campaign, session, contact: _, recipient, body, reply_to, lane, valid_until: _ } = known;
+    (campaign, session, recipient, body, reply_to, lane)
+        == (&new.campaign, &new.session, &new.recipient, &new.body, &new.reply_to, &new.lane)
 }
 
 fn cancel(tenant: &mut TenantRow, id: MessageId, entries: &mut Entries) -> CancelMessage {
@@ -220,6 +222,7 @@ fn due(tenant: &TenantRow, ask: &DueQuery, now: DateTime<Utc>) -> DuePage {
         contact: tenant.contact_of(message),
         recipient: message.recipient.clone(),
         body: message.body.clone(),
+        reply_to: message.reply_to.clone(),
         lane: message.lane,
         valid_until: message.valid_until,
         source,

@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use super::contacts::Contacts;
 use crate::model::{
     AttemptKey, AttemptView, BatchId, Breaker, BreakerScope, Campaign, CampaignCounts, CampaignId, ContactId,
-    Content, DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason, ImportId,
-    ImportProgress, Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, Money, NumberId,
-    Phone, RawId, Recipient, SendKey, Session, SessionId, SkipReason, StatusUpdate, StreamPosition,
-    TemplateName, Tenant, TenantId, TenantSettings, TransportName, WorkerId,
+    DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason, ImportId, ImportProgress,
+    Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, Money, NumberId, Phone,
+    ProviderMessageId, RawId, Recipient, SendKey, Session, SessionId, SkipReason, StatusUpdate,
+    StreamPosition, TemplateName, Tenant, TenantId, TenantSettings, TransportName, WorkerId,
 };
 use crate::port::store::{
     Cost, DispatchState, DueBody, RawBody, ReaderName, ReportedLine, StoreIdentity, StoredInbound,
@@ -140,6 +140,7 @@ pub(super) struct MessageRow {
     pub(super) contact: Option<ContactId>,
     pub(super) recipient: Recipient,
     pub(super) body: DueBody,
+    pub(super) reply_to: Option<ProviderMessageId>,
     pub(super) lane: Lane,
     pub(super) valid_until: Option<DateTime<Utc>>,
 }
@@ -322,10 +323,7 @@ impl TenantRow {
             DueBody::Own(content) => content,
             DueBody::Values(_) => self.campaigns.get(&message.campaign?)?.campaign.content.pattern(),
         };
-        match content {
-            Content::Template(template) => Some((template.name.clone(), template.language.clone())),
-            Content::Text(_) => None,
-        }
+        content.template().map(|template| (template.name.clone(), template.language.clone()))
     }
 
     /// A message as a report shows it.

@@ -87,6 +87,7 @@ impl Bench {
             session: self.session,
             recipient: Phone::parse(phone, None).expect("a phone").into(),
             content: Content::Template(template.expect("a template")),
+            reply_to: None,
             lane: Lane::Bulk,
             due_at: self.now(),
             valid_until: None,
@@ -185,7 +186,7 @@ fn item(due: &DueMessage) -> BeginItem {
         needs_window: content.needs_window(),
         template: match content {
             Content::Template(template) => Some((template.name, template.language)),
-            Content::Text(_) => None,
+            _ => None,
         },
         valid_until: due.valid_until,
         unsendable: None,

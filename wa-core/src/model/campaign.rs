@@ -10,7 +10,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::contact::{ContactAttributes, ListName};
-use super::content::{Content, Text, TextError};
+use super::content::texts::Texts;
+use super::content::{Content, InvalidContent, TextError};
 use super::fingerprint::Fingerprint;
 use super::ids::{CampaignId, SessionId};
 use super::message::{Lane, names};
@@ -52,6 +53,12 @@ pub enum ContentError {
     /// The filled template cannot be sent.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// The filled content of another kind cannot be sent.
+    #[error(transparent)]
+    Invalid(#[from] InvalidContent),
+    /// A reaction quotes a message; it names the one that it belongs to itself.
+    #[error("a reaction cannot quote a message")]
+    ReactionQuotes,
 }
 
 /// A campaign as a caller defines it.
@@ -207,14 +214,7 @@ impl CampaignContent {
             }
             Ok::<_, std::convert::Infallible>(text.to_owned())
         };
-        match &pattern {
-            Content::Text(text) => {
-                let Ok(_) = note(text.body());
-            }
-            Content::Template(template) => {
-                let Ok(_) = template.map_texts(&mut note);
-            }
-        }
+        let Ok(_) = pattern.map_texts(&mut note);
         Self { pattern, columns }
     }
 
@@ -244,18 +244,9 @@ impl CampaignContent {
     /// # Errors
     /// When a value is missing or blank, or the result cannot be sent.
     pub fn fill(&self, values: &[String]) -> Result<Content, ContentError> {
-        let mut fill = |text: &str| self.fill_text(text, values);
-        match &self.pattern {
-            Content::Text(text) => {
-                let filled = Text::new(fill(text.body())?)?;
-                Ok(Content::Text(if text.preview_url() { filled.with_preview() } else { filled }))
-            }
-            Content::Template(template) => {
-                let filled = template.map_texts(&mut fill)?;
-                filled.validate()?;
-                Ok(Content::Template(filled))
-            }
-        }
+        let filled = self.pattern.map_texts(&mut |text: &str| self.fill_text(text, values))?;
+        filled.validate()?;
+        Ok(filled)
     }
 
     fn fill_text(&self, text: &str, values: &[String]) -> Result<String, ContentError> {

@@ -1,22 +1,63 @@
-//! What a message says: text or an approved template.
+//! What a message says.
 //!
-//! Invariant: content that exists keeps the provider's documented length limits.
+//! Invariant: content that exists keeps the provider's documented limits; what is stored is checked
+//! again when it is read. A template is checked by [`Content::validate`], which every service calls.
+//! `Debug` shows the kind and never what is said.
+//!
+//! Not here: what reaches whom when. That is decided by the rules.
 
-use std::fmt;
+pub(crate) mod check;
+mod contacts;
+pub mod interactive;
+mod json;
+mod kind;
+mod location;
+mod media;
+mod media_ref;
+mod reaction;
+mod text;
+pub(crate) mod texts;
 
 use serde::{Deserialize, Serialize};
 
+pub use check::{Flaw, InvalidContent};
+pub use contacts::{
+    CardAddress, CardEmail, CardName, CardOrg, CardPhone, CardUrl, ContactCard, ContactCards,
+};
+pub use interactive::Interactive;
+pub use json::JsonObject;
+pub(super) use json::map_value;
+pub use kind::{ContentKind, ContentKinds};
+pub use location::Location;
+pub(super) use location::is_degrees;
+pub use media::{Media, MediaKind};
+pub use media_ref::MediaRef;
+pub use reaction::Reaction;
+pub use text::{Text, TextError};
+
+use super::campaign::ContentError;
 use super::template::TemplateContent;
+use texts::{Fill, Texts};
 
 /// The content of one message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Content {
-    /// Free-form text: needs an open 24-hour window.
+    /// Free-form text: needs an open 24-hour window, as all kinds but templates.
     Text(Text),
     /// An approved template: may open a conversation.
     Template(TemplateContent),
+    /// An image, video, audio file, document or sticker.
+    Media(Media),
+    /// A place.
+    Location(Location),
+    /// Contact cards.
+    Contacts(ContactCards),
+    /// Something to tap.
+    Interactive(Interactive),
+    /// A reaction to a message.
+    Reaction(Reaction),
 }
 
 /// The billing category of a message.
@@ -33,95 +74,6 @@ pub enum Category {
     Service,
 }
 
-/// A text body of 1 to 4,096 characters.
-///
-/// Source: Meta, Text messages, read December 2025.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RawText", into = "RawText")]
-pub struct Text {
-    body: String,
-    preview_url: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct RawText {
-    body: String,
-    #[serde(default)]
-    preview_url: bool,
-}
-
-/// Why a text cannot be sent.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TextError {
-    /// Nothing but white space.
-    #[error("the text is empty")]
-    Empty,
-    /// More than 4,096 characters.
-    #[error("the text has {0} characters; at most 4096 are allowed")]
-    TooLong(usize),
-}
-
-impl Text {
-    /// The most characters of a text body.
-    pub const MAX_CHARS: usize = 4_096;
-
-    /// Makes a text body without link preview.
-    ///
-    /// # Errors
-    /// When the text is blank or longer than [`Text::MAX_CHARS`].
-    pub fn new(body: impl Into<String>) -> Result<Self, TextError> {
-        let body = body.into();
-        if body.trim().is_empty() {
-            return Err(TextError::Empty);
-        }
-        let chars = body.chars().count();
-        if chars > Self::MAX_CHARS {
-            return Err(TextError::TooLong(chars));
-        }
-        Ok(Self { body, preview_url: false })
-    }
-
-    /// Asks for a preview of the first link.
-    #[must_use]
-    pub fn with_preview(mut self) -> Self {
-        self.preview_url = true;
-        self
-    }
-
-    /// The body.
-    #[must_use]
-    pub fn body(&self) -> &str {
-        &self.body
-    }
-
-    /// Whether the first link is previewed.
-    #[must_use]
-    pub const fn preview_url(&self) -> bool {
-        self.preview_url
-    }
-}
-
-impl TryFrom<RawText> for Text {
-    type Error = TextError;
-    fn try_from(raw: RawText) -> Result<Self, TextError> {
-        let text = Self::new(raw.body)?;
-        Ok(if raw.preview_url { text.with_preview() } else { text })
-    }
-}
-
-impl From<Text> for RawText {
-    fn from(text: Text) -> Self {
-        Self { body: text.body, preview_url: text.preview_url }
-    }
-}
-
-impl fmt::Debug for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Text(len={})", self.body.chars().count())
-    }
-}
-
 impl Content {
     /// Makes a plain text message.
     ///
@@ -131,23 +83,106 @@ impl Content {
         Text::new(body).map(Self::Text)
     }
 
+    /// What kind of message it is.
+    #[must_use]
+    pub fn kind(&self) -> ContentKind {
+        match self {
+            Self::Text(_) => ContentKind::Text,
+            Self::Template(_) => ContentKind::Template,
+            Self::Media(media) => media.kind().content_kind(),
+            Self::Location(_) => ContentKind::Location,
+            Self::Contacts(_) => ContentKind::Contacts,
+            Self::Interactive(interactive) => interactive.kind(),
+            Self::Reaction(_) => ContentKind::Reaction,
+        }
+    }
+
+    /// The template, if it is one.
+    #[must_use]
+    pub const fn template(&self) -> Option<&TemplateContent> {
+        match self {
+            Self::Template(template) => Some(template),
+            Self::Text(_)
+            | Self::Media(_)
+            | Self::Location(_)
+            | Self::Contacts(_)
+            | Self::Interactive(_)
+            | Self::Reaction(_) => None,
+        }
+    }
+
     /// Whether the provider only takes this content inside an open 24-hour window.
     #[must_use]
     pub const fn needs_window(&self) -> bool {
-        match self {
-            Self::Text(_) => true,
-            Self::Template(_) => false,
-        }
+        self.template().is_none()
     }
 
     /// The billing category.
     #[must_use]
-    pub const fn category(&self) -> Category {
+    pub fn category(&self) -> Category {
+        self.template().map_or(Category::Service, |template| template.category)
+    }
+
+    /// Whether it may quote a message.
+    ///
+    /// Source: Meta, Contextual replies, read December 2025: reactions may not.
+    #[must_use]
+    pub const fn may_quote(&self) -> bool {
+        !matches!(self, Self::Reaction(_))
+    }
+
+    /// Checks what the provider is documented to refuse.
+    ///
+    /// Every kind but a template is checked when it is made, and passes.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn validate(&self) -> Result<(), ContentError> {
         match self {
-            Self::Text(_) => Category::Service,
-            Self::Template(template) => template.category,
+            Self::Text(text) => Ok(text.check()?),
+            Self::Template(template) => Ok(template.validate()?),
+            Self::Media(media) => Ok(media.check()?),
+            Self::Location(location) => Ok(location.check()?),
+            Self::Contacts(cards) => Ok(cards.check()?),
+            Self::Interactive(interactive) => Ok(interactive.check()?),
+            Self::Reaction(reaction) => Ok(reaction.check()?),
         }
     }
+}
+
+/// What comes out may break a limit: whoever changes a text validates.
+impl Texts for Content {
+    fn map_texts<E>(&self, fill: &mut Fill<'_, E>) -> Result<Self, E> {
+        Ok(match self {
+            Self::Text(text) => Self::Text(text.map_texts(fill)?),
+            Self::Template(template) => Self::Template(template.map_texts(fill)?),
+            Self::Media(media) => Self::Media(media.map_texts(fill)?),
+            Self::Location(location) => Self::Location(location.map_texts(fill)?),
+            Self::Contacts(cards) => Self::Contacts(cards.map_texts(fill)?),
+            Self::Interactive(interactive) => Self::Interactive(interactive.map_texts(fill)?),
+            Self::Reaction(reaction) => Self::Reaction(reaction.map_texts(fill)?),
+        })
+    }
+}
+
+macro_rules! from_part {
+    ($($part:ident => $variant:ident),* $(,)?) => {
+        $(impl From<$part> for Content {
+            fn from(part: $part) -> Self {
+                Self::$variant(part)
+            }
+        })*
+    };
+}
+
+from_part! {
+    Text => Text,
+    TemplateContent => Template,
+    Media => Media,
+    Location => Location,
+    ContactCards => Contacts,
+    Interactive => Interactive,
+    Reaction => Reaction,
 }
 
 impl Category {
@@ -172,20 +207,4 @@ impl Category {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_keeps_the_documented_limits() {
-        assert_eq!(Text::new(" \n"), Err(TextError::Empty));
-        assert!(Text::new("ä".repeat(4_096)).is_ok());
-        assert_eq!(Text::new("ä".repeat(4_097)), Err(TextError::TooLong(4_097)));
-    }
-
-    #[test]
-    fn a_stored_text_is_checked_again() {
-        assert!(serde_json::from_str::<Text>(r#"{"body":""}"#).is_err());
-        let text: Text = serde_json::from_str(r#"{"body":"hi"}"#).expect("a text");
-        assert_eq!(format!("{text:?}"), "Text(len=2)");
-    }
-}
+mod tests;

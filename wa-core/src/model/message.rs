@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::attempt::DeliveryFacts;
 use super::content::Content;
 use super::ids::{CampaignId, MessageId, SessionId};
+use super::provider_id::ProviderMessageId;
 use super::recipient::Recipient;
 use super::value::{is_token, text_value};
 
@@ -37,6 +38,8 @@ pub struct NewMessage {
     pub recipient: Recipient,
     /// What it says.
     pub content: Content,
+    /// The message that it quotes; a reaction quotes none.
+    pub reply_to: Option<ProviderMessageId>,
     /// Its lane.
     pub lane: Lane,
     /// Not before this instant.
@@ -95,6 +98,8 @@ pub enum SkipReason {
     MissingParameter,
     /// The session cannot send this kind of content or is deleted.
     Unsupported,
+    /// The recipient is known by user id only, and this content needs a phone number.
+    NeedsPhone,
 }
 
 /// Why a message waits.
@@ -205,6 +210,7 @@ names!(SkipReason {
     WindowClosed = "window_closed",
     MissingParameter = "missing_parameter",
     Unsupported = "unsupported",
+    NeedsPhone = "needs_phone",
 });
 
 names!(HoldReason {

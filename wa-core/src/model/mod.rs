@@ -16,6 +16,7 @@ mod message;
 mod money;
 mod phone;
 mod plan;
+mod provider_id;
 mod recipient;
 mod session;
 mod tag;
@@ -31,7 +32,11 @@ pub use campaign::{
     NewCampaign,
 };
 pub use contact::{Consent, ConsentSource, Contact, ContactAttributes, ListName};
-pub use content::{Category, Content, Text, TextError};
+pub use content::{
+    CardAddress, CardEmail, CardName, CardOrg, CardPhone, CardUrl, Category, ContactCard, ContactCards,
+    Content, ContentKind, ContentKinds, Flaw, Interactive, InvalidContent, JsonObject, Location, Media,
+    MediaKind, MediaRef, Reaction, Text, TextError, interactive,
+};
 pub use event::{Event, EventBody, StreamPosition};
 pub use fingerprint::Fingerprint;
 pub use ids::{
@@ -54,14 +59,15 @@ pub use message::{
 pub use money::{Currency, Money, MoneyError, PriceList};
 pub use phone::{Phone, PhoneError, Region};
 pub use plan::{Entitlement, Period, QuotaUsage};
+pub use provider_id::ProviderMessageId;
 pub use recipient::{Bsuid, Recipient, RecipientError};
 pub use session::{
     NewSession, NumberId, Quality, Session, SessionReport, SessionState, Throughput, Tier, TransportName,
 };
 pub use tag::{AttemptTag, TagError, TagKey};
 pub use template::{
-    ButtonType, CarouselCard, Component, Currencied, HeaderMedia, LanguageCode, MediaRef, Parameter,
-    TemplateContent, TemplateError, TemplateName,
+    ButtonType, CarouselCard, Component, Currencied, HeaderMedia, LanguageCode, Parameter, TemplateContent,
+    TemplateError, TemplateName,
 };
 pub use tenant::{Tenant, TenantName, TenantSettings};
 pub use time::{from_micros, micros, whole_micros};

@@ -4,12 +4,14 @@
 //! Whether a template exists and how many parameters it takes is the provider's to say (132000,
 //! 132001); here only the shape is checked.
 
+mod texts;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::content::Category;
+use super::content::{Category, MediaRef, is_degrees};
 use super::money::Currency;
 
 /// An approved template, filled for one recipient.
@@ -129,16 +131,6 @@ pub enum ButtonType {
     VoiceCall,
 }
 
-/// Where a medium comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MediaRef {
-    /// An id that the provider gave for an upload.
-    Id(String),
-    /// A public http or https address.
-    Link(String),
-}
-
 /// A medium in a header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeaderMedia {
@@ -251,11 +243,6 @@ impl TemplateContent {
         let mut position = 0;
         validate_components(&self.components, &mut position)
     }
-
-    /// Every text of every component, for filling placeholders of a campaign.
-    pub(crate) fn map_texts<E>(&self, fill: &mut dyn FnMut(&str) -> Result<String, E>) -> Result<Self, E> {
-        Ok(Self { components: map_components(&self.components, fill)?, ..self.clone() })
-    }
 }
 
 fn validate_components(components: &[Component], position: &mut usize) -> Result<(), TemplateError> {
@@ -285,83 +272,6 @@ fn validate_components(components: &[Component], position: &mut usize) -> Result
     Ok(())
 }
 
-fn map_components<E>(
-    components: &[Component],
-    fill: &mut dyn FnMut(&str) -> Result<String, E>,
-) -> Result<Vec<Component>, E> {
-    components
-        .iter()
-        .map(|component| {
-            Ok(match component {
-                Component::Header { parameters } => {
-                    Component::Header { parameters: map_parameters(parameters, fill)? }
-                }
-                Component::Body { parameters } => {
-                    Component::Body { parameters: map_parameters(parameters, fill)? }
-                }
-                Component::Button { sub_type, index, parameters } => Component::Button {
-                    sub_type: *sub_type,
-                    index: *index,
-                    parameters: map_parameters(parameters, fill)?,
-                },
-                Component::Carousel { cards } => Component::Carousel {
-                    cards: cards
-                        .iter()
-                        .map(|card| {
-                            Ok(CarouselCard {
-                                card_index: card.card_index,
-                                components: map_components(&card.components, fill)?,
-                            })
-                        })
-                        .collect::<Result<_, E>>()?,
-                },
-                Component::LimitedTimeOffer { expiration_time_ms } => {
-                    Component::LimitedTimeOffer { expiration_time_ms: *expiration_time_ms }
-                }
-            })
-        })
-        .collect()
-}
-
-fn map_parameters<E>(
-    parameters: &[Parameter],
-    fill: &mut dyn FnMut(&str) -> Result<String, E>,
-) -> Result<Vec<Parameter>, E> {
-    parameters
-        .iter()
-        .map(|parameter| {
-            Ok(match parameter {
-                Parameter::Text { text, name } => Parameter::Text { text: fill(text)?, name: name.clone() },
-                Parameter::Payload { payload } => Parameter::Payload { payload: fill(payload)? },
-                Parameter::CouponCode { code } => Parameter::CouponCode { code: fill(code)? },
-                Parameter::DateTime { fallback_value } => {
-                    Parameter::DateTime { fallback_value: fill(fallback_value)? }
-                }
-                Parameter::Image(media) => Parameter::Image(map_media(media, fill)?),
-                Parameter::Video(media) => Parameter::Video(map_media(media, fill)?),
-                Parameter::Document(media) => Parameter::Document(map_media(media, fill)?),
-                other @ (Parameter::Currency(_)
-                | Parameter::Location { .. }
-                | Parameter::Action { .. }
-                | Parameter::Product { .. }) => other.clone(),
-            })
-        })
-        .collect()
-}
-
-fn map_media<E>(
-    media: &HeaderMedia,
-    fill: &mut dyn FnMut(&str) -> Result<String, E>,
-) -> Result<HeaderMedia, E> {
-    Ok(HeaderMedia {
-        source: match &media.source {
-            MediaRef::Id(id) => MediaRef::Id(fill(id)?),
-            MediaRef::Link(link) => MediaRef::Link(fill(link)?),
-        },
-        filename: media.filename.as_deref().map(&mut *fill).transpose()?,
-    })
-}
-
 impl Parameter {
     /// What the provider would refuse about this parameter.
     fn problem(&self) -> Option<&'static str> {
@@ -371,7 +281,7 @@ impl Parameter {
             Self::DateTime { fallback_value } => text_problem(fallback_value, 1_024),
             Self::Image(media) | Self::Video(media) | Self::Document(media) => media.problem(),
             Self::Location { latitude, longitude, .. } => {
-                if degrees(latitude, 90) && degrees(longitude, 180) {
+                if is_degrees(latitude, 90) && is_degrees(longitude, 180) {
                     None
                 } else {
                     Some("not a place on earth")
@@ -404,21 +314,6 @@ fn text_problem(text: &str, most: usize) -> Option<&'static str> {
         return Some("empty");
     }
     (text.chars().count() > most).then_some("too long")
-}
-
-/// Whether a decimal text lies within ± `most` degrees, without using floats.
-fn degrees(text: &str, most: u32) -> bool {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) {
-        return false;
-    }
-    match whole.parse::<u32>() {
-        Ok(whole) if whole < most => true,
-        Ok(whole) => whole == most && fraction.bytes().all(|byte| byte == b'0'),
-        Err(_) => false,
-    }
 }
 
 impl fmt::Debug for Parameter {
@@ -517,19 +412,5 @@ mod tests {
             ["Ada".to_owned(), " ".to_owned()],
         );
         assert_eq!(made, Err(TemplateError::Parameter { position: 2, problem: "empty" }));
-    }
-
-    #[test]
-    fn places_are_checked_without_floats() {
-        for (text, most, fits) in [
-            ("52.5", 90, true),
-            ("-90.000", 90, true),
-            ("90.1", 90, false),
-            ("181", 180, false),
-            ("1e3", 90, false),
-            (".5", 90, false),
-        ] {
-            assert_eq!(degrees(text, most), fits, "{text}");
-        }
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::{
-    AttemptKey, AttemptTag, Content, FailureCode, NumberId, Recipient, SessionId, SessionReport, TenantId,
-    TransportName,
+    AttemptKey, AttemptTag, Content, ContentKinds, FailureCode, NumberId, ProviderMessageId, Recipient,
+    SessionId, SessionReport, TenantId, TransportName,
 };
 
 /// Sends for the numbers of one provider account.
@@ -57,14 +57,30 @@ const _OBJECT_SAFE: fn(&dyn Transport) = |_| {};
 /// What a transport can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Knows approved templates.
-    pub templates: bool,
+    /// The kinds of content that it sends; what is not among them is skipped before it begins.
+    pub content: ContentKinds,
+    /// Can quote the message that is answered; elsewhere a message that quotes is skipped.
+    pub quotes: bool,
+    /// Sends one-time codes (authentication templates) to who is known by user id only.
+    pub codes_to_user_ids: bool,
     /// Refuses free-form content outside the 24-hour window.
     pub windows: bool,
     /// Echoes the attempt tag in its statuses.
     pub echo: bool,
     /// Can mark messages as read.
     pub read_receipts: bool,
+}
+
+impl Capabilities {
+    /// Everything that this version knows of.
+    pub const ALL: Self = Self {
+        content: ContentKinds::ALL,
+        quotes: true,
+        codes_to_user_ids: true,
+        windows: true,
+        echo: true,
+        read_receipts: true,
+    };
 }
 
 /// Which number a call is about.
@@ -88,6 +104,7 @@ pub struct SendPermit {
     session: SessionRef,
     recipient: Recipient,
     content: Content,
+    reply_to: Option<ProviderMessageId>,
     tag: AttemptTag,
     start_by: Duration,
     timeout: Duration,
@@ -104,7 +121,12 @@ impl SendPermit {
         start_by: Duration,
         timeout: Duration,
     ) -> Self {
-        Self { attempt, session, recipient, content, tag, start_by, timeout }
+        Self { attempt, session, recipient, content, reply_to: None, tag, start_by, timeout }
+    }
+
+    #[cfg(any(feature = "engine", feature = "testing"))]
+    pub(crate) fn quoting(self, reply_to: Option<ProviderMessageId>) -> Self {
+        Self { reply_to, ..self }
     }
 
     /// The attempt.
@@ -129,6 +151,12 @@ impl SendPermit {
     #[must_use]
     pub const fn content(&self) -> &Content {
         &self.content
+    }
+
+    /// The message that it quotes.
+    #[must_use]
+    pub const fn reply_to(&self) -> Option<&ProviderMessageId> {
+        self.reply_to.as_ref()
     }
 
     /// What the provider should echo.

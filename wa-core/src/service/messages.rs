@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 
 use super::error::KitError;
 use super::tenant::TenantHandle;
-use crate::model::{Content, Lane, MessageId, MessageView, NewMessage, Recipient, SendKey, SessionId};
+use crate::model::{
+    Content, ContentError, Lane, MessageId, MessageView, NewMessage, ProviderMessageId, Recipient, SendKey,
+    SessionId,
+};
 use crate::port::store::{CancelMessage, Enqueue};
 use crate::port::{Acknowledge, Typing};
 
@@ -44,6 +47,7 @@ pub struct Message {
     session: SessionId,
     recipient: Recipient,
     content: Content,
+    reply_to: Option<ProviderMessageId>,
     lane: Lane,
     key: Option<SendKey>,
     send_at: Option<DateTime<Utc>>,
@@ -66,6 +70,7 @@ impl Message {
             session,
             recipient: recipient.into(),
             content,
+            reply_to: None,
             lane: Lane::Transactional,
             key: None,
             send_at: None,
@@ -77,6 +82,13 @@ impl Message {
     #[must_use]
     pub fn key(mut self, key: SendKey) -> Self {
         self.key = Some(key);
+        self
+    }
+
+    /// Shows the message that is answered above this one; a reaction cannot.
+    #[must_use]
+    pub fn reply_to(mut self, message: ProviderMessageId) -> Self {
+        self.reply_to = Some(message);
         self
     }
 
@@ -110,20 +122,23 @@ impl<'a> Messages<'a> {
     /// Takes a message in; it is sent by a running engine.
     ///
     /// # Errors
-    /// When the key was used for another message, the session is unknown, or the store fails. When
+    /// When the content cannot be sent or a reaction quotes, the key was used for another message, the
+    /// session is unknown, or the store fails. When
     /// the store's answer is lost, repeat the call with the same key.
     pub async fn send(self, message: Message) -> Result<Receipt, KitError> {
         let inner = &self.tenant.kit.inner;
         let now = inner.ports.clock.now();
-        let Message { session, recipient, content, lane, key, send_at, valid_until } = message;
-        if let Content::Template(template) = &content {
-            template.validate()?;
+        let Message { session, recipient, content, reply_to, lane, key, send_at, valid_until } = message;
+        content.validate()?;
+        if reply_to.is_some() && !content.may_quote() {
+            return Err(ContentError::ReactionQuotes.into());
         }
         let new = NewMessage {
             id: MessageId::mint(now, inner.ports.draw()),
             session,
             recipient,
             content,
+            reply_to,
             lane,
             due_at: send_at.map_or(now, crate::model::whole_micros),
             valid_until: valid_until.map(crate::model::whole_micros),

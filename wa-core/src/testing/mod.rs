@@ -23,5 +23,5 @@ pub use clock::{ManualClock, check_clock};
 #[cfg(feature = "engine")]
 pub use drive::Driver;
 pub use entropy::SeededEntropy;
-pub use permit::permit;
+pub use permit::{permit, quoting};
 pub use transport::{Reply, ScriptedTransport, SentRequest};

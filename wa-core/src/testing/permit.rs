@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{AttemptKey, AttemptTag, Content, Recipient};
+use crate::model::{AttemptKey, AttemptTag, Content, ProviderMessageId, Recipient};
 use crate::port::{SendPermit, SessionRef};
 
 /// The right to make one request for one attempt.
@@ -18,4 +18,9 @@ pub fn permit(
     timeout: Duration,
 ) -> SendPermit {
     SendPermit::new(attempt, session, recipient, content, tag, start_by, timeout)
+}
+
+/// The same permit for a message that quotes another.
+pub fn quoting(permit: SendPermit, reply_to: ProviderMessageId) -> SendPermit {
+    permit.quoting(Some(reply_to))
 }

@@ -100,6 +100,10 @@ pub(super) fn parsed<T: FromStr>(row: &Row<'_>, index: usize) -> Result<T> {
     named(row, index, |text| text.parse().ok())
 }
 
+pub(super) fn opt_parsed<T: FromStr>(row: &Row<'_>, index: usize) -> Result<Option<T>> {
+    opt_named(row, index, |text| text.parse().ok())
+}
+
 pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> Result<T> {
     named(row, index, |text| serde_json::from_str(text).ok())
 }

@@ -73,6 +73,7 @@ async fn write(store: &SqliteStore, rounds: usize, mut say: impl FnMut(String)) 
                 session: session(),
                 recipient: Recipient::from(phone(to)),
                 content: template("now"),
+                reply_to: None,
                 lane: Lane::Bulk,
                 due_at: SystemClock.now(),
                 valid_until: None,

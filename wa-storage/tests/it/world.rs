@@ -169,6 +169,7 @@ impl World {
             session,
             recipient: Recipient::from(phone(to)),
             content: template("now"),
+            reply_to: None,
             lane,
             due_at: self.now(),
             valid_until: None,

@@ -7,6 +7,7 @@ mod connections;
 mod error_table;
 mod generate;
 mod outcomes;
+mod routes;
 mod schema;
 mod signatures;
 mod support;

@@ -6,13 +6,20 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use jsonschema::Validator;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use wa_core::model::{
-    ButtonType, Category, Component, Content, Currencied, HeaderMedia, MediaRef, Parameter, TemplateContent,
+    ButtonType, Category, Component, Content, ContentKind, Currencied, HeaderMedia, MediaRef, Parameter,
+    TemplateContent,
 };
 use wa_core::port::{Acknowledge, SendOutcome, Transport, Typing};
+use wa_core::testing::quoting;
 
-use super::generate::{Generator, SHAPES};
+mod examples;
+mod mutations;
+
+use mutations::MUTATIONS;
+
+use super::generate::{Generator, OPTIONAL, SHAPES};
 use super::support::{Behaviour, NUMBER, Server, TOKEN, answer, meta_data, permit_to, phone, session, tag};
 
 const MESSAGES: usize = 10_000;
@@ -53,8 +60,12 @@ async fn bodies_on_the_wire(generator: &mut Generator, count: usize) -> Vec<Valu
         Server::start(Behaviour::Answer(answer(200, "", r#"{"messages":[{"id":"wamid.1"}]}"#))).await;
     let transport = server.transport();
     for message in 0..count {
-        let (recipient, content) = (generator.recipient(), generator.content());
+        let (recipient, content, reply_to) = generator.message();
         let permit = permit_to(recipient, content, u128::try_from(message).expect("small"));
+        let permit = match reply_to {
+            Some(quoted) => quoting(permit, quoted),
+            None => permit,
+        };
         let outcome = transport.send(permit).await;
         assert_eq!(outcome, SendOutcome::Accepted { provider_id: "wamid.1".to_owned() }, "message {message}");
     }
@@ -85,6 +96,15 @@ async fn generated_messages_keep_metas_contract_and_mutated_ones_break_it() {
         generator.drawn.values().min().expect("some")
     );
 
+    let kinds: Vec<_> = generator.kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    println!("{} kinds: {}", kinds.len(), kinds.join(", "));
+    assert_eq!(generator.kinds.len(), ContentKind::ALL.len(), "a kind was never drawn");
+    let lopsided: Vec<_> = generator.optional.iter().filter(|(_, counts)| counts.contains(&0)).collect();
+    assert!(lopsided.is_empty(), "never absent or never present: {lopsided:?}");
+    assert_eq!(generator.optional.len(), OPTIONAL, "{:?}", generator.optional.keys());
+    let rarest = generator.optional.values().flatten().min().expect("some");
+    println!("{OPTIONAL} optional fields, each both present and absent, at least {rarest} times each way");
+
     let mut rejected: BTreeMap<&str, u32> = BTreeMap::new();
     for body in &bodies {
         for (name, mutate) in MUTATIONS {
@@ -101,86 +121,6 @@ async fn generated_messages_keep_metas_contract_and_mutated_ones_break_it() {
         assert!(count > 0, "{name} never applied");
     }
     println!("{} mutated bodies of {} kinds rejected", rejected.values().sum::<u32>(), MUTATIONS.len());
-}
-
-type Mutation = (&'static str, fn(&mut Value) -> Option<()>);
-
-/// Each gives `None` where it does not apply.
-const MUTATIONS: &[Mutation] = &[
-    ("without messaging_product", |body| drop_key(body, "messaging_product")),
-    ("for another product", |body| set(body, "messaging_product", json!("sms"))),
-    ("without an address", |body| {
-        object(body)?.remove("recipient");
-        object(body)?.remove("to");
-        Some(())
-    }),
-    ("with an empty address", |body| set(body, "to", json!(""))),
-    ("to a number that is not text", |body| set(body, "to", json!(15_550_000_001_u64))),
-    ("to an unknown kind of recipient", |body| set(body, "recipient_type", json!("everyone"))),
-    ("with an unknown field", |body| set(body, "idempotency_key", json!("1"))),
-    ("with a tag of 513 characters", |body| set(body, "biz_opaque_callback_data", json!("x".repeat(513)))),
-    ("of another type than its body", |body| set(body, "type", json!("sticker"))),
-    ("without its text", |body| drop_key(body, "text")),
-    ("with an empty text", |body| set(body.get_mut("text")?, "body", json!(""))),
-    ("with a text of 4,097 characters", |body| set(body.get_mut("text")?, "body", json!("x".repeat(4_097)))),
-    ("with a preview that is not a boolean", |body| set(body.get_mut("text")?, "preview_url", json!("yes"))),
-    ("without its template", |body| drop_key(body, "template")),
-    ("without the template's name", |body| drop_key(body.get_mut("template")?, "name")),
-    ("without the template's language", |body| drop_key(body.get_mut("template")?, "language")),
-    ("with a component of no type", |body| drop_key(first(body, |_| true)?, "type")),
-    ("with a component of an unknown type", |body| set(first(body, |_| true)?, "type", json!("heading"))),
-    ("with a button of no kind", |body| drop_key(first(body, is_button)?, "sub_type")),
-    ("with a button of an unknown kind", |body| {
-        set(first(body, is_button)?, "sub_type", json!("quickreply"))
-    }),
-    ("with a button of no index", |body| drop_key(first(body, is_button)?, "index")),
-    ("with a button at a negative index", |body| set(first(body, is_button)?, "index", json!("-1"))),
-    ("with a parameter of no type", |body| drop_key(first_parameter(body, "text")?, "type")),
-    ("with a parameter of an unknown type", |body| set(first_parameter(body, "text")?, "type", json!("txt"))),
-    ("with a text parameter without text", |body| drop_key(first_parameter(body, "text")?, "text")),
-    ("with a payload parameter without payload", |body| {
-        drop_key(first_parameter(body, "payload")?, "payload")
-    }),
-    ("with an image parameter without image", |body| drop_key(first_parameter(body, "image")?, "image")),
-    ("with a card whose button has no index", |body| {
-        let cards =
-            first(body, |component| component["type"] == "carousel")?.get_mut("cards")?.as_array_mut()?;
-        let components =
-            cards.iter_mut().filter_map(|card| card.get_mut("components")?.as_array_mut()).flatten();
-        drop_key(components.into_iter().find(|component| is_button(component))?, "index")
-    }),
-];
-
-fn object(value: &mut Value) -> Option<&mut Map<String, Value>> {
-    value.as_object_mut()
-}
-
-fn drop_key(value: &mut Value, key: &str) -> Option<()> {
-    object(value)?.remove(key).map(|_| ())
-}
-
-fn set(value: &mut Value, key: &str, new: Value) -> Option<()> {
-    object(value)?.insert(key.to_owned(), new);
-    Some(())
-}
-
-fn is_button(component: &Value) -> bool {
-    component["type"] == "button"
-}
-
-fn first(body: &mut Value, fits: fn(&Value) -> bool) -> Option<&mut Value> {
-    body.get_mut("template")?
-        .get_mut("components")?
-        .as_array_mut()?
-        .iter_mut()
-        .find(|component| fits(component))
-}
-
-fn first_parameter<'a>(body: &'a mut Value, kind: &str) -> Option<&'a mut Value> {
-    let components = body.get_mut("template")?.get_mut("components")?.as_array_mut()?;
-    let parameters =
-        components.iter_mut().filter_map(|part| part.get_mut("parameters")?.as_array_mut()).flatten();
-    parameters.into_iter().find(|parameter| parameter["type"] == kind)
 }
 
 #[tokio::test]
@@ -263,7 +203,7 @@ async fn a_send_carries_its_token_in_a_header_only() {
             "to": "15550000001",
             "biz_opaque_callback_data": tag(1).1.as_str(),
             "type": "text",
-            "text": { "body": "hi" },
+            "text": { "body": "hi", "preview_url": false },
         })
     );
 }

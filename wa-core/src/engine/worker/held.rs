@@ -19,8 +19,9 @@ use crate::model::{
     WorkerId,
 };
 use crate::port::store::{BeginBatch, BeginItem, DueBody, DueMessage, DueQuery, Lease, RecentAttempt};
-use crate::port::{SendPermit, SessionRef, Transport, WorkerScope};
+use crate::port::{Capabilities, SendPermit, SessionRef, Transport, WorkerScope};
 use crate::rules::judge::Judge;
+use crate::rules::sendable::{self, Quote};
 use crate::rules::throughput::Micros;
 
 /// One session that is held.
@@ -200,7 +201,7 @@ impl Held {
         now: Micros,
     ) -> Option<PreparedBatch> {
         let most = most.min(self.wants(now));
-        let templates = self.transport.as_ref().is_some_and(|it| it.capabilities().templates);
+        let can = self.transport.as_ref().map(|it| it.capabilities());
         let mut items = Vec::new();
         let mut letters = BTreeMap::new();
         let mut pair_waits = BTreeMap::new();
@@ -220,7 +221,7 @@ impl Held {
                     }
                     *waiting += 1;
                 }
-                let (item, mut letter) = compose(message, templates);
+                let (item, mut letter) = compose(message, can.as_ref());
                 if letter.content.is_some() {
                     match self.planner.take_pair(letter.recipient.key(), now) {
                         Ok(()) => letter.pair_taken = true,
@@ -314,9 +315,10 @@ fn horizon(rate: u32, lead: Duration) -> usize {
 }
 
 /// Makes what begin judges and what a permit carries from a due message.
-fn compose(message: DueMessage, templates: bool) -> (BeginItem, Letter) {
+fn compose(message: DueMessage, can: Option<&Capabilities>) -> (BeginItem, Letter) {
     let rate = own_rate(&message).map(|(_, rate)| rate);
-    let DueMessage { tenant, id, n, campaign, contact, recipient, body, lane, valid_until, source } = message;
+    let DueMessage { tenant, id, n, campaign, contact, recipient, body, reply_to, lane, valid_until, source } =
+        message;
     let content = match (body, &campaign) {
         (DueBody::Own(content), _) => Ok(content),
         (DueBody::Values(values), Some(campaign)) => {
@@ -324,9 +326,12 @@ fn compose(message: DueMessage, templates: bool) -> (BeginItem, Letter) {
         }
         (DueBody::Values(_), None) => Err(SkipReason::Unsupported),
     };
-    let content = content.and_then(|content| match &content {
-        Content::Template(_) if !templates => Err(SkipReason::Unsupported),
-        Content::Template(_) | Content::Text(_) => Ok(content),
+    let quote = if reply_to.is_some() { Quote::Quotes } else { Quote::Plain };
+    let content = content.and_then(|content| {
+        let why = can.map_or(Some(SkipReason::Unsupported), |can| {
+            sendable::unsendable(&content, &recipient, quote, can)
+        });
+        why.map_or(Ok(content), Err)
     });
     // What cannot be filled is judged by its pattern.
     let shown =
@@ -342,14 +347,14 @@ fn compose(message: DueMessage, templates: bool) -> (BeginItem, Letter) {
         lane,
         category: shown.map_or(Category::Service, Content::category),
         needs_window: shown.is_some_and(Content::needs_window),
-        template: shown.and_then(|content| match content {
-            Content::Template(template) => Some((template.name.clone(), template.language.clone())),
-            Content::Text(_) => None,
-        }),
+        template: shown
+            .and_then(Content::template)
+            .map(|template| (template.name.clone(), template.language.clone())),
         valid_until,
         unsendable: content.as_ref().err().copied(),
     };
     let campaign = campaign.map(|campaign| campaign.id);
-    let letter = Letter { content: content.ok(), recipient, lane, campaign, rate, pair_taken: false };
+    let letter =
+        Letter { content: content.ok(), reply_to, recipient, lane, campaign, rate, pair_taken: false };
     (item, letter)
 }

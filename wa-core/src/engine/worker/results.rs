@@ -126,7 +126,8 @@ impl Worker {
                         AttemptTag::new(identity.instance, attempt.key, &identity.tag_key),
                         start_by,
                         self.config.request_timeout,
-                    );
+                    )
+                    .quoting(letter.reply_to);
                     held.gate.push(letter.lane, letter.campaign, letter.rate, permit);
                 }
                 // Never without content by the rules; if it were, nothing has left.

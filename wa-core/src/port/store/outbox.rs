@@ -14,8 +14,8 @@ use chrono::{DateTime, Utc};
 use super::StoreError;
 use crate::model::{
     AttemptKey, BatchId, Breaker, CampaignContent, CampaignId, Category, ContactId, Content, HoldReason,
-    Lane, LanguageCode, MessageId, MessageState, Money, NewMessage, Outcome, Recipient, SessionId,
-    SkipReason, TemplateName, TenantId,
+    Lane, LanguageCode, MessageId, MessageState, Money, NewMessage, Outcome, ProviderMessageId, Recipient,
+    SessionId, SkipReason, TemplateName, TenantId,
 };
 use crate::port::{Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -30,6 +30,7 @@ pub trait Outbox: Send + Sync {
     /// - `enqueue_is_idempotent_by_key`: the same key and message, whatever its id and times, give the first message; without a key its id is the key.
     /// - `another_body_under_a_key_is_refused`: and nothing is taken in.
     /// - `keys_of_two_tenants_do_not_meet`: the same key in two tenants is two messages.
+    /// - `enqueue_keeps_what_is_quoted`: it is due with the message, also for a retry and after a reopen, and another quote under a key is another body.
     /// - `enqueue_needs_an_own_session`: a foreign or unknown session takes nothing in.
     ///
     /// # Errors
@@ -214,6 +215,8 @@ pub struct DueMessage {
     pub recipient: Recipient,
     /// What it says.
     pub body: DueBody,
+    /// The message that it quotes.
+    pub reply_to: Option<ProviderMessageId>,
     /// Its lane.
     pub lane: Lane,
     /// Until when it may begin.

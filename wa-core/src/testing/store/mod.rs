@@ -264,6 +264,7 @@ macro_rules! __store_clauses {
                 enqueue_is_idempotent_by_key
                 another_body_under_a_key_is_refused
                 keys_of_two_tenants_do_not_meet
+                enqueue_keeps_what_is_quoted
                 enqueue_needs_an_own_session
                 a_cancelled_message_never_begins
                 a_begun_message_cannot_be_cancelled

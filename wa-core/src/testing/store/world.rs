@@ -15,10 +15,10 @@ pub(super) use super::values::*;
 use super::{OpenStore, StoreFixture};
 use crate::model::{
     AttemptKey, BatchId, Campaign, CampaignAction, CampaignCounts, CampaignId, Category, Consent, Contact,
-    ContactId, Content, Entitlement, Event, EventBody, Fact, InboundBody, InboundMessage, Lane, ListName,
-    MessageId, MessageState, MessageView, NewCampaign, NewMessage, NewSession, Outcome, Period, Phone,
-    PriceList, RawId, Recipient, Session, SessionId, SessionReport, SessionState, StatusUpdate,
-    StreamPosition, TenantId, TenantSettings, Tier, WorkerId, from_micros,
+    ContactId, Entitlement, Event, EventBody, Fact, InboundBody, InboundMessage, Lane, ListName, MessageId,
+    MessageState, MessageView, NewCampaign, NewMessage, NewSession, Outcome, Period, Phone, PriceList, RawId,
+    Recipient, Session, SessionId, SessionReport, SessionState, StatusUpdate, StreamPosition, TenantId,
+    TenantSettings, Tier, WorkerId, from_micros,
 };
 use crate::port::store::{
     AcquireSessions, ActOutcome, AddSession, AttemptFact, Audience, BeginBatch, BeginItem, Begun,
@@ -74,10 +74,7 @@ pub(super) fn item(due: &DueMessage) -> BeginItem {
         (DueBody::Values(_), Some(campaign)) => campaign.content.pattern(),
         (DueBody::Values(_), None) => panic!("values without a campaign: {due:?}"),
     };
-    let template = match content {
-        Content::Template(template) => Some((template.name.clone(), template.language.clone())),
-        Content::Text(_) => None,
-    };
+    let template = content.template().map(|template| (template.name.clone(), template.language.clone()));
     BeginItem {
         tenant: due.tenant,
         message: due.id,
@@ -353,6 +350,7 @@ impl World {
             session,
             recipient: recipient.into(),
             content: template("notice", Category::Utility),
+            reply_to: None,
             lane: Lane::Bulk,
             due_at: self.now(),
             valid_until: None,

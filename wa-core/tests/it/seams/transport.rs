@@ -8,7 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use wa_core::model::{Content, FailureCode, RejectClass, SessionId, SessionReport, TenantId};
+use wa_core::model::{
+    Content, ContentKind, ContentKinds, FailureCode, RejectClass, SessionId, SessionReport, TenantId,
+};
 use wa_core::port::{
     Acknowledge, Capabilities, Clock, SendOutcome, SendPermit, SessionRef, SystemClock, Transport,
     TransportError, TransportErrorKind,
@@ -191,7 +193,14 @@ impl Blocking {
 #[async_trait::async_trait]
 impl Transport for Blocking {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { templates: false, windows: false, echo: true, read_receipts: false }
+        Capabilities {
+            content: ContentKinds::of(&[ContentKind::Text]),
+            quotes: false,
+            codes_to_user_ids: false,
+            windows: false,
+            echo: true,
+            read_receipts: false,
+        }
     }
 
     async fn send(&self, permit: SendPermit) -> SendOutcome {

@@ -188,6 +188,7 @@ CREATE TABLE single (
     session BLOB NOT NULL,
     lane TEXT NOT NULL,
     content TEXT NOT NULL,
+    reply_to TEXT,
     valid_until INTEGER,
     key TEXT,
     fingerprint BLOB NOT NULL,

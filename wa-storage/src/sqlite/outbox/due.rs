@@ -13,12 +13,14 @@ use wa_core::port::store::{CampaignBrief, DueBody, DueMessage, DuePage, DueQuery
 
 use super::{holds, lane_rank};
 use crate::sqlite::audience::contacts;
-use crate::sqlite::codec::{id, json, named, opt_at, opt_id, opt_json, opt_uint, recipient, uint};
+use crate::sqlite::codec::{
+    id, json, named, opt_at, opt_id, opt_json, opt_parsed, opt_uint, recipient, uint,
+};
 use crate::sqlite::error::Fallible;
 use crate::sqlite::reader::Snapshot;
 
 const DUE_ROWS: &str = "SELECT d.tenant, d.message, d.n, d.campaign, m.contact, m.phone, m.bsuid, m.params, \
-     s.content, s.valid_until \
+     s.content, s.valid_until, s.reply_to \
      FROM due d \
      JOIN message m ON m.tenant = d.tenant AND m.id = d.message \
      LEFT JOIN single s ON s.tenant = d.tenant AND s.message = d.message \
@@ -121,6 +123,7 @@ impl Reading<'_> {
                         due.into_message(None, DueBody::Own(json(row, 8)?), lane, opt_at(row, 9)?);
                     let contact = contacts::by_address(conn, message.tenant, &message.recipient)?;
                     message.contact = contact.map(|contact| contact.id);
+                    message.reply_to = opt_parsed(row, 10)?;
                     message
                 }
             };
@@ -162,6 +165,7 @@ impl Reading<'_> {
                         contact: opt_id(row, 1)?,
                         recipient: recipient(row, 2)?,
                         body: DueBody::Values(values(row, 4)?),
+                        reply_to: None,
                         lane,
                         valid_until,
                         source: DueSource::Feed,
@@ -219,6 +223,7 @@ impl DueRow {
             contact,
             recipient,
             body,
+            reply_to: None,
             lane,
             valid_until,
             source: DueSource::Row,

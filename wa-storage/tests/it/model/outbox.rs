@@ -49,6 +49,7 @@ impl Script {
             session,
             recipient: self.recipient(),
             content: self.content("now"),
+            reply_to: self.percent(20).then(|| format!("wamid.{}", self.roll(2)).parse().expect("an id")),
             lane: if self.percent(60) { Lane::Transactional } else { Lane::Bulk },
             due_at: self.now() + TimeDelta::seconds(ahead),
             valid_until: self.percent(10).then(|| self.now() + TimeDelta::seconds(9)),

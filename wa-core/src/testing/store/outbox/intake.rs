@@ -1,11 +1,14 @@
 //! Taking messages in and cancelling them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{MessageId, MessageState, NewMessage, SendKey, SessionId, SkipReason};
+use crate::model::{
+    MessageId, MessageState, NewMessage, ProviderMessageId, RejectClass, SendKey, SessionId, SkipReason,
+};
 use crate::port::store::{CancelMessage, Enqueue};
 use crate::testing::store::judges::Scripted;
-use crate::testing::store::world::{World, accepted, must, sorted, template, value};
+use crate::testing::store::world::{World, accepted, must, rejected, sorted, template, value};
 
 fn keyed(message: NewMessage, key: &str) -> NewMessage {
     NewMessage { key: Some(value::<SendKey>(key)), ..message }
@@ -69,6 +72,34 @@ pub(crate) async fn keys_of_two_tenants_do_not_meet(w: World) {
     assert_eq!(must(w.outbox().enqueue(&b, &second).await), Enqueue::Queued(second.id));
     assert_eq!(w.due_ids(&own, at_a.id).await, [first.id]);
     assert_eq!(w.due_ids(&own, at_b.id).await, [second.id]);
+}
+
+pub(crate) async fn enqueue_keeps_what_is_quoted(mut w: World) {
+    let (scope, session, own) = w.one().await;
+    let quoted = Some(value::<ProviderMessageId>("wamid.HBgLMTU1NTAwMDAwMDE="));
+    let reply =
+        keyed(NewMessage { reply_to: quoted.clone(), ..w.message(session.id, w.fresh_phone()) }, "answer-1");
+    let plain = w.message(session.id, w.fresh_phone());
+    w.enqueue(&scope, &reply).await;
+    w.enqueue(&scope, &plain).await;
+    let again = NewMessage { id: w.mint(MessageId::mint), ..reply.clone() };
+    assert_eq!(must(w.outbox().enqueue(&scope, &again).await), Enqueue::Known(reply.id));
+    for other in [None, Some(value("wamid.another"))] {
+        let other = NewMessage { reply_to: other, ..again.clone() };
+        assert_eq!(must(w.outbox().enqueue(&scope, &other).await), Enqueue::Different(reply.id));
+    }
+    w.reopen().await;
+    let due = w.due(&own, session.id).await.messages;
+    let quotes: BTreeMap<_, _> = due.iter().map(|due| (due.id, due.reply_to.clone())).collect();
+    assert_eq!(quotes, BTreeMap::from([(reply.id, quoted.clone()), (plain.id, None)]));
+
+    let begun = w.begin_due(&own, session.id).await;
+    let attempt = begun.attempts.iter().find(|attempt| attempt.key.message == reply.id);
+    w.settle(attempt.expect("it begins").key, rejected(RejectClass::Retry, 5)).await;
+    w.pass(600);
+    let due = w.due(&own, session.id).await.messages;
+    let retry = due.iter().find(|due| due.id == reply.id).expect("it is tried again");
+    assert_eq!((retry.n, &retry.reply_to), (2, &quoted), "a retry quotes what the first attempt quoted");
 }
 
 pub(crate) async fn enqueue_needs_an_own_session(w: World) {

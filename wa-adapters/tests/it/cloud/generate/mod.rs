@@ -1,11 +1,15 @@
-//! Text and template messages of every shape that the model has, drawn from a seed.
+//! Messages of every kind and shape that the model has, drawn from a seed.
+//!
+//! An optional field is drawn through `maybe`, which counts how often it was there and how often not.
+
+mod kinds;
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 use wa_core::model::{
-    Bsuid, ButtonType, CarouselCard, Category, Component, Content, Currencied, HeaderMedia, MediaRef,
-    Parameter, Phone, Recipient, TemplateContent, Text,
+    Bsuid, ButtonType, CarouselCard, Category, Component, Content, ContentKind, Currencied, HeaderMedia,
+    MediaRef, Parameter, Phone, ProviderMessageId, Recipient, TemplateContent, Text,
 };
 use wa_core::testing::SeededEntropy;
 
@@ -14,10 +18,14 @@ use wa_core::testing::SeededEntropy;
 pub(super) struct Generator {
     entropy: SeededEntropy,
     pub(super) drawn: BTreeMap<&'static str, u32>,
+    /// How many messages of each kind.
+    pub(super) kinds: BTreeMap<ContentKind, u32>,
+    /// How often each optional field was absent and present.
+    pub(super) optional: BTreeMap<&'static str, [u32; 2]>,
 }
 
 /// Every shape that must be drawn at least once for the count of messages to mean anything.
-pub(super) const SHAPES: [&str; 40] = [
+pub(super) const SHAPES: [&str; 52] = [
     "to phone",
     "to user id",
     "to both",
@@ -58,14 +66,58 @@ pub(super) const SHAPES: [&str; 40] = [
     "category utility",
     "category authentication",
     "empty parameters",
+    "text at its limit",
+    "flow by id",
+    "flow by name",
+    "flow navigate",
+    "flow data_exchange",
+    "carousel of links",
+    "carousel of replies",
+    "carousel of products",
+    "header text",
+    "header image",
+    "header video",
+    "header document",
 ];
+
+/// How many optional fields there are; a new one is drawn through `maybe` and counted here.
+pub(super) const OPTIONAL: usize = 84;
 
 impl Generator {
     pub(super) fn new(seed: u64) -> Self {
-        Self { entropy: SeededEntropy::new(seed), drawn: BTreeMap::new() }
+        Self {
+            entropy: SeededEntropy::new(seed),
+            drawn: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            optional: BTreeMap::new(),
+        }
     }
 
-    pub(super) fn recipient(&mut self) -> Recipient {
+    /// A message: who gets it, what it says, and what it quotes.
+    pub(super) fn message(&mut self) -> (Recipient, Content, Option<ProviderMessageId>) {
+        // Texts and templates are drawn more often than others: they have more shapes.
+        let kind = match usize::try_from(self.below(40)).expect("small") {
+            place if place < ContentKind::ALL.len() => ContentKind::ALL[place],
+            place if place < 30 => ContentKind::Text,
+            _ => ContentKind::Template,
+        };
+        let content = self.kind(kind);
+        assert_eq!(content.kind(), kind);
+        *self.kinds.entry(kind).or_default() += 1;
+        let quoted = || "wamid.HBgLMTU1NTAwMDAwMDEVAgASGBQzQUYz".parse().expect("an id");
+        let reply_to = if content.may_quote() { self.maybe("context", |_| quoted()) } else { None };
+        // A one-time code needs a phone number.
+        let needs_phone = content.category() == Category::Authentication;
+        let recipient = loop {
+            let recipient = self.recipient();
+            if recipient.phone().is_some() || !needs_phone {
+                break recipient;
+            }
+        };
+        (recipient, content, reply_to)
+    }
+
+    fn recipient(&mut self) -> Recipient {
         let digits = 10_000_000_000 + self.below(89_999_999_999);
         let phone = Phone::try_from(digits).expect("eleven digits");
         let bsuid: Bsuid =
@@ -77,10 +129,7 @@ impl Generator {
         }
     }
 
-    pub(super) fn content(&mut self) -> Content {
-        if self.below(4) == 0 {
-            return self.text_message();
-        }
+    fn template(&mut self) -> Content {
         self.count("template");
         let category = self.pick([Category::Marketing, Category::Utility, Category::Authentication]);
         let category = match category {
@@ -277,6 +326,23 @@ impl Generator {
         let count = 1 + self.below(6);
         let chosen: Vec<_> = (0..count).map(|_| self.pick(words)).collect();
         chosen.join(" ")
+    }
+
+    /// A text of at most so many characters, now and then of exactly as many.
+    fn text(&mut self, most: usize) -> String {
+        if self.below(20) == 0 {
+            self.count("text at its limit");
+            return "ü".repeat(most);
+        }
+        let words: String = self.words().chars().take(most).collect();
+        if words.trim().is_empty() { "Ada".to_owned() } else { words }
+    }
+
+    /// An optional field, there or not.
+    fn maybe<T>(&mut self, field: &'static str, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let is_there = self.below(2) == 1;
+        self.optional.entry(field).or_default()[usize::from(is_there)] += 1;
+        is_there.then(|| make(self))
     }
 
     fn pick<T: Copy, const N: usize>(&mut self, from: [T; N]) -> T {

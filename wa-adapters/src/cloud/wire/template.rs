@@ -1,51 +1,14 @@
-//! Bodies of `POST /messages`, and of its answers.
-//!
-//! Source: Meta's Business Messaging `OpenAPI` v23.0 with the corrections that its own pages make
-//! necessary; Typing indicators and Business-scoped user ids, read May 2026. Limits are the model's,
-//! existence of templates is Meta's to judge: nothing is checked here.
+//! The `template` object.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
-use wa_core::model::{
-    ButtonType, CarouselCard, Component, Content, HeaderMedia, MediaRef, Parameter, TemplateContent,
-};
-use wa_core::port::{Acknowledge, SendPermit, Typing};
+use wa_core::model::{ButtonType, CarouselCard, Component, HeaderMedia, Parameter, TemplateContent};
 
-/// What this version of the adapter cannot write; newer content than it knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unsendable(pub(super) &'static str);
-
-/// The body of a send.
-#[derive(Debug, Serialize)]
-pub(super) struct SendBody<'a> {
-    messaging_product: &'static str,
-    recipient_type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recipient: Option<&'a str>,
-    biz_opaque_callback_data: &'a str,
-    #[serde(flatten)]
-    content: ContentBody<'a>,
-}
-
-/// `type` and the object that it names.
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ContentBody<'a> {
-    Text { text: TextBody<'a> },
-    Template { template: TemplateBody<'a> },
-}
+use super::Unsendable;
+use super::media::MediaBody;
 
 #[derive(Debug, Serialize)]
-struct TextBody<'a> {
-    body: &'a str,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    preview_url: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct TemplateBody<'a> {
+pub(super) struct TemplateBody<'a> {
     name: &'a str,
     language: LanguageBody<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -145,16 +108,6 @@ struct DateTimeBody<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct MediaBody<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    link: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    filename: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
 struct LocationBody<'a> {
     latitude: &'a str,
     longitude: &'a str,
@@ -173,94 +126,7 @@ struct OfferBody {
     expiration_time_ms: i64,
 }
 
-/// The body of a read receipt.
-#[derive(Debug, Serialize)]
-pub(super) struct ReadBody<'a> {
-    messaging_product: &'static str,
-    status: &'static str,
-    message_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    typing_indicator: Option<TypingBody>,
-}
-
-#[derive(Debug, Serialize)]
-struct TypingBody {
-    r#type: &'static str,
-}
-
-/// What is read of any answer; everything else is left alone.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct AnswerBody {
-    #[serde(default)]
-    messages: Vec<SentBody>,
-    error: Option<ErrorBody>,
-}
-
-#[derive(Debug, Deserialize)]
-struct SentBody {
-    #[serde(default)]
-    id: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct ErrorBody {
-    code: Option<i64>,
-}
-
-impl<'a> SendBody<'a> {
-    pub(super) fn of(permit: &'a SendPermit) -> Result<Self, Unsendable> {
-        let recipient = permit.recipient();
-        let phone = recipient.phone();
-        Ok(Self {
-            messaging_product: "whatsapp",
-            recipient_type: "individual",
-            to: phone.map(|phone| phone.digits()),
-            // Only one of the two is sent: the phone reaches the person whatever became of the id.
-            recipient: if phone.is_some() { None } else { recipient.bsuid().map(|bsuid| bsuid.as_str()) },
-            biz_opaque_callback_data: permit.tag().as_str(),
-            content: content(permit.content())?,
-        })
-    }
-}
-
-impl<'a> ReadBody<'a> {
-    pub(super) fn of(read: &'a Acknowledge) -> Self {
-        Self {
-            messaging_product: "whatsapp",
-            status: "read",
-            message_id: &read.provider_id,
-            typing_indicator: match read.typing {
-                Typing::Shown => Some(TypingBody { r#type: "text" }),
-                Typing::Hidden => None,
-            },
-        }
-    }
-}
-
-impl AnswerBody {
-    /// The code of a Graph error, if this is one.
-    pub(super) fn error_code(&self) -> Option<i64> {
-        self.error.as_ref().and_then(|error| error.code)
-    }
-
-    /// The id of the accepted message, if there is one.
-    pub(super) fn into_message_id(self) -> Option<String> {
-        self.messages.into_iter().next().map(|sent| sent.id).filter(|id| !id.trim().is_empty())
-    }
-}
-
-fn content(content: &Content) -> Result<ContentBody<'_>, Unsendable> {
-    match content {
-        Content::Text(text) => {
-            Ok(ContentBody::Text { text: TextBody { body: text.body(), preview_url: text.preview_url() } })
-        }
-        Content::Template(filled) => Ok(ContentBody::Template { template: template(filled)? }),
-        // The enum may grow in its own crate; what is not known here is never sent in part.
-        _ => Err(Unsendable("this kind of message")),
-    }
-}
-
-fn template(filled: &TemplateContent) -> Result<TemplateBody<'_>, Unsendable> {
+pub(super) fn template(filled: &TemplateContent) -> Result<TemplateBody<'_>, Unsendable> {
     let TemplateContent { name, language, category: _, components } = filled;
     Ok(TemplateBody {
         name: name.as_str(),
@@ -347,11 +213,7 @@ fn parameter(parameter: &Parameter) -> Result<ParameterBody<'_>, Unsendable> {
 }
 
 fn media<'a>(header: &'a HeaderMedia, filename: Option<&'a str>) -> MediaBody<'a> {
-    let (id, link) = match &header.source {
-        MediaRef::Id(id) => (Some(id.as_str()), None),
-        MediaRef::Link(link) => (None, Some(link.as_str())),
-    };
-    MediaBody { id, link, filename }
+    MediaBody::named(&header.source, filename)
 }
 
 /// Degrees as Meta's contract writes them: no plus sign.
