@@ -5,10 +5,12 @@
 
 pub mod adapt;
 pub mod campaign;
+pub mod civil;
 pub mod classify;
 pub mod consent;
 pub mod judge;
 pub mod pair;
+pub mod quiet;
 pub mod retry;
 pub mod settle;
 pub mod status;
@@ -16,3 +18,4 @@ pub mod tally;
 pub mod throughput;
 pub mod tier;
 pub mod window;
+pub mod zones;
