@@ -19,6 +19,7 @@ mod phone;
 mod plan;
 mod quiet;
 mod recipient;
+mod recurrence;
 mod session;
 mod tag;
 mod template;
@@ -51,6 +52,7 @@ pub use phone::{Phone, PhoneError, Region, Regions};
 pub use plan::{Entitlement, Period, QuotaUsage};
 pub use quiet::{QuietHours, QuietSettings};
 pub use recipient::{Bsuid, Recipient, RecipientError};
+pub use recurrence::{Nth, Recurrence, RecurrenceEnd, Repeat, Slot};
 pub use session::{
     NewSession, NumberId, Quality, Session, SessionReport, SessionState, Throughput, Tier, TransportName,
 };

@@ -11,6 +11,7 @@ pub mod consent;
 pub mod judge;
 pub mod pair;
 pub mod quiet;
+pub mod recur;
 pub mod retry;
 pub mod settle;
 pub mod status;

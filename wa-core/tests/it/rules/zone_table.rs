@@ -2,12 +2,13 @@
 //!
 //! What is expected is counted out minute by minute from the offsets before and after a change.
 
-use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use chrono::{Offset, TimeDelta, TimeZone as _};
-use wa_core::model::{QuietHours, TimeZone, from_micros};
+use chrono::{Days, NaiveDate, Offset, TimeDelta, TimeZone as _};
+use wa_core::model::{CivilDateTime, QuietHours, Recurrence, Repeat, TimeZone, from_micros};
 use wa_core::rules::civil::CALM;
 use wa_core::rules::quiet::quiet_until;
+use wa_core::rules::recur::next_after;
 use wa_core::rules::zones::ZoneSet;
 
 const MINUTE: i64 = 60_000_000;
@@ -174,11 +175,10 @@ fn no_zone_and_no_change_of_clocks_lets_anything_out_in_quiet_time() {
             check_quiet(&change, figures);
         }
     });
-    let mut line = String::new();
     let Figures { zones, changes, checks, sent_in_quiet, wrong } = figures;
-    write!(line, "quiet hours: {zones} zones, {changes} changes of clocks, {checks} checks, ")
-        .expect("a string");
-    write!(line, "{sent_in_quiet} sends in quiet time, {wrong} wrong instants").expect("a string");
+    let line = format!(
+        "quiet hours: {zones} zones, {changes} changes of clocks, {checks} checks, {sent_in_quiet} sends in quiet time, {wrong} wrong instants"
+    );
     println!("{line}");
     assert!(zones > 590 && changes > 8_000 && checks > 8_000_000, "{line}");
     assert_eq!((sent_in_quiet, wrong), (0, 0), "{line}");
@@ -194,4 +194,50 @@ fn no_zone_changes_its_clocks_twice_in_a_calm_time() {
         .min();
     let least = TimeDelta::minutes(least.expect("zones change their clocks"));
     assert!(least > CALM, "{least}");
+}
+
+#[test]
+fn a_daily_run_in_every_zone_comes_once_a_day_whatever_the_clocks_do() {
+    let missed = AtomicU64::new(0);
+    let doubled = AtomicU64::new(0);
+    let figures = for_all_zones(|zone, figures| {
+        for change in Change::of(zone) {
+            figures.changes += 1;
+            let (low, high) = (change.before.min(change.after), change.before.max(change.after));
+            let times = [low - 1, low, (low + high) / 2, high - 1, high, high + 60];
+            for shown in times.map(|offset| change.at + offset) {
+                let first = from_micros((shown - 4 * 24 * 60) * MINUTE).naive_utc();
+                let daily = Repeat::Days { every: 1 };
+                let recurrence = Recurrence::new(daily, CivilDateTime::of(first), zone).times(8);
+                let mut at = from_micros((change.at - 6 * 24 * 60) * MINUTE);
+                let mut days = Vec::new();
+                while let Some((slot, next)) = next_after(&recurrence, at) {
+                    assert!(next > at, "it rises strictly");
+                    days.push(slot.civil.date());
+                    at = next;
+                    figures.checks += 1;
+                    // The first instant at which the clocks show it or later, counted out.
+                    let wanted = (slot.civil.date() - NaiveDate::default()).num_days() * 24 * 60
+                        + i64::from(slot.civil.time().minute_of_day());
+                    let before = wanted - change.before;
+                    let expected =
+                        if before < change.at { before } else { change.at.max(wanted - change.after) };
+                    figures.wrong += u64::from(next != from_micros(expected * MINUTE));
+                }
+                for day in 0..8 {
+                    let runs = days.iter().filter(|it| **it == first.date() + Days::new(day)).count();
+                    missed.fetch_add(u64::from(runs == 0), Relaxed);
+                    doubled.fetch_add(u64::from(runs > 1), Relaxed);
+                }
+            }
+        }
+    });
+    let (missed, doubled) = (missed.into_inner(), doubled.into_inner());
+    let Figures { zones, changes, checks, sent_in_quiet: _, wrong } = figures;
+    let line = format!(
+        "daily runs: {zones} zones, {changes} changes of clocks, {checks} runs, {missed} missed, {doubled} doubled, {wrong} at a wrong instant"
+    );
+    println!("{line}");
+    assert!(zones > 590 && changes > 8_000 && checks > 400_000, "{line}");
+    assert_eq!((missed, doubled, wrong), (0, 0, 0), "{line}");
 }
