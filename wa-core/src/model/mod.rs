@@ -20,6 +20,7 @@ mod plan;
 mod quiet;
 mod recipient;
 mod recurrence;
+mod schedule;
 mod session;
 mod tag;
 mod template;
@@ -40,7 +41,7 @@ pub use event::{Event, EventBody, StreamPosition};
 pub use fingerprint::Fingerprint;
 pub use ids::{
     BatchId, CampaignId, ContactId, EventId, IdMint, ImportId, IncarnationId, InstanceId, MessageId, RawId,
-    SessionId, TenantId, WorkerId,
+    ScheduleId, SessionId, TenantId, WorkerId,
 };
 pub use import::{ImportLine, ImportProgress, ImportRow, LineOutcome, LineProblem};
 pub use inbound::{InboundEvent, InboundKind, InboundMessage, StatusUpdate, WebhookPricing};
@@ -53,6 +54,10 @@ pub use plan::{Entitlement, Period, QuotaUsage};
 pub use quiet::{QuietHours, QuietSettings};
 pub use recipient::{Bsuid, Recipient, RecipientError};
 pub use recurrence::{Nth, Recurrence, RecurrenceEnd, Repeat, Slot};
+pub use schedule::{
+    MissedRuns, NewSchedule, Schedule, ScheduleAction, ScheduleName, ScheduleRun, ScheduleSpec,
+    ScheduleState, SkippedRun,
+};
 pub use session::{
     NewSession, NumberId, Quality, Session, SessionReport, SessionState, Throughput, Tier, TransportName,
 };

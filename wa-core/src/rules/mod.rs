@@ -13,6 +13,7 @@ pub mod pair;
 pub mod quiet;
 pub mod recur;
 pub mod retry;
+pub mod schedule;
 pub mod settle;
 pub mod status;
 pub mod tally;
