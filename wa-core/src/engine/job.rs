@@ -12,11 +12,11 @@ use futures::FutureExt;
 
 use super::entitle::entitle;
 use super::ports::Ports;
+use super::scheduler::{Round, round};
 use super::turn::{Turn, TurnDone};
 use crate::model::{BatchId, Lane, SessionId, SessionReport};
 use crate::port::store::{
-    Abandoned, AcquireSessions, Advanced, DispatchState, DuePage, DueQuery, Lease, RecentAttempt, StoreError,
-    Swept,
+    Abandoned, AcquireSessions, DispatchState, DuePage, DueQuery, Lease, RecentAttempt, StoreError, Swept,
 };
 use crate::port::{Scope, SessionRef, Transport, TransportError, TransportErrorKind, WorkerScope};
 use crate::rules::pair;
@@ -44,7 +44,7 @@ pub(crate) enum Done {
     Lease(Result<Leased, StoreError>),
     Report(SessionRef, Result<SessionReport, TransportError>, Result<(), StoreError>),
     Sweep(Result<Swept, StoreError>),
-    Advance(Result<Advanced, StoreError>),
+    Advance(Result<Round, StoreError>),
     Abandon(BatchId, usize, Result<Abandoned, StoreError>),
     Release(SessionId, Result<bool, StoreError>),
     Entitle,
@@ -97,7 +97,7 @@ impl Job {
                 Done::Report(session, report, stored)
             }
             Self::Sweep(scope, grace) => Done::Sweep(store.outbox().sweep(&scope, grace).await),
-            Self::Advance => Done::Advance(store.audience().advance(&ports.admin()).await),
+            Self::Advance => Done::Advance(round(ports).await),
             Self::Abandon(batch, size, scope) => {
                 Done::Abandon(batch, size, store.outbox().abandon(&scope, batch).await)
             }

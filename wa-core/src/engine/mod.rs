@@ -14,6 +14,7 @@ mod notices;
 mod planner;
 mod ports;
 mod runner;
+mod scheduler;
 mod signal;
 mod turn;
 mod worker;

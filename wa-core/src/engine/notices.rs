@@ -75,6 +75,9 @@ fn notice_of(body: &EventBody) -> Option<NoticeKind> {
         }
         EventBody::Messages { .. }
         | EventBody::Inbound { .. }
+        | EventBody::Schedule { .. }
+        | EventBody::ScheduleRun { .. }
+        | EventBody::ScheduleSkipped { .. }
         | EventBody::Consent { .. }
         | EventBody::SessionResumed { .. } => None,
     }

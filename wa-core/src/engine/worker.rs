@@ -329,11 +329,14 @@ impl Worker {
             Done::Advance(advanced) => {
                 self.advance.done(now);
                 match advanced {
-                    Ok(advanced) => {
-                        self.advance.not_after(self.not_before_apart(advanced.next_at, now));
-                        if !advanced.moved.is_empty() {
-                            self.journal_grew = true;
+                    Ok(round) => {
+                        self.advance.not_after(self.not_before_apart(round.next_at, now));
+                        self.journal_grew |= round.told;
+                        if round.moved {
                             self.read_again(now);
+                        }
+                        if round.more {
+                            self.advance.at_once(now);
                         }
                     }
                     Err(error) => tracing::warn!(%error, "campaigns were not advanced"),

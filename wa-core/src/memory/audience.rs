@@ -161,33 +161,9 @@ impl Audience for MemoryStore {
     }
 
     async fn create_campaign(&self, scope: &Scope, new: &NewCampaign) -> Result<CreateCampaign, StoreError> {
-        self.write(|state, now| {
-            let unknown = |session| Ok(CreateCampaign::UnknownSession(session));
-            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else {
-                return unknown(new.sessions.first().copied());
-            };
-            if let Some(known) = named(tenant, &new.name) {
-                let (id, known) = (known.id, known.clone());
-                if known.definition != new.definition() {
-                    return Ok(CreateCampaign::Different(known));
-                }
-                let Some(row) = tenant.campaigns.get_mut(&id) else {
-                    return Ok(CreateCampaign::Known(known));
-                };
-                row.campaign.rate = new.rate;
-                return Ok(CreateCampaign::Known(row.campaign.clone()));
-            }
-            let foreign = new.sessions.iter().find(|session| !tenant.sessions.contains_key(session));
-            if foreign.is_some() || new.sessions.is_empty() {
-                return unknown(foreign.copied());
-            }
-            if tenant.campaigns.contains_key(&new.id) {
-                return Err(id_taken("campaign"));
-            }
-            let row = CampaignRow::new(new, now);
-            let campaign = row.campaign.clone();
-            tenant.campaigns.insert(new.id, row);
-            Ok(CreateCampaign::Created(campaign))
+        self.write(|state, now| match state.tenants.get_mut(&scope.tenant()) {
+            Some(tenant) => create_campaign(tenant, new, now),
+            None => Ok(CreateCampaign::UnknownSession(new.sessions.first().copied())),
         })
     }
 
@@ -274,6 +250,36 @@ impl Audience for MemoryStore {
             advanced
         }))
     }
+}
+
+/// Creates a campaign as a draft, or finds it again.
+pub(super) fn create_campaign(
+    tenant: &mut TenantRow,
+    new: &NewCampaign,
+    now: DateTime<Utc>,
+) -> Result<CreateCampaign, StoreError> {
+    if let Some(known) = named(tenant, &new.name) {
+        let (id, known) = (known.id, known.clone());
+        if known.definition != new.definition() {
+            return Ok(CreateCampaign::Different(known));
+        }
+        let Some(row) = tenant.campaigns.get_mut(&id) else {
+            return Ok(CreateCampaign::Known(known));
+        };
+        row.campaign.rate = new.rate;
+        return Ok(CreateCampaign::Known(row.campaign.clone()));
+    }
+    let foreign = new.sessions.iter().find(|session| !tenant.sessions.contains_key(session));
+    if foreign.is_some() || new.sessions.is_empty() {
+        return Ok(CreateCampaign::UnknownSession(foreign.copied()));
+    }
+    if tenant.campaigns.contains_key(&new.id) {
+        return Err(id_taken("campaign"));
+    }
+    let row = CampaignRow::new(new, now);
+    let campaign = row.campaign.clone();
+    tenant.campaigns.insert(new.id, row);
+    Ok(CreateCampaign::Created(campaign))
 }
 
 fn named<'a>(tenant: &'a TenantRow, name: &CampaignName) -> Option<&'a Campaign> {

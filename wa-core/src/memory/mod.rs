@@ -17,6 +17,7 @@ mod merge;
 mod numbers;
 mod outbox;
 mod reports;
+mod schedules;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -31,8 +32,8 @@ use self::state::State;
 use crate::model::whole_micros;
 use crate::port::Clock;
 use crate::port::store::{
-    Audience, Directory, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Store, StoreError,
-    StoreErrorKind,
+    Audience, Directory, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Schedules, Store,
+    StoreError, StoreErrorKind,
 };
 
 /// A store in memory. A clone is another handle on the same data, as a reopened database is.
@@ -108,6 +109,10 @@ impl Store for MemoryStore {
     }
 
     fn audience(&self) -> &dyn Audience {
+        self
+    }
+
+    fn schedules(&self) -> &dyn Schedules {
         self
     }
 

@@ -12,8 +12,9 @@ use crate::model::{
     AttemptKey, AttemptView, BatchId, Breaker, BreakerScope, Campaign, CampaignCounts, CampaignId, ContactId,
     DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason, ImportId, ImportProgress,
     Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, Money, NumberId, Phone,
-    ProviderMessageId, RawId, Recipient, SendKey, Session, SessionId, SkipReason, StatusUpdate,
-    StreamPosition, TemplateName, Tenant, TenantId, TenantSettings, TransportName, WorkerId,
+    ProviderMessageId, RawId, Recipient, Schedule, ScheduleId, ScheduleRun, SendKey, Session, SessionId,
+    SkipReason, StatusUpdate, StreamPosition, TemplateName, Tenant, TenantId, TenantSettings, TransportName,
+    WorkerId,
 };
 use crate::port::store::{
     Cost, DispatchState, DueBody, RawBody, ReaderName, ReportedLine, StoreIdentity, StoredInbound,
@@ -53,6 +54,9 @@ pub(super) struct TenantRow {
     pub(super) lists: BTreeMap<ListName, ListRow>,
     pub(super) imports: BTreeMap<ImportId, ImportState>,
     pub(super) campaigns: BTreeMap<CampaignId, CampaignRow>,
+    pub(super) schedules: BTreeMap<ScheduleId, Schedule>,
+    /// By schedule and number of the slot.
+    pub(super) schedule_runs: BTreeMap<(ScheduleId, u64), ScheduleRun>,
     pub(super) messages: BTreeMap<MessageId, MessageRow>,
     pub(super) keys: BTreeMap<SendKey, MessageId>,
     pub(super) due: BTreeMap<MessageId, DueRow>,
@@ -259,6 +263,8 @@ impl TenantRow {
             lists: BTreeMap::new(),
             imports: BTreeMap::new(),
             campaigns: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+            schedule_runs: BTreeMap::new(),
             messages: BTreeMap::new(),
             keys: BTreeMap::new(),
             due: BTreeMap::new(),

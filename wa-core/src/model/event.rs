@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::breaker::BreakerReason;
 use super::campaign::CampaignState;
 use super::contact::{Consent, ConsentSource};
-use super::ids::{CampaignId, ContactId, EventId, MessageId, SessionId, TenantId};
+use super::ids::{CampaignId, ContactId, EventId, MessageId, ScheduleId, SessionId, TenantId};
 use super::message::MessageState;
+use super::recurrence::Slot;
+use super::schedule::{ScheduleState, SkippedRun};
 
 /// Where a reader of the events stands: everything up to and including it is done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +56,33 @@ pub enum EventBody {
         campaign: CampaignId,
         /// Its new state.
         state: CampaignState,
+    },
+    /// A schedule was paused, resumed or ended, by its caller or because no slot is left.
+    Schedule {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// Its new state.
+        state: ScheduleState,
+    },
+    /// A slot of a schedule became a campaign.
+    ScheduleRun {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The slot.
+        slot: Slot,
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// Slots of a schedule became no campaign.
+    ScheduleSkipped {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The first of them.
+        first: Slot,
+        /// How many.
+        slots: u64,
+        /// Why.
+        why: SkippedRun,
     },
     /// A contact's consent changed.
     Consent {

@@ -84,6 +84,8 @@ id! {
     MessageId;
     /// Identifies one stored webhook body.
     RawId;
+    /// Identifies a schedule of recurring campaigns.
+    ScheduleId;
     /// Identifies a session, that is, one sending WhatsApp number.
     SessionId;
     /// Identifies a tenant.

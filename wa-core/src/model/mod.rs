@@ -5,6 +5,7 @@
 mod attempt;
 mod breaker;
 mod campaign;
+mod civil;
 mod contact;
 mod content;
 mod event;
@@ -17,7 +18,10 @@ mod money;
 mod phone;
 mod plan;
 mod provider_id;
+mod quiet;
 mod recipient;
+mod recurrence;
+mod schedule;
 mod session;
 mod tag;
 mod template;
@@ -31,6 +35,7 @@ pub use campaign::{
     Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError,
     NewCampaign,
 };
+pub use civil::{CivilDateTime, CivilTime, TimeZone, TimeZoneError, Weekdays};
 pub use contact::{Consent, ConsentSource, Contact, ContactAttributes, ListName};
 pub use content::{
     CardAddress, CardEmail, CardName, CardOrg, CardPhone, CardUrl, Category, ContactCard, ContactCards,
@@ -41,7 +46,7 @@ pub use event::{Event, EventBody, StreamPosition};
 pub use fingerprint::Fingerprint;
 pub use ids::{
     BatchId, CampaignId, ContactId, EventId, IdMint, ImportId, IncarnationId, InstanceId, MessageId, RawId,
-    SessionId, TenantId, WorkerId,
+    ScheduleId, SessionId, TenantId, WorkerId,
 };
 pub use import::{ImportLine, ImportProgress, ImportRow, LineOutcome, LineProblem};
 pub use inbound::{
@@ -57,10 +62,16 @@ pub use message::{
     AttemptView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
 };
 pub use money::{Currency, Money, MoneyError, PriceList};
-pub use phone::{Phone, PhoneError, Region};
+pub use phone::{Phone, PhoneError, Region, Regions};
 pub use plan::{Entitlement, Period, QuotaUsage};
 pub use provider_id::ProviderMessageId;
+pub use quiet::{QuietHours, QuietSettings};
 pub use recipient::{Bsuid, Recipient, RecipientError};
+pub use recurrence::{Nth, Recurrence, RecurrenceEnd, Repeat, Slot};
+pub use schedule::{
+    MissedRuns, NewSchedule, Schedule, ScheduleAction, ScheduleName, ScheduleRun, ScheduleSpec,
+    ScheduleState, SkippedRun,
+};
 pub use session::{
     NewSession, NumberId, Quality, Session, SessionReport, SessionState, Throughput, Tier, TransportName,
 };

@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::civil::TimeZone;
 use super::ids::TenantId;
 use super::money::PriceList;
+use super::quiet::QuietSettings;
 use super::value::{ValueError, is_label, text_value};
 
 /// A tenant's name, unique per store: 1 to 200 characters.
@@ -35,12 +37,23 @@ pub struct TenantSettings {
     pub retry_after_seconds: Vec<u32>,
     /// What messages cost; `None` while nothing is known.
     pub prices: Option<PriceList>,
+    /// The zone of civil times that say no other, and of recipients whose own is not known.
+    pub time_zone: TimeZone,
+    /// When recipients are left alone; `None` for never.
+    pub quiet_hours: Option<QuietSettings>,
 }
 
 impl Default for TenantSettings {
-    /// Not paused; up to 3 retries after 5, 10 and 15 seconds; no prices.
+    /// Not paused; up to 3 retries after 5, 10 and 15 seconds; no prices; UTC; no quiet hours.
     fn default() -> Self {
-        Self { paused: false, max_retries: 3, retry_after_seconds: vec![5, 10, 15], prices: None }
+        Self {
+            paused: false,
+            max_retries: 3,
+            retry_after_seconds: vec![5, 10, 15],
+            prices: None,
+            time_zone: TimeZone::UTC,
+            quiet_hours: None,
+        }
     }
 }
 
@@ -50,7 +63,7 @@ impl TenantSettings {
     /// # Errors
     /// Which setting is out of range.
     pub fn validate(&self) -> Result<(), ValueError> {
-        let Self { paused: _, max_retries, retry_after_seconds, prices } = self;
+        let Self { paused: _, max_retries, retry_after_seconds, prices, time_zone: _, quiet_hours } = self;
         if *max_retries > 10 {
             return Err(ValueError::new("max_retries", "0 to 10"));
         }
@@ -60,6 +73,9 @@ impl TenantSettings {
         }
         if prices.as_ref().is_some_and(|list| list.per_message.values().any(|micros| *micros < 0)) {
             return Err(ValueError::new("a price", "0 or more"));
+        }
+        if let Some(quiet) = quiet_hours {
+            quiet.validate()?;
         }
         Ok(())
     }

@@ -5,11 +5,15 @@
 
 pub mod adapt;
 pub mod campaign;
+pub mod civil;
 pub mod classify;
 pub mod consent;
 pub mod judge;
 pub mod pair;
+pub mod quiet;
+pub mod recur;
 pub mod retry;
+pub mod schedule;
 pub mod sendable;
 pub mod settle;
 pub mod status;
@@ -18,3 +22,4 @@ pub mod template_lint;
 pub mod throughput;
 pub mod tier;
 pub mod window;
+pub mod zones;

@@ -3,8 +3,8 @@
 use super::import::CsvProblem;
 use crate::engine::ConfigError;
 use crate::model::{
-    CampaignAction, CampaignName, CampaignState, ContentError, MessageId, SessionId, TemplateError,
-    TextError, TransportName, ValueError,
+    CampaignAction, CampaignName, CampaignState, ContentError, MessageId, ScheduleAction, ScheduleName,
+    SessionId, TemplateError, TextError, TransportName, ValueError,
 };
 use crate::port::TransportError;
 use crate::port::store::{StoreError, StoreErrorKind};
@@ -73,6 +73,15 @@ pub enum KitError {
     /// The name belongs to a campaign with another definition.
     #[error("a campaign named {:?} exists with another definition", .0.as_str())]
     NameTaken(CampaignName),
+    /// The tenant has no such schedule.
+    #[error("the tenant has no such schedule")]
+    NoSchedule,
+    /// The name belongs to a schedule with another definition.
+    #[error("a schedule named {:?} exists with another definition", .0.as_str())]
+    ScheduleTaken(ScheduleName),
+    /// An ended schedule stays ended.
+    #[error("a schedule that has ended cannot {0:?}")]
+    ScheduleEnded(ScheduleAction),
     /// The action is not possible in the campaign's state.
     #[error("a campaign that is {state} cannot {action:?}")]
     Illegal {

@@ -1,12 +1,15 @@
 //! One tenant, and the services on what it has.
 
+use chrono::{DateTime, Utc};
+
 use super::campaigns::Campaigns;
 use super::contacts::Contacts;
 use super::error::KitError;
 use super::kit::Kit;
 use super::messages::Messages;
+use super::schedules::Schedules;
 use super::sessions::Sessions;
-use crate::model::{CampaignId, EventId, Period, QuotaUsage, TenantId, TenantSettings};
+use crate::model::{CampaignId, CivilDateTime, EventId, Period, QuotaUsage, TenantId, TenantSettings};
 use crate::port::store::Cost;
 use crate::port::{Notice, Scope};
 
@@ -46,6 +49,12 @@ impl TenantHandle {
         Campaigns::new(self)
     }
 
+    /// Its recurring campaigns.
+    #[must_use]
+    pub const fn schedules(&self) -> Schedules<'_> {
+        Schedules::new(self)
+    }
+
     /// Its messages.
     #[must_use]
     pub const fn messages(&self) -> Messages<'_> {
@@ -71,6 +80,42 @@ impl TenantHandle {
         }
         self.kit.inner.work.raise();
         Ok(())
+    }
+
+    /// The instant of a civil time in its zone: for `start_at`, `send_at` and `valid_until`.
+    ///
+    /// A time that the clocks leave out is the first instant after it, one that comes twice the first
+    /// of the two. In another zone: [`CivilDateTime::in_zone`].
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use wa_core::{memory::MemoryStore, port::SystemClock, service::{Kit, Number}, testing::ScriptedTransport};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let clock = Arc::new(SystemClock);
+    /// # let transport = Arc::new(ScriptedTransport::new(clock.clone()));
+    /// # let kit = Kit::builder(Arc::new(MemoryStore::new(clock))).transport("cloud", transport).build().await?;
+    /// use wa_core::model::{Content, Phone, TenantSettings};
+    /// use wa_core::service::Message;
+    ///
+    /// let tenant = kit.tenants().ensure("acme").await?;
+    /// let zone = "Europe/Berlin".parse()?;
+    /// tenant.put_settings(&TenantSettings { time_zone: zone, ..tenant.settings().await? }).await?;
+    /// let at = tenant.instant("2030-12-24 18:00".parse()?).await?;
+    /// assert_eq!(at.to_rfc3339(), "2030-12-24T17:00:00+00:00");
+    ///
+    /// let session = tenant.sessions().add(&Number::cloud("100")).await?;
+    /// let to = Phone::parse("+4915112345678", None)?;
+    /// let message = Message::new(session.id, to, Content::text("Merry Christmas")?).send_at(at);
+    /// tenant.messages().send(message).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When there is no such tenant or the store fails.
+    pub async fn instant(&self, civil: CivilDateTime) -> Result<DateTime<Utc>, KitError> {
+        Ok(civil.in_zone(&self.settings().await?.time_zone))
     }
 
     /// How much of this month's quota is used.

@@ -23,6 +23,7 @@ fn the_store_suite_has_one_case_per_clause() {
         ("directory", include_str!("../../src/port/store/directory.rs")),
         ("numbers", include_str!("../../src/port/store/numbers.rs")),
         ("audience", include_str!("../../src/port/store/audience.rs")),
+        ("schedules", include_str!("../../src/port/store/schedules.rs")),
         ("outbox", include_str!("../../src/port/store/outbox.rs")),
         ("inbox", include_str!("../../src/port/store/inbox.rs")),
         ("ledger", include_str!("../../src/port/store/ledger.rs")),

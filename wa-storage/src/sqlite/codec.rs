@@ -13,8 +13,8 @@ use std::time::Duration;
 use uuid::Uuid;
 use wa_core::model::{
     BatchId, Bsuid, CampaignId, ContactId, DeliveryFacts, EventId, Fact, FailureCode, Fingerprint, ImportId,
-    IncarnationId, InstanceId, MessageId, Phone, RawId, Recipient, RejectClass, SessionId, TenantId,
-    WorkerId, from_micros, micros,
+    IncarnationId, InstanceId, MessageId, Phone, RawId, Recipient, RejectClass, ScheduleId, SessionId,
+    TenantId, WorkerId, from_micros, micros,
 };
 
 use super::error::{Fallible, Fault};
@@ -43,7 +43,7 @@ macro_rules! ids {
     )*};
 }
 
-ids!(BatchId CampaignId ContactId EventId ImportId IncarnationId InstanceId MessageId RawId SessionId TenantId WorkerId);
+ids!(BatchId CampaignId ContactId EventId ImportId IncarnationId InstanceId MessageId RawId ScheduleId SessionId TenantId WorkerId);
 
 pub(super) fn id<T: Id>(row: &Row<'_>, index: usize) -> Result<T> {
     row.get(index).map(T::from_bytes)

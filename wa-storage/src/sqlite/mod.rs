@@ -23,6 +23,7 @@ mod outbox;
 mod plans;
 mod reader;
 mod reports;
+mod schedules;
 mod writer;
 
 use std::fmt;
@@ -35,7 +36,8 @@ use rusqlite::params;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use wa_core::model::micros;
 use wa_core::port::store::{
-    Audience, Directory, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Store, StoreError,
+    Audience, Directory, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Schedules, Store,
+    StoreError,
 };
 
 pub use config::SqliteOptions;
@@ -215,6 +217,9 @@ impl Store for SqliteStore {
         self
     }
     fn audience(&self) -> &dyn Audience {
+        self
+    }
+    fn schedules(&self) -> &dyn Schedules {
         self
     }
     fn outbox(&self) -> &dyn Outbox {

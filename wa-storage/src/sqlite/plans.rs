@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{audience, changes, inbox, journal, message, numbers, outbox, reports};
+use super::{audience, changes, inbox, journal, message, numbers, outbox, reports, schedules};
 
 const SCHEMA: &str = include_str!("migrations/0001_base.up.sql");
 
@@ -64,6 +64,9 @@ fn reports_never_scan() {
 fn the_scheduler_reads_only_what_lives() {
     for sql in audience::PROGRESS_STATEMENTS {
         check(sql, &["campaign_open", "campaign_alive", "TEMP B-TREE"]);
+    }
+    for sql in schedules::HOT {
+        check(sql, &["campaign_unfrozen"]);
     }
 }
 

@@ -95,6 +95,9 @@ impl Store for FaultyStore {
     fn audience(&self) -> &dyn Audience {
         self.inner.audience()
     }
+    fn schedules(&self) -> &dyn Schedules {
+        self.inner.schedules()
+    }
     fn outbox(&self) -> &dyn Outbox {
         self
     }

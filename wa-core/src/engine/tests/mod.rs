@@ -4,6 +4,7 @@ mod faults;
 mod ownership;
 mod provider;
 mod running;
+mod schedules;
 mod simulation;
 mod stage;
 mod stalls;

@@ -25,6 +25,7 @@ mod ledger;
 mod numbers;
 mod outbox;
 mod reports;
+mod schedules;
 
 use std::fmt::Debug;
 
@@ -44,6 +45,7 @@ pub use outbox::{
     Swept,
 };
 pub use reports::Reports;
+pub use schedules::{CreateSchedule, DueSchedules, RunSchedule, ScheduleOutcome, Schedules};
 
 /// A store: one object that implements every room on one database.
 pub trait Store: Debug + Send + Sync + 'static {
@@ -58,6 +60,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn numbers(&self) -> &dyn Numbers;
     /// Contacts, lists, imports, campaigns.
     fn audience(&self) -> &dyn Audience;
+    /// Recurring campaigns.
+    fn schedules(&self) -> &dyn Schedules;
     /// Due messages, attempts and their outcomes.
     fn outbox(&self) -> &dyn Outbox;
     /// Webhooks, windows, inbound messages.

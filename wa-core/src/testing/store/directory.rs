@@ -1,7 +1,8 @@
 //! The cases of the Directory room.
 
 use crate::model::{
-    Category, HoldReason, IncarnationId, InstanceId, PriceList, TagKey, Tenant, TenantId, TenantSettings,
+    Category, HoldReason, IncarnationId, InstanceId, Lane, PriceList, QuietHours, QuietSettings, TagKey,
+    Tenant, TenantId, TenantSettings,
 };
 use crate::port::store::StoreIdentity;
 use crate::testing::scope;
@@ -94,6 +95,16 @@ pub(super) async fn put_settings_come_back(mut w: World) {
         max_retries: 0,
         retry_after_seconds: vec![86_400, 1],
         prices: Some(prices),
+        time_zone: value("Asia/Kathmandu"),
+        quiet_hours: Some(QuietSettings {
+            hours: vec![QuietHours {
+                from: value("21:15"),
+                to: value("08:00"),
+                days: [chrono::Weekday::Sat].into_iter().collect(),
+            }],
+            lanes: [Lane::Bulk, Lane::Transactional].into(),
+            except: [Category::Utility].into(),
+        }),
     };
     w.put_settings(&one, &TenantSettings::default()).await;
     w.put_settings(&one, &settings).await;

@@ -50,6 +50,7 @@ mod ledger;
 mod numbers;
 mod outbox;
 mod reports;
+mod schedules;
 mod tenancy;
 mod values;
 mod world;
@@ -259,6 +260,28 @@ macro_rules! __store_clauses {
                 campaigns_are_paged_by_id
                 advance_starts_what_is_due
                 advance_completes_what_is_done
+            }
+            schedules in schedules {
+                create_schedule_is_idempotent_by_name
+                another_schedule_under_a_name_is_refused
+                create_schedule_needs_own_sessions
+                a_schedule_starts_with_the_first_slot_from_now_on
+                a_foreign_schedule_is_missing
+                a_schedule_is_found_by_name
+                schedules_are_paged_by_id
+                runs_are_paged_by_slot
+                a_paused_schedule_runs_nothing
+                resume_goes_on_with_the_next_slot
+                an_ended_schedule_stays_ended
+                due_schedules_names_what_has_come
+                due_schedules_names_runs_to_launch
+                due_schedules_says_when_the_next_one_comes
+                run_schedule_makes_one_campaign_per_slot
+                run_schedule_counts_the_validity_from_the_slot
+                run_schedule_skips_what_was_missed
+                run_schedule_skips_a_taken_name
+                run_schedule_ends_with_its_last_slot
+                run_schedule_writes_the_journal
             }
             outbox in outbox {
                 enqueue_is_idempotent_by_key

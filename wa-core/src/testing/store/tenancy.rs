@@ -15,16 +15,18 @@ use super::{OpenStore, StoreFixture};
 use crate::model::{
     AttemptKey, BatchId, Breaker, BreakerScope, Campaign, CampaignAction, CampaignCounts, CampaignId,
     CampaignName, Consent, ConsentSource, Contact, ContactId, Entitlement, Event, EventId, ImportId,
-    ImportProgress, ListName, MessageId, MessageView, NewCampaign, NewMessage, NewSession, NumberId, Period,
-    QuotaUsage, RawId, Recipient, Session, SessionId, SessionReport, StreamPosition, Tenant, TenantId,
-    TenantName, TenantSettings, TransportName, WorkerId, from_micros,
+    ImportProgress, ListName, MessageId, MessageView, NewCampaign, NewMessage, NewSchedule, NewSession,
+    NumberId, Period, QuotaUsage, RawId, Recipient, Schedule, ScheduleAction, ScheduleId, ScheduleName,
+    ScheduleRun, Session, SessionId, SessionReport, StreamPosition, Tenant, TenantId, TenantName,
+    TenantSettings, TransportName, WorkerId, from_micros,
 };
 use crate::port::store::{
     Abandoned, AcquireSessions, ActOutcome, AddSession, Advanced, AttemptFact, Audience, BeginBatch, Begun,
-    CancelMessage, Cost, CreateCampaign, Directory, DispatchState, DuePage, DueQuery, Enqueue, ImportChunk,
-    ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger, Member, Numbers, Outbox,
-    Projected, Projection, RawBody, ReaderName, RecentAttempt, ReportedLine, Reports, Route, Settled,
-    StartImport, Store, StoreError, StoreIdentity, StoredInbound, Swept, UpsertContact, WindowView,
+    CancelMessage, Cost, CreateCampaign, CreateSchedule, Directory, DispatchState, DuePage, DueQuery,
+    DueSchedules, Enqueue, ImportChunk, ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease,
+    Ledger, Member, Numbers, Outbox, Projected, Projection, RawBody, ReaderName, RecentAttempt, ReportedLine,
+    Reports, Route, RunSchedule, ScheduleOutcome, Schedules, Settled, StartImport, Store, StoreError,
+    StoreIdentity, StoredInbound, Swept, UpsertContact, WindowView,
 };
 use crate::port::{AdminScope, Clock, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -94,6 +96,9 @@ impl Store for Trespassing {
         self
     }
     fn audience(&self) -> &dyn Audience {
+        self
+    }
+    fn schedules(&self) -> &dyn Schedules {
         self
     }
     fn outbox(&self) -> &dyn Outbox {
@@ -338,6 +343,72 @@ impl Audience for Trespassing {
 
     async fn advance(&self, scope: &AdminScope) -> Answer<Advanced> {
         self.store.audience().advance(scope).await
+    }
+}
+
+#[async_trait]
+impl Schedules for Trespassing {
+    async fn create_schedule(&self, scope: &Scope, new: &NewSchedule) -> Answer<CreateSchedule> {
+        let told = self.store.schedules().create_schedule(&self.stranger, new).await;
+        let first = new.spec.sessions.first().copied();
+        refused("create_schedule", told, &CreateSchedule::UnknownSession(first));
+        self.store.schedules().create_schedule(scope, new).await
+    }
+
+    async fn schedule(&self, scope: &Scope, id: ScheduleId) -> Answer<Option<Schedule>> {
+        refused("schedule", self.store.schedules().schedule(&self.stranger, id).await, &None);
+        self.store.schedules().schedule(scope, id).await
+    }
+
+    async fn schedule_named(&self, scope: &Scope, name: &ScheduleName) -> Answer<Option<Schedule>> {
+        refused("schedule_named", self.store.schedules().schedule_named(&self.stranger, name).await, &None);
+        self.store.schedules().schedule_named(scope, name).await
+    }
+
+    async fn all_schedules(
+        &self,
+        scope: &Scope,
+        after: Option<ScheduleId>,
+        limit: u32,
+    ) -> Answer<Vec<Schedule>> {
+        let told = self.store.schedules().all_schedules(&self.stranger, after, limit).await;
+        refused("all_schedules", told, &vec![]);
+        self.store.schedules().all_schedules(scope, after, limit).await
+    }
+
+    async fn schedule_runs(
+        &self,
+        scope: &Scope,
+        id: ScheduleId,
+        after: u64,
+        limit: u32,
+    ) -> Answer<Vec<ScheduleRun>> {
+        let told = self.store.schedules().schedule_runs(&self.stranger, id, after, limit).await;
+        refused("schedule_runs", told, &vec![]);
+        self.store.schedules().schedule_runs(scope, id, after, limit).await
+    }
+
+    async fn act_on_schedule(
+        &self,
+        scope: &Scope,
+        id: ScheduleId,
+        action: ScheduleAction,
+    ) -> Answer<ScheduleOutcome> {
+        for action in [ScheduleAction::End, ScheduleAction::Pause, ScheduleAction::Resume] {
+            let told = self.store.schedules().act_on_schedule(&self.stranger, id, action).await;
+            refused("act_on_schedule", told, &ScheduleOutcome::Missing);
+        }
+        self.store.schedules().act_on_schedule(scope, id, action).await
+    }
+
+    async fn due_schedules(&self, scope: &AdminScope, limit: u32) -> Answer<DueSchedules> {
+        self.store.schedules().due_schedules(scope, limit).await
+    }
+
+    async fn run_schedule(&self, scope: &Scope, id: ScheduleId, fresh: CampaignId) -> Answer<RunSchedule> {
+        let told = self.store.schedules().run_schedule(&self.stranger, id, fresh).await;
+        refused("run_schedule", told, &RunSchedule::Missing);
+        self.store.schedules().run_schedule(scope, id, fresh).await
     }
 }
 

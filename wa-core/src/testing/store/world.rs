@@ -17,14 +17,14 @@ use crate::model::{
     AttemptKey, BatchId, Campaign, CampaignAction, CampaignCounts, CampaignId, Category, Consent, Contact,
     ContactId, Entitlement, Event, EventBody, Fact, InboundBody, InboundMessage, Lane, ListName, MessageId,
     MessageState, MessageView, NewCampaign, NewMessage, NewSession, Outcome, Period, Phone, PriceList, RawId,
-    Recipient, Session, SessionId, SessionReport, SessionState, StatusUpdate, StreamPosition, TenantId,
-    TenantSettings, Tier, WorkerId, from_micros,
+    Recipient, Schedule, Session, SessionId, SessionReport, SessionState, StatusUpdate, StreamPosition,
+    TenantId, TenantSettings, Tier, WorkerId, from_micros,
 };
 use crate::port::store::{
     AcquireSessions, ActOutcome, AddSession, AttemptFact, Audience, BeginBatch, BeginItem, Begun,
     BegunAttempt, BegunBatch, Cost, CreateCampaign, Directory, DueBody, DueMessage, DuePage, DueQuery,
     Enqueue, Inbox, Journal, LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Projected,
-    ProjectedEvent, Projection, RawBody, Reports, Settled, Store, StoredInbound, UpsertContact,
+    ProjectedEvent, Projection, RawBody, Reports, Schedules, Settled, Store, StoredInbound, UpsertContact,
 };
 use crate::port::{AdminScope, Clock, Entropy, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -61,6 +61,7 @@ pub(super) struct Snapshot {
     pub(super) breakers: Vec<crate::model::Breaker>,
     pub(super) contacts: Vec<Contact>,
     pub(super) campaigns: Vec<(Campaign, Option<CampaignCounts>, Vec<MessageView>)>,
+    pub(super) schedules: Vec<Schedule>,
     pub(super) in_doubt: Vec<MessageView>,
     pub(super) inbound: Vec<StoredInbound>,
     pub(super) notices: Vec<Notice>,
@@ -124,6 +125,10 @@ impl World {
 
     pub(super) fn audience(&self) -> &dyn Audience {
         self.store().audience()
+    }
+
+    pub(super) fn schedules(&self) -> &dyn Schedules {
+        self.store().schedules()
     }
 
     pub(super) fn outbox(&self) -> &dyn Outbox {
@@ -539,6 +544,7 @@ impl World {
             breakers: must(self.numbers().breakers(scope).await),
             contacts: must(self.audience().contacts(scope, None, None, 10_000).await),
             campaigns,
+            schedules: must(self.schedules().all_schedules(scope, None, 10_000).await),
             in_doubt: must(self.reports().in_doubt(scope, None, 10_000).await),
             inbound: must(self.inbox().inbound(scope, None, 10_000).await),
             notices: must(self.journal().notices(scope, None, 10_000).await),

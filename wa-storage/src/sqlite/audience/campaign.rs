@@ -16,7 +16,11 @@ use crate::sqlite::writer::Tx;
 pub(super) const COLUMNS: &str = "id, name, content, list_name, sessions, lane, valid_until, start_at, rate, \
      definition, state, created_at, launched_at, completed_at";
 
-pub(super) fn create(tx: &Tx<'_>, tenant: TenantId, new: &NewCampaign) -> Fallible<CreateCampaign> {
+pub(in crate::sqlite) fn create(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    new: &NewCampaign,
+) -> Fallible<CreateCampaign> {
     let definition = new.definition();
     if let Some(mut known) = by_name(tx.conn, tenant, &new.name)? {
         if known.definition != definition {

@@ -21,6 +21,8 @@ DROP TABLE single;
 DROP TABLE message;
 DROP TABLE delta;
 DROP TABLE campaign_count;
+DROP TABLE schedule_run;
+DROP TABLE schedule;
 DROP TABLE campaign;
 DROP TABLE import_line;
 DROP TABLE import_phone;

@@ -150,6 +150,38 @@ CREATE UNIQUE INDEX campaign_by_name ON campaign (tenant, name);
 CREATE UNIQUE INDEX campaign_by_mint ON campaign (tenant, minted_ms) WHERE minted_ms IS NOT NULL;
 CREATE INDEX campaign_alive ON campaign (state, start_at) WHERE state IN ('scheduled', 'running');
 
+-- What a run of a schedule has still to freeze is looked for at every step of the scheduler.
+CREATE INDEX campaign_unfrozen ON campaign (tenant, id) WHERE state IN ('draft', 'launching');
+
+CREATE TABLE schedule (
+    tenant BLOB NOT NULL,
+    id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    state TEXT NOT NULL,
+    next_number INTEGER,
+    next_civil TEXT,
+    next_at INTEGER,
+    runs INTEGER NOT NULL DEFAULT 0,
+    skipped INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX schedule_by_name ON schedule (tenant, name);
+CREATE INDEX schedule_by_next ON schedule (next_at, tenant, id) WHERE next_at IS NOT NULL;
+
+CREATE TABLE schedule_run (
+    tenant BLOB NOT NULL,
+    schedule BLOB NOT NULL,
+    number INTEGER NOT NULL,
+    civil TEXT NOT NULL,
+    due_at INTEGER NOT NULL,
+    campaign BLOB NOT NULL,
+    made_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, schedule, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX schedule_run_by_campaign ON schedule_run (tenant, campaign);
+
 CREATE TABLE campaign_count (
     tenant BLOB NOT NULL,
     campaign BLOB NOT NULL,

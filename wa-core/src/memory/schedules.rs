@@ -1,0 +1,227 @@
+//! The room of recurring campaigns.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::audience::create_campaign;
+use super::journal::Entries;
+use super::state::TenantRow;
+use super::{MemoryStore, behind, id_taken, page};
+use crate::model::{
+    CampaignId, CampaignState, EventBody, NewSchedule, Schedule, ScheduleAction, ScheduleId, ScheduleName,
+    ScheduleRun, ScheduleState, SkippedRun, Slot,
+};
+use crate::port::store::{
+    CreateCampaign, CreateSchedule, DueSchedules, RunSchedule, ScheduleOutcome, Schedules, StoreError,
+    StoreErrorKind,
+};
+use crate::port::{AdminScope, Scope};
+use crate::rules::schedule::{self, Step};
+
+#[async_trait]
+impl Schedules for MemoryStore {
+    async fn create_schedule(&self, scope: &Scope, new: &NewSchedule) -> Result<CreateSchedule, StoreError> {
+        self.write(|state, now| {
+            let unknown = |session| Ok(CreateSchedule::UnknownSession(session));
+            let sessions = &new.spec.sessions;
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else {
+                return unknown(sessions.first().copied());
+            };
+            if let Some(known) = named(tenant, &new.name) {
+                let definition =
+                    NewSchedule { id: known.id, name: known.name.clone(), spec: known.spec.clone() };
+                let same = definition.definition() == new.definition();
+                let known = known.clone();
+                return Ok(if same {
+                    CreateSchedule::Known(known)
+                } else {
+                    CreateSchedule::Different(known)
+                });
+            }
+            let foreign = sessions.iter().find(|session| !tenant.sessions.contains_key(session));
+            if foreign.is_some() || sessions.is_empty() {
+                return unknown(foreign.copied());
+            }
+            if tenant.schedules.contains_key(&new.id) {
+                return Err(id_taken("schedule"));
+            }
+            let made = Schedule::start(new, schedule::first(&new.spec.recurrence, now), now);
+            tenant.schedules.insert(new.id, made.clone());
+            Ok(CreateSchedule::Created(made))
+        })
+    }
+
+    async fn schedule(&self, scope: &Scope, id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
+        Ok(self.read(|state, _| state.tenants.get(&scope.tenant())?.schedules.get(&id).cloned()))
+    }
+
+    async fn schedule_named(
+        &self,
+        scope: &Scope,
+        name: &ScheduleName,
+    ) -> Result<Option<Schedule>, StoreError> {
+        Ok(self.read(|state, _| named(state.tenants.get(&scope.tenant())?, name).cloned()))
+    }
+
+    async fn all_schedules(
+        &self,
+        scope: &Scope,
+        after: Option<ScheduleId>,
+        limit: u32,
+    ) -> Result<Vec<Schedule>, StoreError> {
+        Ok(self.read(|state, _| {
+            let rows = state.tenants.get(&scope.tenant()).map(|row| row.schedules.range(behind(after)));
+            page(rows.into_iter().flatten().map(|(_, it)| it.clone()), limit)
+        }))
+    }
+
+    async fn schedule_runs(
+        &self,
+        scope: &Scope,
+        id: ScheduleId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRun>, StoreError> {
+        Ok(self.read(|state, _| {
+            let runs = state.tenants.get(&scope.tenant()).map(|row| row.schedule_runs.iter());
+            let own = runs.into_iter().flatten().filter(|((of, number), _)| *of == id && *number > after);
+            page(own.map(|(_, run)| run.clone()), limit)
+        }))
+    }
+
+    async fn act_on_schedule(
+        &self,
+        scope: &Scope,
+        id: ScheduleId,
+        action: ScheduleAction,
+    ) -> Result<ScheduleOutcome, StoreError> {
+        Ok(self.write(|state, now| {
+            let tenant = state.tenants.get_mut(&scope.tenant());
+            let Some(known) = tenant.and_then(|tenant| tenant.schedules.get_mut(&id)) else {
+                return ScheduleOutcome::Missing;
+            };
+            let Some(to) = schedule::act(known.state, action) else {
+                return ScheduleOutcome::Illegal(known.clone());
+            };
+            if to == known.state {
+                return ScheduleOutcome::Unchanged(known.clone());
+            }
+            let first = match to {
+                ScheduleState::Active => schedule::first(&known.spec.recurrence, now),
+                ScheduleState::Paused | ScheduleState::Ended => None,
+            };
+            known.go_on(to, first);
+            let moved = known.clone();
+            let mut entries = Entries::default();
+            entries.note(scope.tenant(), EventBody::Schedule { schedule: id, state: moved.state });
+            state.enter(entries, now);
+            ScheduleOutcome::Moved(moved)
+        }))
+    }
+
+    async fn due_schedules(&self, _: &AdminScope, limit: u32) -> Result<DueSchedules, StoreError> {
+        Ok(self.read(|state, now| {
+            let (mut due, mut launch, mut next_at) = (Vec::new(), Vec::new(), None);
+            for (id, tenant) in &state.tenants {
+                for it in tenant.schedules.values() {
+                    match it.next_at {
+                        Some(at) if at <= now => due.push((at, *id, it.id)),
+                        later => next_at = next_at.into_iter().chain(later).min(),
+                    }
+                }
+                let made =
+                    tenant.schedule_runs.values().filter_map(|run| tenant.campaigns.get(&run.campaign));
+                let open = made.filter(|row| {
+                    matches!(row.campaign.state, CampaignState::Draft | CampaignState::Launching)
+                });
+                launch.extend(open.map(|row| (*id, row.campaign.id)));
+            }
+            due.sort_unstable();
+            launch.sort_unstable();
+            DueSchedules {
+                due: page(due.into_iter().map(|(_, tenant, id)| (tenant, id)), limit),
+                launch: page(launch.into_iter(), limit),
+                next_at,
+            }
+        }))
+    }
+
+    async fn run_schedule(
+        &self,
+        scope: &Scope,
+        id: ScheduleId,
+        fresh: CampaignId,
+    ) -> Result<RunSchedule, StoreError> {
+        self.write(|state, now| {
+            let mut entries = Entries::default();
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else {
+                return Ok(RunSchedule::Missing);
+            };
+            let ran = run(tenant, id, fresh, now, &mut entries)?;
+            state.enter(entries, now);
+            Ok(ran)
+        })
+    }
+}
+
+fn named<'a>(tenant: &'a TenantRow, name: &ScheduleName) -> Option<&'a Schedule> {
+    tenant.schedules.values().find(|schedule| schedule.name == *name)
+}
+
+/// Takes one schedule one step on.
+fn run(
+    tenant: &mut TenantRow,
+    id: ScheduleId,
+    fresh: CampaignId,
+    now: DateTime<Utc>,
+    entries: &mut Entries,
+) -> Result<RunSchedule, StoreError> {
+    let owner = tenant.tenant.id;
+    let Some(mut known) = tenant.schedules.get(&id).cloned() else { return Ok(RunSchedule::Missing) };
+    let (told, next) = match schedule::step(&known, now) {
+        Step::Wait => return Ok(RunSchedule::Waits(known.state)),
+        Step::End => (RunSchedule::Waits(ScheduleState::Ended), None),
+        Step::Skip { first, slots, next } => (skipped(first, slots, SkippedRun::Missed), next),
+        Step::Run { slot, due_at, next } => {
+            let new = known.campaign(fresh, &slot, due_at).map_err(|error| {
+                StoreError::new(
+                    StoreErrorKind::Broken,
+                    "a schedule's name is too long",
+                    Some(Box::new(error)),
+                )
+            })?;
+            let told = match create_campaign(tenant, &new, now)? {
+                CreateCampaign::Created(campaign) | CreateCampaign::Known(campaign) => {
+                    RunSchedule::Ran(ScheduleRun { slot, due_at, campaign: campaign.id, made_at: now })
+                }
+                CreateCampaign::Different(_) => skipped(slot, 1, SkippedRun::NameTaken),
+                CreateCampaign::UnknownSession(_) => skipped(slot, 1, SkippedRun::NoSession),
+            };
+            (told, next)
+        }
+    };
+    match &told {
+        RunSchedule::Ran(run) => {
+            known.runs += 1;
+            tenant.schedule_runs.insert((id, run.slot.number), run.clone());
+            let ScheduleRun { slot, due_at: _, campaign, made_at: _ } = *run;
+            entries.note(owner, EventBody::ScheduleRun { schedule: id, slot, campaign });
+        }
+        RunSchedule::Skipped { first, slots, why } => {
+            known.skipped += slots;
+            let (first, slots, why) = (*first, *slots, *why);
+            entries.note(owner, EventBody::ScheduleSkipped { schedule: id, first, slots, why });
+        }
+        RunSchedule::Waits(_) | RunSchedule::Missing => {}
+    }
+    known.go_on(ScheduleState::Active, next);
+    if known.state == ScheduleState::Ended {
+        entries.note(owner, EventBody::Schedule { schedule: id, state: known.state });
+    }
+    tenant.schedules.insert(id, known);
+    Ok(told)
+}
+
+fn skipped(first: Slot, slots: u64, why: SkippedRun) -> RunSchedule {
+    RunSchedule::Skipped { first, slots, why }
+}
