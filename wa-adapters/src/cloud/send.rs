@@ -129,7 +129,7 @@ impl CloudTransport {
 #[async_trait]
 impl Transport for CloudTransport {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { templates: true, windows: true, echo: true, read_receipts: true }
+        Capabilities { templates: true, windows: true, echo: true, read_receipts: true, gap: None }
     }
 
     async fn send(&self, permit: SendPermit) -> SendOutcome {

@@ -232,7 +232,9 @@ impl Worker {
         {
             let Some(held) = self.held.get_mut(&id) else { continue };
             let Some(transport) = held.transport.clone() else { continue };
-            let Some(permit) = held.gate.release(&mut held.planner, now) else { continue };
+            let entropy = &self.ports;
+            let chance = || u64::from_be_bytes(entropy.draw());
+            let Some(permit) = held.gate.release(&mut held.planner, now, chance) else { continue };
             self.book.left(permit.attempt(), id, permit.recipient().key());
             out.push(Sending { permit, transport });
             self.served = Some(id);

@@ -66,7 +66,7 @@ fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactI
     let Some(row) = tenant.campaigns.get_mut(&id) else { return };
     let Some(contact) = tenant.contacts.get(contact) else { return };
     let Some((place, message, session)) = next_message(row, chunk) else { return };
-    let columns = row.campaign.content.columns();
+    let columns = row.campaign.columns();
     let values: Vec<_> =
         columns.iter().map(|column| contact.attributes.get(column).cloned().unwrap_or_default()).collect();
     let lacks_value = values.iter().any(|value| value.trim().is_empty());
@@ -79,6 +79,7 @@ fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactI
         contact: Some(contact.id),
         recipient: contact.recipient.clone(),
         body: DueBody::Values(values),
+        fallback: None,
         lane: row.campaign.lane,
         valid_until: row.campaign.valid_until,
     };

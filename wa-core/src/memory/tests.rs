@@ -87,6 +87,7 @@ impl Bench {
             session: self.session,
             recipient: Phone::parse(phone, None).expect("a phone").into(),
             content: Content::Template(template.expect("a template")),
+            fallback: None,
             lane: Lane::Bulk,
             due_at: self.now(),
             valid_until: None,
@@ -187,6 +188,7 @@ fn item(due: &DueMessage) -> BeginItem {
             Content::Template(template) => Some((template.name, template.language)),
             Content::Text(_) => None,
         },
+        fallback: None,
         valid_until: due.valid_until,
         unsendable: None,
     }

@@ -18,6 +18,7 @@ mod phone;
 mod plan;
 mod recipient;
 mod session;
+mod settings;
 mod tag;
 mod template;
 mod tenant;
@@ -41,7 +42,7 @@ pub use ids::{
 pub use import::{ImportLine, ImportProgress, ImportRow, LineOutcome, LineProblem};
 pub use inbound::{InboundEvent, InboundKind, InboundMessage, StatusUpdate, WebhookPricing};
 pub use message::{
-    AttemptView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
+    AttemptView, Chosen, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
 };
 pub use money::{Currency, Money, MoneyError, PriceList};
 pub use phone::{Phone, PhoneError, Region};
@@ -50,12 +51,16 @@ pub use recipient::{Bsuid, Recipient, RecipientError};
 pub use session::{
     NewSession, NumberId, Quality, Session, SessionReport, SessionState, Throughput, Tier, TransportName,
 };
+pub use settings::{
+    BeyondCap, FrequencyCap, Gap, GapSetting, Included, OutsideWindow, QualityPolicy, SessionSetting,
+    SessionSettings, TemplateCooldown, TenantSettings, WarmUp, WhenRed,
+};
 pub use tag::{AttemptTag, TagError, TagKey};
 pub use template::{
     ButtonType, CarouselCard, Component, Currencied, HeaderMedia, LanguageCode, MediaRef, Parameter,
     TemplateContent, TemplateError, TemplateName,
 };
-pub use tenant::{Tenant, TenantName, TenantSettings};
+pub use tenant::{Tenant, TenantName};
 pub use time::{from_micros, micros, whole_micros};
 pub use value::ValueError;
 pub(crate) use value::{is_token, text_value};

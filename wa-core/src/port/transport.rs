@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::{
-    AttemptKey, AttemptTag, Content, FailureCode, NumberId, Recipient, SessionId, SessionReport, TenantId,
-    TransportName,
+    AttemptKey, AttemptTag, Content, FailureCode, Gap, NumberId, Recipient, SessionId, SessionReport,
+    TenantId, TransportName,
 };
 
 /// Sends for the numbers of one provider account.
@@ -65,6 +65,8 @@ pub struct Capabilities {
     pub echo: bool,
     /// Can mark messages as read.
     pub read_receipts: bool,
+    /// The pause between two messages of a number that it asks for; a session can set another.
+    pub gap: Option<Gap>,
 }
 
 /// Which number a call is about.

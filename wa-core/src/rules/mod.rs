@@ -4,15 +4,25 @@
 //! Stores call these rules inside their transactions, so that every store decides alike.
 
 pub mod adapt;
+pub mod address;
 pub mod campaign;
 pub mod classify;
 pub mod consent;
+pub mod cooldown;
+pub mod fallback;
+pub mod frequency;
 pub mod judge;
+pub mod owned;
+pub mod pace;
 pub mod pair;
+pub mod pause;
+pub mod quality;
 pub mod retry;
 pub mod settle;
 pub mod status;
 pub mod tally;
 pub mod throughput;
 pub mod tier;
+pub mod touch;
+pub mod warmup;
 pub mod window;

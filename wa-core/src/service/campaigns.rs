@@ -6,7 +6,7 @@ use super::error::KitError;
 use super::tenant::TenantHandle;
 use crate::model::{
     Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignId, CampaignName, Content, Lane,
-    ListName, MessageId, MessageView, NewCampaign, SessionId,
+    ListName, MessageId, MessageView, NewCampaign, SessionId, ValueError,
 };
 use crate::port::store::{ActOutcome, CreateCampaign, LaunchChunk, LaunchStep};
 
@@ -56,6 +56,9 @@ pub struct CampaignSpec {
     pub list: ListName,
     /// What it says, with `{{column}}` where each contact has its own value.
     pub content: CampaignContent,
+    /// A template that goes instead of free-form content outside the window, where the tenant's
+    /// settings say `outside_window: fallback`.
+    pub fallback: Option<CampaignContent>,
     /// The sending numbers.
     pub sessions: Vec<SessionId>,
     /// Its lane.
@@ -76,6 +79,7 @@ impl CampaignSpec {
             name,
             list,
             content: CampaignContent::new(content),
+            fallback: None,
             sessions,
             lane: Lane::Bulk,
             valid_until: None,
@@ -96,9 +100,16 @@ impl<'a> Campaigns<'a> {
     /// When the name belongs to another definition, a session is unknown, or the store fails.
     pub async fn create(self, spec: CampaignSpec) -> Result<Campaign, KitError> {
         let ports = &self.tenant.kit.inner.ports;
-        let CampaignSpec { name, list, content, sessions, lane, valid_until, start_at, rate } = spec;
+        let CampaignSpec { name, list, content, fallback, sessions, lane, valid_until, start_at, rate } =
+            spec;
+        if let Some(fallback) = &fallback
+            && !matches!(fallback.pattern(), Content::Template(_))
+        {
+            return Err(ValueError::new("a fallback", "a template").into());
+        }
         let id = CampaignId::mint(ports.clock.now(), ports.draw());
-        let new = NewCampaign { id, name, content, list, sessions, lane, valid_until, start_at, rate };
+        let new =
+            NewCampaign { id, name, content, fallback, list, sessions, lane, valid_until, start_at, rate };
         match ports.store.audience().create_campaign(&self.tenant.scope, &new).await? {
             CreateCampaign::Created(campaign) | CreateCampaign::Known(campaign) => Ok(campaign),
             CreateCampaign::Different(_) => Err(KitError::NameTaken(new.name)),

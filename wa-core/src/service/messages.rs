@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::error::KitError;
 use super::tenant::TenantHandle;
-use crate::model::{Content, Lane, MessageId, MessageView, NewMessage, Recipient, SendKey, SessionId};
+use crate::model::{
+    Content, Lane, MessageId, MessageView, NewMessage, Recipient, SendKey, SessionId, TemplateContent,
+};
 use crate::port::store::{CancelMessage, Enqueue};
 use crate::port::{Acknowledge, Typing};
 
@@ -44,6 +46,7 @@ pub struct Message {
     session: SessionId,
     recipient: Recipient,
     content: Content,
+    fallback: Option<TemplateContent>,
     lane: Lane,
     key: Option<SendKey>,
     send_at: Option<DateTime<Utc>>,
@@ -66,6 +69,7 @@ impl Message {
             session,
             recipient: recipient.into(),
             content,
+            fallback: None,
             lane: Lane::Transactional,
             key: None,
             send_at: None,
@@ -77,6 +81,14 @@ impl Message {
     #[must_use]
     pub fn key(mut self, key: SendKey) -> Self {
         self.key = Some(key);
+        self
+    }
+
+    /// Gives free-form content a template that goes instead outside the window, where the tenant's
+    /// settings say [`OutsideWindow::Fallback`](crate::model::OutsideWindow::Fallback).
+    #[must_use]
+    pub fn fallback(mut self, template: TemplateContent) -> Self {
+        self.fallback = Some(template);
         self
     }
 
@@ -115,8 +127,11 @@ impl<'a> Messages<'a> {
     pub async fn send(self, message: Message) -> Result<Receipt, KitError> {
         let inner = &self.tenant.kit.inner;
         let now = inner.ports.clock.now();
-        let Message { session, recipient, content, lane, key, send_at, valid_until } = message;
+        let Message { session, recipient, content, fallback, lane, key, send_at, valid_until } = message;
         if let Content::Template(template) = &content {
+            template.validate()?;
+        }
+        if let Some(template) = &fallback {
             template.validate()?;
         }
         let new = NewMessage {
@@ -124,6 +139,7 @@ impl<'a> Messages<'a> {
             session,
             recipient,
             content,
+            fallback,
             lane,
             due_at: send_at.map_or(now, crate::model::whole_micros),
             valid_until: valid_until.map(crate::model::whole_micros),

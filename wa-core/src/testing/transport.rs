@@ -78,7 +78,8 @@ struct State {
 impl ScriptedTransport {
     /// A transport with every capability that accepts everything.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let capabilities = Capabilities { templates: true, windows: true, echo: true, read_receipts: true };
+        let capabilities =
+            Capabilities { templates: true, windows: true, echo: true, read_receipts: true, gap: None };
         let report = Some(SessionReport::default());
         Self { clock, capabilities, state: Mutex::new(State { report, ..State::default() }) }
     }

@@ -102,7 +102,7 @@ pub(super) struct Provider {
 #[async_trait]
 impl Transport for Provider {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { templates: true, windows: true, echo: true, read_receipts: true }
+        Capabilities { templates: true, windows: true, echo: true, read_receipts: true, gap: None }
     }
 
     async fn send(&self, permit: SendPermit) -> SendOutcome {

@@ -241,7 +241,7 @@ struct Panics {
 #[async_trait]
 impl Transport for Panics {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { templates: true, windows: true, echo: true, read_receipts: true }
+        Capabilities { templates: true, windows: true, echo: true, read_receipts: true, gap: None }
     }
 
     async fn send(&self, _: SendPermit) -> SendOutcome {

@@ -21,10 +21,11 @@ use crate::model::{
     StreamPosition, TenantId, TenantSettings, Tier, WorkerId, from_micros,
 };
 use crate::port::store::{
-    AcquireSessions, ActOutcome, AddSession, AttemptFact, Audience, BeginBatch, BeginItem, Begun,
-    BegunAttempt, BegunBatch, Cost, CreateCampaign, Directory, DueBody, DueMessage, DuePage, DueQuery,
+    AcquireSessions, ActOutcome, AddSession, Alternative, AttemptFact, Audience, BeginBatch, BeginItem,
+    Begun, BegunAttempt, BegunBatch, Cost, CreateCampaign, Directory, DueBody, DueMessage, DuePage, DueQuery,
     Enqueue, Inbox, Journal, LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Projected,
-    ProjectedEvent, Projection, RawBody, Reports, Settled, Store, StoredInbound, UpsertContact,
+    ProjectedEvent, Projection, RawBody, Reports, Settled, Store, StoredInbound, SuppressedAddress,
+    UpsertContact,
 };
 use crate::port::{AdminScope, Clock, Entropy, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -60,6 +61,7 @@ pub(super) struct Snapshot {
     pub(super) sessions: Vec<Session>,
     pub(super) breakers: Vec<crate::model::Breaker>,
     pub(super) contacts: Vec<Contact>,
+    pub(super) suppressed: Vec<SuppressedAddress>,
     pub(super) campaigns: Vec<(Campaign, Option<CampaignCounts>, Vec<MessageView>)>,
     pub(super) in_doubt: Vec<MessageView>,
     pub(super) inbound: Vec<StoredInbound>,
@@ -90,8 +92,20 @@ pub(super) fn item(due: &DueMessage) -> BeginItem {
         category: content.category(),
         needs_window: content.needs_window(),
         template,
+        fallback: fallback_of(due),
         valid_until: due.valid_until,
         unsendable: None,
+    }
+}
+
+/// The template that can stand in for a due message.
+fn fallback_of(due: &DueMessage) -> Option<Alternative> {
+    if let Some(template) = &due.fallback {
+        return Some(template.into());
+    }
+    match due.campaign.as_ref()?.fallback.as_ref()?.pattern() {
+        Content::Template(template) => Some(template.into()),
+        Content::Text(_) => None,
     }
 }
 
@@ -292,6 +306,7 @@ impl World {
             id: self.mint(CampaignId::mint),
             name: value(&format!("campaign {}", self.count())),
             content: greeting(Category::Marketing),
+            fallback: None,
             list: list.clone(),
             sessions: sessions.to_vec(),
             lane: Lane::Bulk,
@@ -353,6 +368,7 @@ impl World {
             session,
             recipient: recipient.into(),
             content: template("notice", Category::Utility),
+            fallback: None,
             lane: Lane::Bulk,
             due_at: self.now(),
             valid_until: None,
@@ -555,6 +571,7 @@ impl World {
             sessions: must(self.numbers().sessions(scope, None, 10_000).await),
             breakers: must(self.numbers().breakers(scope).await),
             contacts: must(self.audience().contacts(scope, None, None, 10_000).await),
+            suppressed: must(self.audience().suppressed(scope, None, 10_000).await),
             campaigns,
             in_doubt: must(self.reports().in_doubt(scope, None, 10_000).await),
             inbound: must(self.inbox().inbound(scope, None, 10_000).await),

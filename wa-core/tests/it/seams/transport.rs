@@ -191,7 +191,7 @@ impl Blocking {
 #[async_trait::async_trait]
 impl Transport for Blocking {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { templates: false, windows: false, echo: true, read_receipts: false }
+        Capabilities { templates: false, windows: false, echo: true, read_receipts: false, gap: None }
     }
 
     async fn send(&self, permit: SendPermit) -> SendOutcome {

@@ -241,7 +241,6 @@ fn close(tx: &Tx<'_>, tenant: TenantId, message: MessageId) -> Fallible<()> {
 /// A contact's values in the order of the columns, and whether none is missing or blank.
 fn values(campaign: &Campaign, contact: &Contact) -> (Vec<String>, bool) {
     let values: Vec<String> = campaign
-        .content
         .columns()
         .iter()
         .map(|column| contact.attributes.get(column).cloned().unwrap_or_default())
