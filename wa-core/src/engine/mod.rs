@@ -25,6 +25,8 @@ pub use worker::WorkerStatus;
 
 pub(crate) use entitle::entitle;
 pub(crate) use intake::{Intake, IntakeRequest};
+#[cfg(feature = "testing")]
+pub(crate) use notices::Notices;
 pub(crate) use ports::{Ports, draw};
 pub(crate) use runner::{Signals, start};
 pub(crate) use signal::Signal;

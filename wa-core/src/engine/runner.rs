@@ -14,13 +14,14 @@ use tracing::Instrument;
 
 use super::EngineConfig;
 use super::intake::{Intake, IntakeRequest};
-use super::job::Done;
+use super::job::{Done, Job};
 use super::notices::Notices;
+use super::ports::Ports;
 use super::signal::Signal;
 use super::worker::{Sending, Worker, WorkerStatus};
 use crate::model::{AttemptKey, RawId};
-use crate::port::SendOutcome;
 use crate::port::store::{Projected, RawBody, StoreError, StoreErrorKind};
+use crate::port::{SendOutcome, TransportError, TransportErrorKind};
 
 /// A running engine. Dropping it stops the engine as a crash would: what is under way becomes in doubt.
 #[derive(Debug)]
@@ -42,8 +43,10 @@ pub struct StopReport {
 /// The signals that steps raise and wait for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Signals {
-    /// Something to send or to own appeared.
+    /// Something to own appeared, or what was held up may go on.
     pub(crate) work: Signal,
+    /// A message was queued.
+    pub(crate) due: Signal,
     /// The journal grew.
     pub(crate) journal: Signal,
 }
@@ -114,16 +117,17 @@ async fn drive(
     status: Arc<Mutex<WorkerStatus>>,
 ) -> StopReport {
     let ports = worker.ports().clone();
+    let patience = worker.config().request_timeout;
     let mut jobs: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
     let mut sends: FuturesUnordered<Sent> = FuturesUnordered::new();
-    let mut seen = signals.work.count();
+    let (mut seen, mut seen_due) = (signals.work.count(), signals.due.count());
     let mut ending: Option<Ending> = None;
     loop {
         sends.extend(worker.release().into_iter().map(send));
         for job in worker.jobs() {
             let ports = ports.clone();
             let span = tracing::debug_span!("job", worker = %ports.worker, kind = job.kind());
-            jobs.push(async move { job.run(&ports).await }.instrument(span).boxed());
+            jobs.push(async move { perform(job, &ports, patience).await }.instrument(span).boxed());
         }
         if worker.take_journal_grew() {
             signals.journal.raise();
@@ -157,6 +161,10 @@ async fn drive(
                 seen = count;
                 worker.wake();
             }
+            count = signals.due.raised_since(seen_due) => {
+                seen_due = count;
+                worker.wake_due();
+            }
             deadline = stopping(&mut stopped), if ending.is_none() => {
                 worker.stop();
                 ending = Some(Ending::new(ports.clock.monotonic(), deadline));
@@ -170,6 +178,20 @@ async fn drive(
     let _ = tokio::time::timeout(Duration::from_secs(2), futures::future::join_all(releases)).await;
     signals.journal.raise();
     StopReport { open }
+}
+
+/// Runs one job. A transport that does not answer about its number is not waited for for ever.
+async fn perform(job: Job, ports: &Ports, patience: Duration) -> Done {
+    let Job::Report(session, transport) = job else { return job.run(ports).await };
+    let asked = Job::Report(session.clone(), transport).run(ports);
+    match tokio::time::timeout(patience, asked).await {
+        Ok(done) => done,
+        Err(_) => {
+            let what = "the transport did not answer about the number in time";
+            let error = TransportError::new(TransportErrorKind::Unavailable, what, None);
+            Done::Report(session, Err(error), Ok(()))
+        }
+    }
 }
 
 struct Ending {

@@ -112,11 +112,21 @@ impl Worker {
         }
     }
 
+    pub(crate) const fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
     pub(crate) fn ports(&self) -> &Ports {
         &self.ports
     }
 
-    /// Something changed outside: sessions, due messages, campaigns.
+    /// Messages were queued.
+    pub(crate) fn wake_due(&mut self) {
+        let now = self.now();
+        self.read_again(now);
+    }
+
+    /// Something else changed outside: sessions, campaigns, settings.
     pub(crate) fn wake(&mut self) {
         let now = self.now();
         self.lease.at_once(now);

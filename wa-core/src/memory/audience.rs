@@ -12,8 +12,7 @@ use crate::model::{
     NewCampaign, Recipient, SkipReason,
 };
 use crate::port::store::{
-    ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep,
-    ReportedLine, StartImport, StoreError, SuppressedAddress, UpsertContact,
+    ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member, ReportedLine, StartImport, StoreError, SuppressedAddress, UpsertContact,
 };
 use crate::port::{AdminScope, Scope};
 use crate::rules::campaign::{self, Move};
@@ -121,6 +120,23 @@ impl Audience for MemoryStore {
                 None => true,
             };
             page(tenant.contacts.after(after).filter(|contact| is_listed(contact.id)).cloned(), limit)
+        }))
+    }
+
+    async fn members(
+        &self,
+        scope: &Scope,
+        list: &ListName,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Member>, StoreError> {
+        Ok(self.read(|state, _| {
+            let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            let numbers = tenant.lists.get(list).map(|list| list.members.range(behind(Some(after))));
+            let member = |(number, id): (&u64, &ContactId)| {
+                Some(Member { number: *number, contact: tenant.contacts.get(*id)?.clone() })
+            };
+            page(numbers.into_iter().flatten().filter_map(member), limit)
         }))
     }
 

@@ -9,10 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::journal::Entries;
 use super::state::{CampaignRow, MessageRow, TenantRow};
-use crate::model::{
-    Campaign, CampaignId, CampaignState, ContactId, IdMint, MessageId, NewCampaign, SessionId, SkipReason,
-    from_micros, micros,
-};
+use crate::model::{Campaign, CampaignId, CampaignState, ContactId, IdMint, MessageId, NewCampaign, SessionId, SkipReason, from_micros, micros, values_of};
 use crate::port::store::{DueBody, LaunchChunk, LaunchStep};
 use crate::rules::campaign;
 
@@ -66,10 +63,7 @@ fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactI
     let Some(row) = tenant.campaigns.get_mut(&id) else { return };
     let Some(contact) = tenant.contacts.get(contact) else { return };
     let Some((place, message, session)) = next_message(row, chunk) else { return };
-    let columns = row.campaign.columns();
-    let values: Vec<_> =
-        columns.iter().map(|column| contact.attributes.get(column).cloned().unwrap_or_default()).collect();
-    let lacks_value = values.iter().any(|value| value.trim().is_empty());
+    let (values, is_complete) = values_of(&row.campaign.columns(), &contact.attributes);
     row.feeds.entry(session).or_default().ids.insert(message);
     row.frozen_to = number;
     row.audience = place + 1;
@@ -84,7 +78,7 @@ fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactI
         valid_until: row.campaign.valid_until,
     };
     tenant.messages.insert(message, frozen);
-    if lacks_value {
+    if !is_complete {
         tenant.close(message, SkipReason::MissingParameter);
     }
 }

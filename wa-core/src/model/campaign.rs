@@ -9,7 +9,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::contact::ListName;
+use super::contact::{ContactAttributes, ListName};
 use super::content::{Content, Text, TextError};
 use super::fingerprint::Fingerprint;
 use super::ids::{CampaignId, SessionId};
@@ -338,6 +338,15 @@ impl<'a> Iterator for Pieces<'a> {
         self.0 = after;
         Some(Piece::Literal(literal))
     }
+}
+
+/// One contact's values in the order of these columns, and whether none is missing or blank.
+#[must_use]
+pub fn values_of(columns: &[String], attributes: &ContactAttributes) -> (Vec<String>, bool) {
+    let value = |column: &String| attributes.get(column).cloned().unwrap_or_default();
+    let values: Vec<_> = columns.iter().map(value).collect();
+    let is_complete = values.iter().all(|value| !value.trim().is_empty());
+    (values, is_complete)
 }
 
 impl Campaign {

@@ -28,7 +28,7 @@ mod value;
 pub use attempt::{AttemptKey, DeliveryFacts, Fact, FailureCode, Outcome, RejectClass};
 pub use breaker::{Breaker, BreakerReason, BreakerScope};
 pub use campaign::{
-    Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError,
+    Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError, values_of,
     NewCampaign,
 };
 pub use contact::{Consent, ConsentSource, Contact, ContactAttributes, ListName};

@@ -48,7 +48,10 @@ pub(crate) struct Inner {
     pub(crate) config: EngineConfig,
     pub(crate) judge: StandardJudge,
     /// Something to send or to own appeared.
+    /// Sessions, campaigns or settings changed.
     pub(crate) work: Signal,
+    /// A message was queued.
+    pub(crate) due: Signal,
     /// The journal grew.
     pub(crate) journal: Signal,
     /// The running engine's queue of webhooks, if one runs.
@@ -135,12 +138,16 @@ impl Kit {
         let worker = engine::Worker::new(inner.ports.clone(), inner.config.clone(), inner.judge);
         let (sender, receiver) = mpsc::channel(2 * inner.config.intake_batch);
         *inner.intake.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(sender);
-        let signals = engine::Signals { work: inner.work.clone(), journal: inner.journal.clone() };
+        let signals = engine::Signals {
+            work: inner.work.clone(),
+            due: inner.due.clone(),
+            journal: inner.journal.clone(),
+        };
         engine::start(worker, &inner.config, signals, receiver)
     }
 
     /// The steps of the engine without a runner, for tests on manual time.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn steps(&self) -> (engine::Worker, engine::Intake) {
         let inner = &self.inner;
         let worker = engine::Worker::new(inner.ports.clone(), inner.config.clone(), inner.judge);
@@ -266,6 +273,7 @@ impl KitBuilder {
             config: self.config,
             judge: self.judge,
             work: Signal::default(),
+            due: Signal::default(),
             journal: Signal::default(),
             intake: Mutex::new(None),
         };

@@ -147,7 +147,7 @@ impl<'a> Messages<'a> {
         };
         match inner.ports.store.outbox().enqueue(&self.tenant.scope, &new).await? {
             Enqueue::Queued(id) => {
-                inner.work.raise();
+                inner.due.raise();
                 Ok(Receipt { id, known: false })
             }
             Enqueue::Known(id) => Ok(Receipt { id, known: true }),

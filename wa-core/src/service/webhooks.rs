@@ -119,7 +119,9 @@ impl<'a> Webhooks<'a> {
             // No engine runs here: the body is stored, and applied by the one that runs next.
             Err(body) => {
                 let intake = Intake::new(ports.clone());
-                intake.keep(&[body]).instrument(span.clone()).await.map(drop).map_err(|error| error.kind())
+                let kept = intake.keep(&[body]).instrument(span.clone()).await;
+                self.kit.inner.work.raise();
+                kept.map(drop).map_err(|error| error.kind())
             }
         };
         Ok(match kept {

@@ -2,12 +2,14 @@
 //!
 //! [`store`], [`transport_suite`], [`webhook_suite`], [`billing`], [`notifier`] and [`check_clock`] prove
 //! an implementation of a seam, clause by clause. [`ScriptedTransport`], [`ManualClock`] and
-//! [`SeededEntropy`] stand in for the world.
+//! [`SeededEntropy`] stand in for the world. [`Driver`] runs a kit's engine on manual time.
 //!
 //! Not a stable part of the public interface.
 
 pub mod billing;
 mod clock;
+#[cfg(feature = "engine")]
+mod drive;
 mod entropy;
 pub mod notifier;
 mod permit;
@@ -18,6 +20,8 @@ pub mod transport_suite;
 pub mod webhook_suite;
 
 pub use clock::{ManualClock, check_clock};
+#[cfg(feature = "engine")]
+pub use drive::Driver;
 pub use entropy::SeededEntropy;
 pub use permit::permit;
 pub use transport::{Reply, ScriptedTransport, SentRequest};

@@ -4,4 +4,5 @@
 mod clauses;
 mod conformance;
 mod rules;
+mod runner;
 mod seams;

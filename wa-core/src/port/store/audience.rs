@@ -112,6 +112,22 @@ pub trait Audience: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Contact>, StoreError>;
 
+    /// The members of a list with all that is known of them, in the order in which they joined.
+    ///
+    /// `after` is the number of a member, 0 for the beginning.
+    ///
+    /// - `members_come_in_the_order_of_a_launch`: with rising numbers; as many and in the order in which a launch would freeze them.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn members(
+        &self,
+        scope: &Scope,
+        list: &ListName,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Member>, StoreError>;
+
     /// Changes a contact's consent. Ordered before every later begin, and written to the journal if it changed.
     ///
     /// - `an_opt_out_binds_the_next_begin`: a contact that opted out before a begin is skipped in it.
@@ -336,6 +352,15 @@ pub struct SuppressedAddress {
     pub address: Recipient,
     /// Since when.
     pub at: DateTime<Utc>,
+}
+
+/// A member of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its number in the list: rises with the order in which members joined.
+    pub number: u64,
+    /// Who it is.
+    pub contact: Contact,
 }
 
 /// What became of a definition.

@@ -238,6 +238,7 @@ macro_rules! __store_clauses {
                 a_foreign_contact_is_missing
                 find_contact_by_either_address
                 contacts_are_paged_by_id
+                members_come_in_the_order_of_a_launch
                 an_opt_out_binds_the_next_begin
                 suppress_adds_each_address_once
                 unsuppress_lets_go

@@ -21,11 +21,7 @@ use crate::model::{
 };
 use crate::port::store::{
     Abandoned, AcquireSessions, ActOutcome, AddSession, Advanced, AttemptFact, Audience, BeginBatch, Begun,
-    CancelMessage, Consider, Considered, Cost, CreateCampaign, Directory, DispatchState, DuePage, DueQuery,
-    Enqueue, ImportChunk, ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger,
-    Numbers, Outbox, Projected, Projection, RawBody, ReaderName, RecentAttempt, ReportedLine, Reports, Route,
-    Settled, StartImport, Store, StoreError, StoreIdentity, StoredInbound, SuppressedAddress, Swept,
-    UpsertContact, WindowView,
+    CancelMessage, Consider, Considered, Cost, CreateCampaign, Directory, DispatchState, DuePage, DueQuery, Enqueue, ImportChunk, ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger, Member, Numbers, Outbox, Projected, Projection, RawBody, ReaderName, RecentAttempt, ReportedLine, Reports, Route, Settled, StartImport, Store, StoreError, StoreIdentity, StoredInbound, SuppressedAddress, Swept, UpsertContact, WindowView,
 };
 use crate::port::{AdminScope, Clock, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -290,6 +286,12 @@ impl Audience for Trespassing {
         let told = self.store.audience().contacts(&self.stranger, list, after, limit).await;
         refused("contacts", told, &vec![]);
         self.store.audience().contacts(scope, list, after, limit).await
+    }
+
+    async fn members(&self, scope: &Scope, list: &ListName, after: u64, limit: u32) -> Answer<Vec<Member>> {
+        let told = self.store.audience().members(&self.stranger, list, after, limit).await;
+        refused("members", told, &vec![]);
+        self.store.audience().members(scope, list, after, limit).await
     }
 
     async fn set_consent(

@@ -5,11 +5,8 @@
 //! is never frozen again, and the sizes of chunks change nothing.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use wa_core::model::{
-    Campaign, CampaignState, Contact, EventBody, IdMint, MessageId, MessageState, SkipReason, TenantId,
-    from_micros, micros,
-};
-use wa_core::port::store::{LaunchChunk, LaunchStep, MAX_PAGE};
+use wa_core::model::{Campaign, CampaignState, EventBody, IdMint, ListName, MessageId, MessageState, SkipReason, TenantId, from_micros, micros, values_of};
+use wa_core::port::store::{LaunchChunk, LaunchStep, MAX_PAGE, Member};
 use wa_core::rules::campaign::launched;
 use wa_core::rules::tally::Standing;
 
@@ -18,6 +15,7 @@ use crate::sqlite::changes::Changes;
 use crate::sqlite::codec::{addresses, int, to_json, uint};
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::message::put_closed;
+use crate::sqlite::page_size;
 use crate::sqlite::writer::Tx;
 use wa_core::model::CampaignId;
 
@@ -168,6 +166,22 @@ fn read_cursor(conn: &Connection, tenant: TenantId, id: CampaignId) -> Fallible<
     cursor.ok_or(Fault::Broken("a launched campaign has no cursor"))
 }
 
+/// A page of a list's members, in the order in which a launch would freeze them.
+pub(super) fn members(
+    conn: &Connection,
+    tenant: TenantId,
+    list: &ListName,
+    after: u64,
+    limit: u32,
+) -> Fallible<Vec<Member>> {
+    let Some(list) = contacts::list_of(conn, tenant, list)? else { return Ok(Vec::new()) };
+    let mut statement = conn.prepare_cached(NEXT_MEMBERS)?;
+    let page = params![tenant.as_bytes(), list, int(after), i64::MAX, page_size(limit)];
+    let members = statement
+        .query_map(page, |row| Ok(Member { number: uint(row, 7)?, contact: contacts::contact(row)? }))?;
+    Ok(members.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Freezes the next members; returns how many there were.
 fn freeze(
     tx: &Tx<'_>,
@@ -180,6 +194,7 @@ fn freeze(
     let Some(list) = cursor.list else { return Ok(0) };
     let sessions = u64::try_from(campaign.sessions.len()).unwrap_or(u64::MAX).max(1);
     let mut waiting = vec![0_i64; campaign.sessions.len()];
+    let columns = campaign.columns();
     let (mut pending, mut incomplete, mut frozen) = (0_u64, 0_u64, 0_i64);
     let mut statement = tx.conn.prepare_cached(NEXT_MEMBERS)?;
     let mut insert = tx.conn.prepare_cached(
@@ -195,7 +210,7 @@ fn freeze(
         let ordinal = u32::try_from(cursor.audience / sessions + 1)
             .map_err(|_| Fault::Broken("a campaign has more messages than ids can tell apart"))?;
         let id = mint(cursor.minted_ms, place).message(ordinal, chunk.chance(cursor.audience));
-        let (values, complete) = values(campaign, &contact);
+        let (values, complete) = values_of(&columns, &contact.attributes);
         let (phone, bsuid) = addresses(&contact.recipient);
         let params = if values.is_empty() { None } else { Some(to_json(&values)?) };
         insert.execute(params![
@@ -236,15 +251,4 @@ fn freeze(
 
 fn close(tx: &Tx<'_>, tenant: TenantId, message: MessageId) -> Fallible<()> {
     put_closed(tx.conn, tenant, message, SkipReason::MissingParameter, tx.now)
-}
-
-/// A contact's values in the order of the columns, and whether none is missing or blank.
-fn values(campaign: &Campaign, contact: &Contact) -> (Vec<String>, bool) {
-    let values: Vec<String> = campaign
-        .columns()
-        .iter()
-        .map(|column| contact.attributes.get(column).cloned().unwrap_or_default())
-        .collect();
-    let complete = values.iter().all(|value| !value.trim().is_empty());
-    (values, complete)
 }

@@ -12,7 +12,7 @@ use wa_core::model::{
     ImportProgress, ListName, NewCampaign, Recipient,
 };
 use wa_core::port::store::{
-    ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep,
+    ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member,
     ReportedLine, StartImport, StoreError, UpsertContact,
 };
 use wa_core::port::{AdminScope, Scope};
@@ -84,6 +84,17 @@ impl Audience for SqliteStore {
     ) -> Result<Vec<Contact>, StoreError> {
         let (tenant, list) = (scope.tenant(), list.cloned());
         self.read(move |snapshot| contacts::page(snapshot, tenant, list.as_ref(), after, limit)).await
+    }
+
+    async fn members(
+        &self,
+        scope: &Scope,
+        list: &ListName,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Member>, StoreError> {
+        let (tenant, list) = (scope.tenant(), list.clone());
+        self.read(move |snapshot| launch::members(snapshot.conn, tenant, &list, after, limit)).await
     }
 
     async fn set_consent(

@@ -162,7 +162,12 @@ impl Script {
                     (self.scope_of(tenant), self.percent(30).then_some(id), self.limit());
                 let list = self.percent(60).then(|| self.list());
                 let page = both!(self.pair, s => s.audience().contacts(&scope, list.as_ref(), after, limit));
-                self.tell("contacts", page.is_ok_and(|it| !it.is_empty()), list);
+                self.tell("contacts", page.is_ok_and(|it| !it.is_empty()), &list);
+                if let Some(list) = &list {
+                    let number = self.roll(4);
+                    let page = both!(self.pair, s => s.audience().members(&scope, list, number, limit));
+                    self.tell("members", page.is_ok_and(|it| !it.is_empty()), number);
+                }
             }
             14..=16 => {
                 let (tenant, id) = self.contact();

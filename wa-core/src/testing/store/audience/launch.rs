@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    CampaignAction, CampaignState, MessageState, NewCampaign, Recipient, SkipReason, from_micros, micros,
+    CampaignAction, CampaignState, ListName, MessageState, NewCampaign, Recipient, SkipReason, from_micros,
+    micros,
 };
-use crate::port::store::{DueBody, LaunchStep, UpsertContact};
-use crate::testing::store::world::{World, found, must, only, sorted};
+use crate::port::store::{DueBody, LaunchStep, Member, UpsertContact};
+use crate::testing::store::world::{World, found, must, only, sorted, value};
 
 pub(crate) async fn launch_freezes_each_member_once(w: World) {
     let scope = w.tenant("one").await;
@@ -35,6 +36,54 @@ pub(crate) async fn launch_freezes_each_member_once(w: World) {
     let new = NewCampaign { start_at: Some(w.after(60)), ..w.new_campaign(&list, &[session.id]) };
     let draft = w.draft(&scope, &new).await;
     assert_eq!(w.launch(&scope, draft.id, 10).await.state, CampaignState::Scheduled);
+}
+
+pub(crate) async fn members_come_in_the_order_of_a_launch(mut w: World) {
+    let (scope, other) = (w.tenant("one").await, w.tenant("two").await);
+    let sessions = [w.session(&scope).await.id, w.session(&scope).await.id];
+    let list: ListName = value("news");
+    let mut joined = Vec::new();
+    for _ in 0..7 {
+        // Not in the order of their ids: who was a contact long before may join last.
+        joined.push(w.contact(&scope).await);
+        w.member(&other, &list).await;
+        w.pass(1);
+    }
+    joined.reverse();
+    for contact in &joined {
+        let upsert = UpsertContact {
+            id: contact.id,
+            recipient: contact.recipient.clone(),
+            attributes: contact.attributes.clone(),
+            list: Some(list.clone()),
+        };
+        found(w.audience().upsert_contact(&scope, &upsert).await);
+    }
+    w.reopen().await;
+    let mut members: Vec<Member> = Vec::new();
+    loop {
+        let after = members.last().map_or(0, |member| member.number);
+        let page = must(w.audience().members(&scope, &list, after, 3).await);
+        assert!(page.len() <= 3);
+        if page.is_empty() {
+            break;
+        }
+        members.extend(page);
+    }
+    assert!(members.is_sorted_by(|a, b| a.number < b.number), "numbers rise");
+    let contacts: Vec<_> = members.iter().map(|member| member.contact.clone()).collect();
+    assert_eq!(contacts, joined);
+    let draft = w.draft(&scope, &w.new_campaign(&list, &sessions)).await;
+    w.launch(&scope, draft.id, 3).await;
+    // The k-th member went to session k mod 2, so each session has every other one, in order.
+    for (place, session) in sessions.into_iter().enumerate() {
+        let frozen = w.recipients(&scope, draft.id).await.into_iter().filter(|view| view.session == session);
+        let frozen: Vec<_> = frozen.map(|view| view.recipient).collect();
+        let expected: Vec<_> =
+            contacts.iter().skip(place).step_by(2).map(|contact| contact.recipient.clone()).collect();
+        assert_eq!(frozen, expected, "session {place}");
+    }
+    assert!(must(w.audience().members(&scope, &value("nothing"), 0, 10).await).is_empty());
 }
 
 pub(crate) async fn launch_resumes_where_it_stopped(mut w: World) {
