@@ -29,6 +29,8 @@ mod results;
 use book::{Book, Every};
 use held::Held;
 
+pub(crate) use held::compose;
+
 /// What the store says is due is asked for no sooner than this after the last answer: its clock may
 /// lag behind ours.
 const APART: Micros = 200_000;
@@ -62,6 +64,8 @@ pub(crate) struct Worker {
     gave_up: bool,
     /// Set when the journal may have grown.
     journal_grew: bool,
+    /// After how long at the latest what the rules stopped is asked for again.
+    recheck: Micros,
 }
 
 /// A request that the driver makes.
@@ -107,9 +111,15 @@ impl Worker {
             stopping: false,
             gave_up: false,
             journal_grew: false,
+            recheck: 5_000_000,
             ports,
             config,
         }
+    }
+
+    /// A worker in a world in which nothing changes but the time.
+    pub(crate) fn patient(ports: Ports, config: EngineConfig, judge: StandardJudge) -> Self {
+        Self { recheck: Micros::MAX, ..Self::new(ports, config, judge) }
     }
 
     pub(crate) const fn config(&self) -> &EngineConfig {

@@ -12,7 +12,8 @@ use crate::model::{
     NewCampaign, Recipient, SkipReason,
 };
 use crate::port::store::{
-    ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member, ReportedLine, StartImport, StoreError, SuppressedAddress, UpsertContact,
+    ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member,
+    ReportedLine, StartImport, StoreError, SuppressedAddress, UpsertContact,
 };
 use crate::port::{AdminScope, Scope};
 use crate::rules::campaign::{self, Move};

@@ -9,7 +9,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::journal::Entries;
 use super::state::{CampaignRow, MessageRow, TenantRow};
-use crate::model::{Campaign, CampaignId, CampaignState, ContactId, IdMint, MessageId, NewCampaign, SessionId, SkipReason, from_micros, micros, values_of};
+use crate::model::{
+    Campaign, CampaignId, CampaignState, ContactId, IdMint, MessageId, NewCampaign, SessionId, SkipReason,
+    from_micros, micros, values_of,
+};
 use crate::port::store::{DueBody, LaunchChunk, LaunchStep};
 use crate::rules::campaign;
 

@@ -28,8 +28,8 @@ mod value;
 pub use attempt::{AttemptKey, DeliveryFacts, Fact, FailureCode, Outcome, RejectClass};
 pub use breaker::{Breaker, BreakerReason, BreakerScope};
 pub use campaign::{
-    Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError, values_of,
-    NewCampaign,
+    Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError,
+    NewCampaign, values_of,
 };
 pub use contact::{Consent, ConsentSource, Contact, ContactAttributes, ListName};
 pub use content::{Category, Content, Text, TextError};

@@ -131,10 +131,20 @@ pub struct Grant {
 }
 
 /// The judge that keeps WhatsApp's rules.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StandardJudge {
     /// How much earlier than its end a window counts as closed.
     pub guard: window::Guard,
+    /// After how long at the latest a message that is held up by more than itself is looked at again, so
+    /// that an upgrade or a lifted pause takes effect soon.
+    pub recheck: TimeDelta,
+}
+
+impl Default for StandardJudge {
+    /// The usual guard; held messages are looked at again after a minute.
+    fn default() -> Self {
+        Self { guard: window::Guard::default(), recheck: TimeDelta::minutes(1) }
+    }
 }
 
 impl Judge for StandardJudge {
@@ -175,6 +185,29 @@ impl Judge for StandardJudge {
 }
 
 impl StandardJudge {
+    /// This judge in a world in which nothing changes but the time: what is held is looked at again when
+    /// the reason ends.
+    #[cfg(feature = "engine")]
+    #[must_use]
+    pub(crate) const fn patient(self) -> Self {
+        Self { recheck: TimeDelta::days(400), ..self }
+    }
+
+    /// Holds a message back: a feed stays where it is, a due row waits on its own.
+    fn hold(
+        &self,
+        item: &BeginItem,
+        why: HoldReason,
+        until: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Verdict {
+        let soon = now + self.recheck;
+        match item.source {
+            DueSource::Feed => Verdict::Stop { until: until.unwrap_or(soon), why },
+            DueSource::Row => Verdict::Wait { until: until.map_or(soon, |until| until.min(soon)), why },
+        }
+    }
+
     /// The rules in their order: what can never go, what may not go to this person, what may not go
     /// now, and last what takes of a limit that others want too.
     fn decide(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Result<Grant, Verdict> {
@@ -190,22 +223,24 @@ impl StandardJudge {
             Chosen::Fallback => &facts.fallback_breaker,
         };
         if let Some(breaker) = breaker.as_ref().filter(|breaker| is_open(breaker, now)) {
-            return Err(hold(item, HoldReason::TemplateStopped, breaker.until, now));
+            return Err(self.hold(item, HoldReason::TemplateStopped, breaker.until, now));
         }
         if quality::holds(&settings.quality, facts.session.quality, sent.category) {
-            return Err(hold(item, HoldReason::QualityLow, None, now));
+            return Err(self.hold(item, HoldReason::QualityLow, None, now));
         }
         for_the_recipient(facts, sent, now)?;
         if facts.quota.limit.is_some_and(|limit| facts.quota.used >= limit) {
-            return Err(hold(item, HoldReason::QuotaFull, Some(facts.quota.resets_at), now));
+            return Err(self.hold(item, HoldReason::QuotaFull, Some(facts.quota.resets_at), now));
         }
         if let Some(until) = facts.warm_up.as_ref().and_then(warmup::full_until) {
-            return Err(hold(item, HoldReason::WarmUpFull, Some(until), now));
+            return Err(self.hold(item, HoldReason::WarmUpFull, Some(until), now));
         }
         let tier_slot = match tier::check(&facts.tier, open, now) {
             TierVerdict::Free => tier::relies(&facts.tier, open),
             TierVerdict::Take => true,
-            TierVerdict::Full { until } => return Err(hold(item, HoldReason::TierFull, Some(until), now)),
+            TierVerdict::Full { until } => {
+                return Err(self.hold(item, HoldReason::TierFull, Some(until), now));
+            }
         };
         let price = facts.prices.filter(|_| settings.cost_tracking);
         let price = price.and_then(|list| list.price(sent.category));
@@ -283,18 +318,6 @@ fn wait(item: &BeginItem, until: DateTime<Utc>, why: HoldReason, too_late: SkipR
         Verdict::Skip(too_late)
     } else {
         Verdict::Wait { until, why }
-    }
-}
-
-/// Holds a message back: a feed stays where it is, a due row waits on its own.
-///
-/// A due row is asked again after a minute at the latest, so that an upgrade or a lifted pause
-/// takes effect soon.
-fn hold(item: &BeginItem, why: HoldReason, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Verdict {
-    let soon = now + TimeDelta::minutes(1);
-    match item.source {
-        DueSource::Feed => Verdict::Stop { until: until.unwrap_or(soon), why },
-        DueSource::Row => Verdict::Wait { until: until.map_or(soon, |until| until.min(soon)), why },
     }
 }
 

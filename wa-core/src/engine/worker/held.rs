@@ -341,7 +341,7 @@ fn is_marketing(message: &DueMessage) -> bool {
 }
 
 /// Makes what begin judges and what a permit carries from a due message.
-fn compose(message: DueMessage, abilities: Option<Capabilities>) -> (BeginItem, Letter) {
+pub(crate) fn compose(message: DueMessage, abilities: Option<Capabilities>) -> (BeginItem, Letter) {
     let templates = abilities.is_some_and(|it| it.templates);
     let windows = abilities.is_some_and(|it| it.windows);
     let rate = own_rate(&message).map(|(_, rate)| rate);

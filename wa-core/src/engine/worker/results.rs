@@ -149,7 +149,7 @@ impl Worker {
         for Stopped { campaign, why, until } in &begun.stopped {
             // Whoever resumes or upgrades is asked again soon; a known end is waited for.
             let again = until.map_or(now.saturating_add(1_000_000), |at| self.until(at, now));
-            let again = again.clamp(now.saturating_add(200_000), now.saturating_add(5_000_000));
+            let again = again.clamp(now.saturating_add(200_000), now.saturating_add(self.recheck));
             match campaign {
                 Some(campaign) if *why != HoldReason::SessionStopped && *why != HoldReason::TenantPaused => {
                     if let Some(held) = self.held.get_mut(&session) {

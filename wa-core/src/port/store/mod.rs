@@ -29,7 +29,8 @@ mod reports;
 use std::fmt::Debug;
 
 pub use audience::{
-    ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member, ReportedLine, StartImport, SuppressedAddress, UpsertContact,
+    ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member,
+    ReportedLine, StartImport, SuppressedAddress, UpsertContact,
 };
 pub use directory::{Directory, StoreIdentity};
 pub use error::{StoreError, StoreErrorKind};

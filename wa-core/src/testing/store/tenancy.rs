@@ -21,7 +21,11 @@ use crate::model::{
 };
 use crate::port::store::{
     Abandoned, AcquireSessions, ActOutcome, AddSession, Advanced, AttemptFact, Audience, BeginBatch, Begun,
-    CancelMessage, Consider, Considered, Cost, CreateCampaign, Directory, DispatchState, DuePage, DueQuery, Enqueue, ImportChunk, ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger, Member, Numbers, Outbox, Projected, Projection, RawBody, ReaderName, RecentAttempt, ReportedLine, Reports, Route, Settled, StartImport, Store, StoreError, StoreIdentity, StoredInbound, SuppressedAddress, Swept, UpsertContact, WindowView,
+    CancelMessage, Consider, Considered, Cost, CreateCampaign, Directory, DispatchState, DuePage, DueQuery,
+    Enqueue, ImportChunk, ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger,
+    Member, Numbers, Outbox, Projected, Projection, RawBody, ReaderName, RecentAttempt, ReportedLine,
+    Reports, Route, Settled, StartImport, Store, StoreError, StoreIdentity, StoredInbound, SuppressedAddress,
+    Swept, UpsertContact, WindowView,
 };
 use crate::port::{AdminScope, Clock, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;

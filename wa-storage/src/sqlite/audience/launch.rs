@@ -5,7 +5,10 @@
 //! is never frozen again, and the sizes of chunks change nothing.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use wa_core::model::{Campaign, CampaignState, EventBody, IdMint, ListName, MessageId, MessageState, SkipReason, TenantId, from_micros, micros, values_of};
+use wa_core::model::{
+    Campaign, CampaignState, EventBody, IdMint, ListName, MessageId, MessageState, SkipReason, TenantId,
+    from_micros, micros, values_of,
+};
 use wa_core::port::store::{LaunchChunk, LaunchStep, MAX_PAGE, Member};
 use wa_core::rules::campaign::launched;
 use wa_core::rules::tally::Standing;
