@@ -13,6 +13,7 @@ use crate::rules::judge::{Facts, Grant, GroupFacts, Judge, QuotaFacts, Verdict, 
 use crate::rules::tier::{SLOT, TierFacts};
 use crate::rules::touch::{self, Touch};
 use crate::rules::warmup::{self, WarmUpFacts};
+use crate::rules::zones;
 
 /// The account whose messaging limit a session shares.
 pub(super) fn account(session: &Session) -> (TransportName, String) {
@@ -78,7 +79,7 @@ impl<'a> Court<'a> {
             Some(_) => state.slots(&account(session), now),
             None => BTreeMap::new(),
         };
-        let warm_up = warmup::today(session, warmup::civil_day, now).map(|day| {
+        let warm_up = warmup::today(session, &tenant.settings.time_zone, now).map(|day| {
             let of_day = tenant.attempts.values().filter(|attempt| {
                 attempt.session == session.id && attempt.warm_up_day == Some(day.number) && attempt.counts()
             });
@@ -162,6 +163,9 @@ impl<'a> Court<'a> {
             consent: known.map_or(Consent::Allowed, |contact| contact.consent),
             suppressed: tenant.is_suppressed(&item.recipient)
                 || known.is_some_and(|contact| tenant.is_suppressed(&contact.recipient)),
+            own_zone: known
+                .filter(|_| tenant.settings.quiet_hours.is_some())
+                .and_then(|contact| contact.attributes.get(zones::ATTRIBUTE).cloned()),
             last_user_message_at: wrote_at.copied(),
             template_breaker: breaker(item.template.as_ref()),
             fallback_breaker: breaker(item.fallback.as_ref().map(|it| &it.template)),

@@ -5,6 +5,7 @@
 mod attempt;
 mod breaker;
 mod campaign;
+mod civil;
 mod contact;
 mod content;
 mod event;
@@ -16,6 +17,7 @@ mod message;
 mod money;
 mod phone;
 mod plan;
+mod quiet;
 mod recipient;
 mod session;
 mod settings;
@@ -31,6 +33,7 @@ pub use campaign::{
     Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError,
     NewCampaign, values_of,
 };
+pub use civil::{CivilDateTime, CivilTime, TimeZone, TimeZoneError, Weekdays};
 pub use contact::{Consent, ConsentSource, Contact, ContactAttributes, ListName};
 pub use content::{Category, Content, Text, TextError};
 pub use event::{Event, EventBody, StreamPosition};
@@ -45,8 +48,9 @@ pub use message::{
     AttemptView, Chosen, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
 };
 pub use money::{Currency, Money, MoneyError, PriceList};
-pub use phone::{Phone, PhoneError, Region};
+pub use phone::{Phone, PhoneError, Region, Regions};
 pub use plan::{Entitlement, Period, QuotaUsage};
+pub use quiet::{QuietHours, QuietSettings};
 pub use recipient::{Bsuid, Recipient, RecipientError};
 pub use session::{
     NewSession, NumberId, Quality, Session, SessionReport, SessionState, Throughput, Tier, TransportName,

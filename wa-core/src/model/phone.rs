@@ -3,6 +3,8 @@
 //! Invariant: a `Phone` holds 7 to 15 digits with a country code. It has no `Display`, and its
 //! `Debug` shows the last two digits only.
 
+mod regions;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -30,6 +32,10 @@ pub struct Phone(u64);
 /// A country, by its two-letter ISO 3166 code, whose national number format is assumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region(phonenumber::country::Id);
+
+/// The countries that a number may belong to, the main one of its calling code first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Regions(&'static [phonenumber::country::Id]);
 
 /// Why a text is not a phone number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -113,6 +119,28 @@ impl Phone {
         self.0.to_string()
     }
 
+    /// The countries that it may belong to, by its first digits; none for codes that no country has.
+    ///
+    /// Countries that share a calling code are told apart where that changes what time it is there:
+    /// +1 and +7 by the digits that follow, while +44 is the United Kingdom or one of its islands.
+    ///
+    /// ```
+    /// use wa_core::model::Phone;
+    /// let regions = |digits: &str| -> Result<Vec<String>, wa_core::model::PhoneError> {
+    ///     let phone = Phone::from_digits(digits)?;
+    ///     Ok(phone.regions().iter().map(|region| region.code().to_owned()).collect())
+    /// };
+    /// assert_eq!(regions("4915112345678")?, ["DE"]);
+    /// assert_eq!(regions("14165550123")?, ["CA"]);
+    /// assert_eq!(regions("447911123456")?, ["GB", "GG", "IM", "JE"]);
+    /// assert!(regions("8835100000000")?.is_empty());
+    /// # Ok::<(), wa_core::model::PhoneError>(())
+    /// ```
+    #[must_use]
+    pub fn regions(&self) -> Regions {
+        Regions(regions::of(self.0))
+    }
+
     /// The digits as one number, for compact storage.
     #[must_use]
     pub const fn as_u64(&self) -> u64 {
@@ -166,6 +194,19 @@ impl Region {
     #[must_use]
     pub fn code(&self) -> &str {
         self.0.as_ref()
+    }
+}
+
+impl Regions {
+    /// The countries in order.
+    pub fn iter(self) -> impl Iterator<Item = Region> {
+        self.0.iter().copied().map(Region)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0.is_empty()
     }
 }
 

@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::civil::TimeZone;
 use super::content::Category;
 use super::money::PriceList;
+use super::quiet::QuietSettings;
 use super::recipient::Recipient;
 use super::value::ValueError;
 
@@ -38,6 +40,10 @@ pub struct TenantSettings {
     pub quality: QualityPolicy,
     /// Whether marketing needs a recorded opt-in.
     pub require_opt_in: bool,
+    /// The zone of civil times that say no other, and of recipients whose own is not known.
+    pub time_zone: TimeZone,
+    /// When recipients are left alone; `None` for never.
+    pub quiet_hours: Option<QuietSettings>,
     /// Where set, only these are written to: at most [`MOST_ALLOWED`](Self::MOST_ALLOWED).
     pub safe_mode: Option<BTreeSet<Recipient>>,
 }
@@ -181,7 +187,7 @@ pub struct Gap {
 impl Default for TenantSettings {
     /// Not paused; up to 3 retries after 5, 10 and 15 seconds; no prices; 12 hours between templates;
     /// windows and costs tracked; free-form content outside the window is blocked; no frequency cap;
-    /// marketing at half speed on yellow and held on red; no opt-in needed; no safe mode.
+    /// marketing at half speed on yellow and held on red; no opt-in needed; UTC; no quiet hours; no safe mode.
     fn default() -> Self {
         Self {
             paused: false,
@@ -195,6 +201,8 @@ impl Default for TenantSettings {
             frequency_cap: None,
             quality: QualityPolicy::default(),
             require_opt_in: false,
+            time_zone: TimeZone::UTC,
+            quiet_hours: None,
             safe_mode: None,
         }
     }
@@ -221,6 +229,8 @@ impl TenantSettings {
             frequency_cap,
             quality,
             require_opt_in: _,
+            time_zone: _,
+            quiet_hours,
             safe_mode,
         } = self;
         if *max_retries > 10 {
@@ -241,6 +251,9 @@ impl TenantSettings {
         }
         if !(1..=100).contains(&quality.yellow_percent) {
             return Err(ValueError::new("quality.yellow_percent", "1 to 100"));
+        }
+        if let Some(quiet) = quiet_hours {
+            quiet.validate()?;
         }
         let allowed = safe_mode.iter().flatten();
         let addressed = allowed.clone().all(|it| it.phone().is_some() || it.bsuid().is_some());

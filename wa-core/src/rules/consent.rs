@@ -154,9 +154,10 @@ pub const fn strengthen(known: Consent, opt_out: Consent) -> Consent {
 
 const fn strength(consent: Consent) -> u8 {
     match consent {
-        Consent::Allowed | Consent::OptedIn => 0,
-        Consent::NoMarketing => 1,
-        Consent::OptedOut => 2,
-        Consent::Blocked => 3,
+        Consent::OptedIn => 0,
+        Consent::Allowed => 1,
+        Consent::NoMarketing => 2,
+        Consent::OptedOut => 3,
+        Consent::Blocked => 4,
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::tier::{self, TierFacts, TierVerdict};
 use super::touch::Touch;
 use super::warmup::{self, WarmUpFacts};
-use super::{address, consent, cooldown, fallback, frequency, quality, window};
+use super::{address, consent, cooldown, fallback, frequency, quality, quiet, window, zones};
 use crate::model::{
     BeyondCap, Breaker, BreakerReason, CampaignState, Category, Chosen, Consent, HoldReason, Money,
     PriceList, Session, SessionState, SkipReason, TenantSettings,
@@ -67,6 +67,8 @@ pub struct Facts<'a> {
     pub consent: Consent,
     /// Whether one of the recipient's addresses is on the tenant's suppression list.
     pub suppressed: bool,
+    /// The contact's attribute [`time_zone`](super::zones::ATTRIBUTE), where the tenant has quiet hours.
+    pub own_zone: Option<String>,
     /// When the user last wrote to the session.
     pub last_user_message_at: Option<DateTime<Utc>>,
     /// The open breaker of its template.
@@ -293,6 +295,9 @@ fn may_ever_go(facts: &Facts<'_>, category: Category, now: DateTime<Utc>) -> Res
 /// What the recipient got lately, and whether it is a time to write to them.
 fn for_the_recipient(facts: &Facts<'_>, sent: Sent, now: DateTime<Utc>) -> Result<(), Verdict> {
     let (item, settings) = (facts.item, facts.settings);
+    if let Some(until) = quiet_until(facts, sent.category, now) {
+        return Err(wait(item, until, HoldReason::QuietHours, SkipReason::QuietHours));
+    }
     if !sent.template {
         return Ok(());
     }
@@ -310,6 +315,18 @@ fn for_the_recipient(facts: &Facts<'_>, sent: Sent, now: DateTime<Utc>) -> Resul
         });
     }
     Ok(())
+}
+
+/// When the recipient's quiet hours end, if they bind this message and it is quiet now.
+#[must_use]
+pub fn quiet_until(facts: &Facts<'_>, category: Category, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let quiet = facts.settings.quiet_hours.as_ref()?;
+    if !quiet.binds(facts.item.lane, category) {
+        return None;
+    }
+    let own = facts.own_zone.as_deref();
+    let zones = zones::of(own, facts.item.recipient.phone(), facts.settings.time_zone);
+    quiet::quiet_until(&quiet.hours, &zones, now)
 }
 
 /// Makes one message wait on its own, or closes it when it would be too late by then.

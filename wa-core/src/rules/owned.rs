@@ -26,6 +26,8 @@ pub struct OwnedFacts {
     pub consent: Consent,
     /// Whether one of the recipient's addresses is on the suppression list.
     pub suppressed: bool,
+    /// The contact's own zone, as it is written there.
+    pub own_zone: Option<String>,
     /// When the user last wrote to the session.
     pub last_user_message_at: Option<DateTime<Utc>>,
     /// The open breaker of its template.
@@ -54,6 +56,7 @@ impl OwnedFacts {
             session,
             consent,
             suppressed,
+            own_zone,
             last_user_message_at,
             template_breaker,
             fallback_breaker,
@@ -69,6 +72,7 @@ impl OwnedFacts {
             session,
             consent: *consent,
             suppressed: *suppressed,
+            own_zone: own_zone.clone(),
             last_user_message_at: *last_user_message_at,
             template_breaker: template_breaker.clone(),
             fallback_breaker: fallback_breaker.clone(),
@@ -89,6 +93,7 @@ impl OwnedFacts {
             session,
             consent,
             suppressed,
+            own_zone,
             last_user_message_at,
             template_breaker,
             fallback_breaker,
@@ -107,6 +112,7 @@ impl OwnedFacts {
             session: known_session.map_or_else(|| Arc::new((*session).clone()), Arc::clone),
             consent: *consent,
             suppressed: *suppressed,
+            own_zone: own_zone.clone(),
             last_user_message_at: *last_user_message_at,
             template_breaker: template_breaker.clone(),
             fallback_breaker: fallback_breaker.clone(),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::rules::judge::{Admission, Facts, GroupFacts, Judge, Verdict};
+use crate::model::{Chosen};
 
 #[tokio::test]
 async fn a_message_walks_from_the_queue_to_delivered() {
@@ -231,7 +232,7 @@ impl Judge for Panics {
         assert_eq!(facts.quota.used, 0, "the second message finds the first in the quota");
         Verdict::Send(crate::rules::judge::Grant {
             tier_slot: false,
-            content: crate::model::Chosen::Own,
+            content: Chosen::Own,
             price: None,
         })
     }

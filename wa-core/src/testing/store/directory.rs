@@ -1,8 +1,8 @@
 //! The cases of the Directory room.
 
 use crate::model::{
-    Category, FrequencyCap, HoldReason, IncarnationId, InstanceId, OutsideWindow, PriceList, QualityPolicy,
-    Recipient, TagKey, Tenant, TenantId, TenantSettings, WhenRed,
+    Category, FrequencyCap, HoldReason, IncarnationId, InstanceId, Lane, OutsideWindow, PriceList,
+    QualityPolicy, QuietHours, QuietSettings, Recipient, TagKey, Tenant, TenantId, TenantSettings, WhenRed,
 };
 use crate::port::store::StoreIdentity;
 use crate::testing::scope;
@@ -103,6 +103,16 @@ pub(super) async fn put_settings_come_back(mut w: World) {
         quality: QualityPolicy { yellow_percent: 10, red: WhenRed::Slow },
         require_opt_in: true,
         safe_mode: Some([Recipient::from(w.fresh_phone())].into()),
+        time_zone: value("Asia/Kathmandu"),
+        quiet_hours: Some(QuietSettings {
+            hours: vec![QuietHours {
+                from: value("21:15"),
+                to: value("08:00"),
+                days: [chrono::Weekday::Sat].into_iter().collect(),
+            }],
+            lanes: [Lane::Bulk, Lane::Transactional].into(),
+            except: [Category::Utility].into(),
+        }),
     };
     w.put_settings(&one, &TenantSettings::default()).await;
     w.put_settings(&one, &settings).await;

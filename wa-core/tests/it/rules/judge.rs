@@ -74,6 +74,7 @@ pub(super) fn facts(item: &BeginItem) -> Facts<'_> {
         settings: &SETTINGS,
         session: &SESSION,
         suppressed: false,
+        own_zone: None,
         fallback_breaker: None,
         touches: &[],
         warm_up: None,

@@ -1,11 +1,13 @@
 //! What the rules claim, checked from their documentation and from Meta's, not from their code.
 
 mod campaign;
+mod civil;
 mod classify;
 mod consent;
 mod judge;
 mod pair;
 mod purity;
+mod quiet;
 mod retry;
 mod settle;
 mod status;
@@ -13,6 +15,8 @@ mod tally;
 mod throughput;
 mod tier;
 mod window;
+mod zone_table;
+mod zones;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;

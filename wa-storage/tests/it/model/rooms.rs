@@ -93,6 +93,8 @@ impl Script {
                     max_retries: u8::try_from(self.roll(4)).expect("small"),
                     retry_after_seconds: vec![1, 5],
                     prices: self.percent(75).then_some(prices),
+                    time_zone: "Europe/Berlin".parse().expect("a zone"),
+                    quiet_hours: None,
                 };
                 let put = both!(self.pair, s => s.directory().put_settings(&scope, &settings));
                 self.tell("put_settings", put.is_ok_and(|it| it), settings);

@@ -1,0 +1,148 @@
+//! Quiet hours: whether somebody may be written to now, and from when on.
+//!
+//! It is quiet in a zone while its clocks show a time within the hours: in the hour that comes twice
+//! in autumn both times, and an end that is left out in spring is the first instant after it.
+//!
+//! Where a recipient's zone is one of several, nobody is woken if that can be helped. An instant is
+//! good enough if
+//! 1. it is quiet in none of the zones; else, if the next 24 hours have no such instant,
+//! 2. it is quiet in fewer than half of them; else, if the next 24 hours have no such instant either,
+//! 3. it is not quiet in the first of them.
+//!
+//! The steps 2 and 3 matter only for hours so long that they and the distance of the zones fill a day:
+//! a night of eleven hours leaves an instant for any country, and for all countries of code +1 together.
+
+use chrono::{DateTime, Utc};
+
+use super::civil::{next_change, shown_micros};
+use super::zones::ZoneSet;
+use crate::model::{QuietHours, TimeZone, from_micros, micros};
+
+const MINUTE: i64 = 60 * 1_000_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+/// How far ahead it is looked: two weeks, so that days which are quiet as a whole do not end the search.
+const HORIZON: i64 = 14;
+
+/// The first instant after `now` at which it may go; `None` if it may go now.
+///
+/// Exact to the microsecond: right before the instant it may not go. Hours that leave no instant of
+/// two weeks, which [`QuietSettings::validate`](crate::model::QuietSettings::validate) refuses, give
+/// the end of these two weeks.
+///
+/// ```
+/// use chrono::{DateTime, Utc};
+/// use wa_core::{model::QuietHours, rules::{quiet, zones::ZoneSet}};
+/// let night = [QuietHours::daily("21:00".parse()?, "08:00".parse()?)];
+/// let madrid = ZoneSet::from("Europe/Madrid".parse::<wa_core::model::TimeZone>()?);
+/// let at = |text: &str| text.parse::<DateTime<Utc>>();
+/// assert_eq!(quiet::quiet_until(&night, &madrid, at("2026-07-01T18:59:59Z")?), None);
+/// assert_eq!(
+///     quiet::quiet_until(&night, &madrid, at("2026-07-01T19:00:00Z")?),
+///     Some(at("2026-07-02T06:00:00Z")?),
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn quiet_until(hours: &[QuietHours], zones: &ZoneSet, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let start = micros(now);
+    let free = first_good(hours, zones, start);
+    (free > start).then(|| from_micros(free))
+}
+
+/// Whether it is quiet in a zone at an instant.
+#[must_use]
+pub fn is_quiet(hours: &[QuietHours], zone: &TimeZone, at: DateTime<Utc>) -> bool {
+    rest(hours, *zone, micros(at)).is_some()
+}
+
+/// The first instant from `start` on that is good enough.
+fn first_good(hours: &[QuietHours], zones: &ZoneSet, start: i64) -> i64 {
+    let end = start.saturating_add(HORIZON * DAY);
+    let mut at = start;
+    while at < end {
+        let day_after = at.saturating_add(DAY);
+        if let Some(free) = free_nowhere(hours, zones, at, day_after) {
+            return free;
+        }
+        let free = free_in_most(hours, zones, at, day_after)
+            .or_else(|| free_in(hours, zones.first(), at, day_after));
+        match free {
+            Some(free) if free == at => return at,
+            // Nothing before it is good enough, and itself only if its own next 24 hours have nothing better.
+            Some(free) => at = free,
+            None => at = day_after,
+        }
+    }
+    end
+}
+
+/// The first instant of a span at which it is quiet in no zone.
+fn free_nowhere(hours: &[QuietHours], zones: &ZoneSet, from: i64, to: i64) -> Option<i64> {
+    let mut at = from;
+    loop {
+        let mut free = at;
+        for zone in zones.iter() {
+            free = free.max(free_in(hours, zone, at, to)?);
+        }
+        if free == at {
+            return Some(at);
+        }
+        at = free;
+    }
+}
+
+/// The first instant of a span at which it is quiet in fewer than half of the zones.
+fn free_in_most(hours: &[QuietHours], zones: &ZoneSet, from: i64, to: i64) -> Option<i64> {
+    let mut at = from;
+    while at <= to {
+        let (mut all, mut quiet, mut next) = (0_u32, 0_u32, i64::MAX);
+        for zone in zones.iter() {
+            all += 1;
+            // The count can only fall where it stops being quiet in a zone.
+            if let Some(free) = next_free(hours, zone, at) {
+                quiet += 1;
+                next = next.min(free);
+            }
+        }
+        if quiet * 2 < all {
+            return Some(at);
+        }
+        at = next;
+    }
+    None
+}
+
+/// The first instant of a span at which it is not quiet in a zone.
+fn free_in(hours: &[QuietHours], zone: TimeZone, from: i64, to: i64) -> Option<i64> {
+    let mut at = from;
+    while let Some(next) = next_free(hours, zone, at) {
+        at = next;
+        if at > to {
+            return None;
+        }
+    }
+    Some(at)
+}
+
+/// Where it may stop being quiet in a zone in which it is quiet now.
+fn next_free(hours: &[QuietHours], zone: TimeZone, at: i64) -> Option<i64> {
+    let end = at.saturating_add(rest(hours, zone, at)?);
+    // Where the clocks change meanwhile, what they show from then on counts.
+    Some(next_change(zone, at, end).unwrap_or(end))
+}
+
+/// How long it is still quiet in a zone if its clocks go on evenly; `None` if it is not quiet.
+fn rest(hours: &[QuietHours], zone: TimeZone, at: i64) -> Option<i64> {
+    let shown = shown_micros(zone, at);
+    let (day, since_midnight) = (shown.div_euclid(DAY), shown.rem_euclid(DAY));
+    let end = |span: &QuietHours| {
+        let from = i64::from(span.from.minute_of_day()) * MINUTE;
+        let to = i64::from(span.to.minute_of_day()) * MINUTE;
+        if from <= since_midnight && (since_midnight < to || to < from) && span.days.has_day(day) {
+            Some(if from < to { to } else { DAY + to })
+        } else {
+            (since_midnight < to && to < from && span.days.has_day(day - 1)).then_some(to)
+        }
+    };
+    hours.iter().filter_map(end).max().map(|end| end - since_midnight)
+}
