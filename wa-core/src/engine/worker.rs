@@ -96,7 +96,7 @@ impl Worker {
         let poll = config.poll_every;
         Self {
             lease: Every::new(config.heartbeat, now),
-            sweep: Every::new(Duration::from_secs(5), now),
+            sweep: Every::new(config.heartbeat, now),
             advance: Every::new(poll, now),
             entitle: Every::new(config.health_every, now),
             prune: Every::new(Duration::from_secs(600), now),
@@ -111,7 +111,7 @@ impl Worker {
             stopping: false,
             gave_up: false,
             journal_grew: false,
-            recheck: 5_000_000,
+            recheck: whole(poll).saturating_mul(5),
             ports,
             config,
         }

@@ -8,7 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use wa_core::memory::MemoryStore;
 use wa_core::model::{
     CampaignState, Category, Content, Currency, Entitlement, HoldReason, ListName, MessageState, Phone,
-    PriceList, SessionId, SessionReport, SkipReason, TemplateContent, Throughput, Tier, WarmUp, from_micros,
+    PriceList, SessionId, SessionReport, SessionSetting, SkipReason, TemplateContent, Throughput, Tier,
+    WarmUp, from_micros,
 };
 use wa_core::port::store::Store;
 use wa_core::service::{CampaignSpec, EngineConfig, Kit, Number, Preflight, TenantHandle};
@@ -37,7 +38,13 @@ impl Stage {
             .transport("cloud", transport.clone())
             .clock(clock.clone())
             .entropy(Arc::new(SeededEntropy::new(3)))
-            .engine(EngineConfig::default())
+            // Days pass in these tests: what only guards against other workers may recur seldom.
+            .engine(EngineConfig {
+                lease: Duration::from_secs(600),
+                heartbeat: Duration::from_secs(200),
+                poll_every: Duration::from_secs(60),
+                ..EngineConfig::default()
+            })
             .build()
             .await
             .expect("a kit");
@@ -148,7 +155,9 @@ async fn two_numbers_share_and_a_warm_up_slows_one_down() {
     let stage = Stage::new(80, Tier::Unlimited).await;
     let other = stage.tenant.sessions().add(&Number::cloud("200")).await.expect("a session").id;
     let warm_up = WarmUp { since: None, caps: vec![5, 10] };
-    stage.tenant.sessions().set_warm_up(other, Some(warm_up)).await.expect("set");
+    let change = SessionSetting::WarmUp(Some(warm_up));
+    let numbers = stage.store.numbers();
+    numbers.set_session(&scope::tenant(stage.tenant.id()), other, &change).await.expect("set");
     let list = stage.members(100).await;
     let said = check(&stage, stage.spec(&list, vec![stage.session, other]), TimeDelta::days(3)).await;
     assert_eq!(said.go, 90);

@@ -139,7 +139,11 @@ impl Held {
         {
             jobs.push(Job::Report(self.session.clone(), Arc::clone(transport)));
         }
+        let skipped = self.skip.len();
         self.skip.retain(|_, (until, _)| *until > now);
+        if self.skip.len() < skipped {
+            self.lanes.iter_mut().for_each(|ahead| ahead.read.at_once(now));
+        }
         if self.hold.is_some_and(|(until, _)| until <= now) {
             self.hold = None;
             self.lanes.iter_mut().for_each(|ahead| ahead.read.at_once(now));

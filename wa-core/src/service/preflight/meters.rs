@@ -63,7 +63,7 @@ impl Meters {
         let month = Period::of(now);
         let used = self.quota.get(&month).copied().unwrap_or(0);
         facts.quota = QuotaFacts { limit: base.quota.limit, used, resets_at: month.end() };
-        facts.warm_up = warmup::today(&base.session, warmup::civil_day, now).map(|day| {
+        facts.warm_up = warmup::today(&base.session, &base.settings.time_zone, now).map(|day| {
             let used = self.warm_up.get(&(base.session.id, day.number)).copied().unwrap_or(0);
             WarmUpFacts { day, used }
         });

@@ -12,8 +12,8 @@ use super::meters::{Meters, Taken};
 use super::outlook::Preflight;
 use crate::engine::{Ports, compose};
 use crate::model::{
-    AttemptKey, Campaign, HoldReason, IdMint, MessageId, Money, NewCampaign, Session, SessionId, TenantId,
-    TenantSettings, values_of,
+    AttemptKey, Campaign, HoldReason, IdMint, MessageId, Money, NewCampaign, Session, SessionId, SkipReason,
+    TenantId, TenantSettings, values_of,
 };
 use crate::port::store::{
     BeginBatch, BeginItem, BegunAttempt, BegunBatch, CampaignBrief, Consider, Considered, DueBody,
@@ -383,8 +383,11 @@ impl<'a> Scene<'a> {
         let mut asked: BTreeMap<usize, Vec<DueMessage>> = BTreeMap::new();
         for member in members {
             let place = usize::try_from(self.outlook.audience).unwrap_or(0) % self.places.len().max(1);
-            let message = self.message(member, place);
-            asked.entry(place).or_default().push(message);
+            match self.message(member, place) {
+                Some(message) => asked.entry(place).or_default().push(message),
+                // A launch closes it at once.
+                None => *self.outlook.blocked.entry(SkipReason::MissingParameter).or_default() += 1,
+            }
             self.outlook.audience += 1;
         }
         for (place, messages) in asked {
@@ -393,15 +396,18 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// The message that a member would get.
-    fn message(&self, member: Member, place: usize) -> DueMessage {
+    /// The message that a member would get; `None` when a value is missing.
+    fn message(&self, member: Member, place: usize) -> Option<DueMessage> {
         let Member { number: _, contact } = member;
-        let (values, _) = values_of(&self.brief.columns, &contact.attributes);
+        let (values, is_complete) = values_of(&self.brief.columns, &contact.attributes);
+        if !is_complete {
+            return None;
+        }
         let width = u64::try_from(self.places.len()).unwrap_or(1).max(1);
         let ordinal = u32::try_from(self.outlook.audience / width + 1).unwrap_or(u32::MAX);
         let mint = IdMint::new(self.began_at, u16::try_from(place).unwrap_or(u16::MAX));
         let chunk = LaunchChunk { size: PAGE, seed: [0; 16] };
-        DueMessage {
+        Some(DueMessage {
             tenant: self.scope.tenant(),
             id: mint.message(ordinal, chunk.chance(self.outlook.audience)),
             n: 1,
@@ -413,7 +419,7 @@ impl<'a> Scene<'a> {
             lane: self.campaign.lane,
             valid_until: self.campaign.valid_until,
             source: DueSource::Feed,
-        }
+        })
     }
 
     async fn consider(
