@@ -54,6 +54,7 @@ impl Transport for Gateway {
             windows: false,
             echo: true,
             read_receipts: false,
+            gap: None,
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::planner::Planner;
+use super::planner::{Kind, Planner};
 use crate::model::{CampaignId, Lane};
 use crate::port::SendPermit;
 use crate::rules::throughput::Micros;
@@ -14,11 +14,14 @@ use crate::rules::throughput::Micros;
 /// The queues of one session: one per lane and campaign, so that a slow campaign holds up no other.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    queues: BTreeMap<(Lane, Option<CampaignId>), Queue>,
+    queues: BTreeMap<Key, Queue>,
     waiting: usize,
     /// The queue served last, so that queues of one lane take turns.
-    turn: Option<(Lane, Option<CampaignId>)>,
+    turn: Option<Key>,
 }
+
+/// The lane, the campaign, and whether it is marketing.
+type Key = (Lane, Option<CampaignId>, bool);
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -27,14 +30,8 @@ struct Queue {
 }
 
 impl Gate {
-    pub(crate) fn push(
-        &mut self,
-        lane: Lane,
-        campaign: Option<CampaignId>,
-        rate: Option<u32>,
-        permit: SendPermit,
-    ) {
-        let queue = self.queues.entry((lane, campaign)).or_default();
+    pub(crate) fn push(&mut self, key: Key, rate: Option<u32>, permit: SendPermit) {
+        let queue = self.queues.entry(key).or_default();
         queue.rate = rate;
         queue.permits.push_back(permit);
         self.waiting += 1;
@@ -47,8 +44,14 @@ impl Gate {
 
     /// How many permits of a campaign wait.
     pub(crate) fn len_of(&self, campaign: CampaignId) -> usize {
-        let own = self.queues.iter().filter(|((_, it), _)| *it == Some(campaign));
+        let own = self.queues.iter().filter(|((_, it, _), _)| *it == Some(campaign));
         own.map(|(_, queue)| queue.permits.len()).sum()
+    }
+
+    /// How many marketing permits wait.
+    pub(crate) fn marketing(&self) -> usize {
+        let marketing = self.queues.iter().filter(|((_, _, marketing), _)| *marketing);
+        marketing.map(|(_, queue)| queue.permits.len()).sum()
     }
 
     /// Takes out what can no longer start in time.
@@ -71,15 +74,19 @@ impl Gate {
     }
 
     /// The next permit, if the planner lets one go at `now`.
-    pub(crate) fn release(&mut self, planner: &mut Planner, now: Micros) -> Option<SendPermit> {
-        let may_go = |(key, queue): &((Lane, Option<CampaignId>), &Queue)| {
-            planner.next_at(key.0, meter(*key, queue), now) <= now
-        };
+    pub(crate) fn release(
+        &mut self,
+        planner: &mut Planner,
+        now: Micros,
+        chance: impl FnOnce() -> u64,
+    ) -> Option<SendPermit> {
+        let may_go = |(key, queue): &(Key, &Queue)| planner.next_at(kind(*key, queue), now) <= now;
         let (key, _) = self.in_turn().find(may_go)?;
         let queue = self.queues.get_mut(&key)?;
-        let metered = meter(key, queue);
+        let kind = kind(key, queue);
         let permit = queue.permits.pop_front()?;
-        planner.release(key.0, metered, now);
+        let chance = if planner.wants_chance() { chance() } else { 0 };
+        planner.release(kind, now, chance);
         self.turn = Some(key);
         self.drop_empty(1);
         Some(permit)
@@ -88,16 +95,14 @@ impl Gate {
     /// When the next permit may leave or expires, if one waits.
     pub(crate) fn next_at(&self, planner: &mut Planner, now: Micros) -> Option<Micros> {
         let queues = self.queues.iter().filter(|(_, queue)| !queue.permits.is_empty());
-        queues.map(|(key, queue)| planner.next_at(key.0, meter(*key, queue), now)).min()
+        queues.map(|(key, queue)| planner.next_at(kind(*key, queue), now)).min()
     }
 
     /// Non-empty queues: transactional before bulk, within a lane the one after the last served first.
-    fn in_turn(&self) -> impl Iterator<Item = ((Lane, Option<CampaignId>), &Queue)> {
+    fn in_turn(&self) -> impl Iterator<Item = (Key, &Queue)> {
         let after = self.turn;
         Lane::ALL.iter().flat_map(move |lane| {
-            let of_lane = move |(key, queue): (&(Lane, Option<CampaignId>), &Queue)| {
-                key.0 == *lane && !queue.permits.is_empty()
-            };
+            let of_lane = move |(key, queue): (&Key, &Queue)| key.0 == *lane && !queue.permits.is_empty();
             let later =
                 self.queues.iter().filter(move |it| of_lane(*it)).filter(move |(key, _)| Some(**key) > after);
             let earlier = self
@@ -117,6 +122,7 @@ impl Gate {
     }
 }
 
-fn meter(key: (Lane, Option<CampaignId>), queue: &Queue) -> Option<(CampaignId, u32)> {
-    key.1.zip(queue.rate)
+fn kind(key: Key, queue: &Queue) -> Kind {
+    let (lane, campaign, marketing) = key;
+    Kind { lane, campaign: campaign.zip(queue.rate), marketing }
 }

@@ -26,12 +26,14 @@ pub use worker::WorkerStatus;
 
 pub(crate) use entitle::entitle;
 pub(crate) use intake::{Intake, IntakeRequest};
+pub(crate) use job::{Done, Job, Leased};
 #[cfg(feature = "testing")]
 pub(crate) use notices::Notices;
 pub(crate) use ports::{Ports, draw};
 pub(crate) use runner::{Signals, start};
 pub(crate) use signal::Signal;
-pub(crate) use worker::Worker;
+pub(crate) use turn::{BatchDone, BatchOutcome, PreparedBatch, Turn, TurnDone};
+pub(crate) use worker::{Worker, compose};
 
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{CampaignId, Lane, Throughput, micros};
+use crate::model::{CampaignId, Gap, Lane, Throughput, micros};
 use crate::port::store::{DispatchState, RecentAttempt};
 use crate::rules::adapt::Backoff;
+use crate::rules::pace::Pace;
 use crate::rules::pair::Meter;
+use crate::rules::pause;
 use crate::rules::throughput::{Micros, Ring};
 
 /// How many pair meters may pile up before the empty ones are thrown away.
@@ -20,6 +22,15 @@ const PRUNE_AT: usize = 4_096;
 
 /// How many campaigns' rates are kept.
 const MOST_CAMPAIGNS: usize = 256;
+
+/// What the planner must know of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) lane: Lane,
+    /// Its campaign and that campaign's own rate, if it has one.
+    pub(crate) campaign: Option<(CampaignId, u32)>,
+    pub(crate) marketing: bool,
+}
 
 #[derive(Debug)]
 pub(crate) struct Planner {
@@ -29,6 +40,12 @@ pub(crate) struct Planner {
     /// Bulk's own ring, when a share of the throughput is kept free for the other lane.
     bulk: Option<Ring>,
     share: u32,
+    /// Marketing's own ring, while the number's quality leaves it only a share.
+    marketing: Option<Ring>,
+    marketing_percent: u8,
+    gap: Option<Gap>,
+    /// When the gap after the latest release ends.
+    gap_until: Micros,
     campaigns: BTreeMap<CampaignId, Ring>,
     // Looked up by key only: no decision depends on its order.
     pairs: HashMap<u64, Meter>,
@@ -46,6 +63,10 @@ impl Planner {
             ring: Ring::new(nominal),
             bulk,
             share: transactional_share,
+            marketing: None,
+            marketing_percent: 100,
+            gap: None,
+            gap_until: 0,
             campaigns: BTreeMap::new(),
             pairs: HashMap::new(),
             prune_at: PRUNE_AT,
@@ -82,11 +103,47 @@ impl Planner {
 
     /// Until when nothing may be released at all.
     pub(crate) fn idle_until(&self) -> Micros {
-        self.quiet_until.max(self.backoff.hold_until())
+        self.quiet_until.max(self.backoff.hold_until()).max(self.gap_until)
     }
 
     pub(crate) fn set_throughput(&mut self, nominal: Throughput) {
         self.nominal = nominal;
+    }
+
+    /// Takes over how fast the number may go; `transport` is the gap that its transport asks for.
+    pub(crate) fn set_pace(&mut self, pace: &Pace, transport: Option<Gap>, now: Micros) {
+        let Pace { throughput, marketing_percent, gap } = *pace;
+        self.nominal = throughput;
+        self.gap = gap.or(transport);
+        if self.gap.is_none() {
+            self.gap_until = 0;
+        }
+        if marketing_percent != self.marketing_percent {
+            self.marketing_percent = marketing_percent;
+            let effective = self.backoff.effective(self.nominal, now);
+            // A share that begins now starts from a full ring: who knows what marketing had before.
+            self.marketing = (marketing_percent < 100)
+                .then(|| Ring::full(percent_of(effective, u32::from(marketing_percent)), now));
+        }
+    }
+
+    /// Whether the next release needs a random word.
+    pub(crate) fn wants_chance(&self) -> bool {
+        self.gap.is_some_and(|gap| gap.jitter_millis > 0)
+    }
+
+    /// How many messages should wait at the gate: what leaves within `lead`, at least one.
+    pub(crate) fn horizon(&self, lead: Duration, now: Micros) -> usize {
+        let by_rate = horizon(self.rate(now), lead);
+        let Some(gap) = self.gap else { return by_rate };
+        let pause = u128::from(gap.millis) + u128::from(gap.jitter_millis).div_ceil(2);
+        let by_gap = lead.as_millis().checked_div(pause).unwrap_or(u128::MAX);
+        by_rate.min(usize::try_from(by_gap).unwrap_or(usize::MAX)).max(1)
+    }
+
+    /// How many marketing messages should; `None` while marketing has the whole throughput.
+    pub(crate) fn marketing_horizon(&self, lead: Duration) -> Option<usize> {
+        self.marketing.as_ref().map(|ring| horizon(ring.per_second(), lead))
     }
 
     /// How many messages a second may go at present.
@@ -125,26 +182,40 @@ impl Planner {
     }
 
     /// The earliest instant from `now` on at which one more message of this kind may leave.
-    pub(crate) fn next_at(&mut self, lane: Lane, campaign: Option<(CampaignId, u32)>, now: Micros) -> Micros {
+    pub(crate) fn next_at(&mut self, kind: Kind, now: Micros) -> Micros {
         self.adjust(now);
         let mut at = now.max(self.idle_until()).max(self.ring.next_at(now));
-        if let (Lane::Bulk, Some(bulk)) = (lane, &self.bulk) {
+        if let (Lane::Bulk, Some(bulk)) = (kind.lane, &self.bulk) {
             at = at.max(bulk.next_at(now));
         }
-        if let Some((campaign, rate)) = campaign {
+        if let (true, Some(marketing)) = (kind.marketing, &self.marketing) {
+            at = at.max(marketing.next_at(now));
+        }
+        if let Some((campaign, rate)) = kind.campaign {
             at = at.max(self.campaign_ring(campaign, rate).next_at(now));
         }
         at
     }
 
-    /// Counts a release at `at`.
-    pub(crate) fn release(&mut self, lane: Lane, campaign: Option<(CampaignId, u32)>, at: Micros) {
+    /// When the pair's next place is free.
+    pub(crate) fn pair_at(&self, recipient: u64, now: Micros) -> Micros {
+        self.pairs.get(&recipient).map_or(now, |meter| meter.next_at(now))
+    }
+
+    /// Counts a release at `at`; `chance` decides how long the gap after it is.
+    pub(crate) fn release(&mut self, kind: Kind, at: Micros, chance: u64) {
         self.ring.release(at);
-        if let (Lane::Bulk, Some(bulk)) = (lane, &mut self.bulk) {
+        if let (Lane::Bulk, Some(bulk)) = (kind.lane, &mut self.bulk) {
             bulk.release(at);
         }
-        if let Some((campaign, rate)) = campaign {
+        if let (true, Some(marketing)) = (kind.marketing, &mut self.marketing) {
+            marketing.release(at);
+        }
+        if let Some((campaign, rate)) = kind.campaign {
             self.campaign_ring(campaign, rate).release(at);
+        }
+        if let Some(gap) = self.gap {
+            self.gap_until = at.saturating_add(pause::after(gap, chance));
         }
     }
 
@@ -161,6 +232,9 @@ impl Planner {
             self.ring.set(effective);
             if let Some(bulk) = &mut self.bulk {
                 bulk.set(bulk_rate(effective, self.share));
+            }
+            if let Some(marketing) = &mut self.marketing {
+                marketing.set(percent_of(effective, u32::from(self.marketing_percent)));
             }
         }
     }
@@ -179,6 +253,17 @@ impl Planner {
     }
 }
 
+/// How many messages a rate lets out in this time, at least one.
+pub(crate) fn horizon(rate: u32, lead: Duration) -> usize {
+    let horizon = u128::from(rate).saturating_mul(lead.as_millis()) / 1_000;
+    usize::try_from(horizon).unwrap_or(usize::MAX).max(1)
+}
+
+fn percent_of(nominal: Throughput, percent: u32) -> Throughput {
+    let share = nominal.per_second().saturating_mul(percent) / 100;
+    Throughput::try_from(share.max(1)).unwrap_or(nominal)
+}
+
 fn bulk_rate(nominal: Throughput, share: u32) -> Throughput {
     let kept_free = nominal.per_second().saturating_mul(share).div_ceil(100);
     Throughput::try_from(nominal.per_second().saturating_sub(kept_free).max(1)).unwrap_or(nominal)
@@ -187,10 +272,65 @@ fn bulk_rate(nominal: Throughput, share: u32) -> Throughput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::from_micros;
+    use crate::model::{GapSetting, from_micros};
 
     fn planner(per_second: u32, share: u32) -> Planner {
         Planner::new(Throughput::try_from(per_second).expect("a throughput"), share)
+    }
+
+    fn of(lane: Lane) -> Kind {
+        Kind { lane, campaign: None, marketing: false }
+    }
+
+    /// How many marketing messages leave in ten seconds, after the first.
+    fn marketing_in_ten_seconds(planner: &mut Planner) -> u32 {
+        let kind = Kind { marketing: true, ..of(Lane::Bulk) };
+        let start = planner.next_at(kind, 20_000_000);
+        let (mut at, mut count) = (start, 0);
+        while at < start + 10_000_000 {
+            planner.release(kind, at, 0);
+            count += 1;
+            at = planner.next_at(kind, at);
+        }
+        count
+    }
+
+    #[test]
+    fn a_bad_rating_leaves_marketing_its_share_and_others_the_rest() {
+        let pace = Pace { throughput: Throughput::DEFAULT, marketing_percent: 25, gap: GapSetting::Off };
+        let mut slow = planner(80, 0);
+        slow.set_pace(&pace, None, 0);
+        let count = marketing_in_ten_seconds(&mut slow);
+        assert!((195..=200).contains(&count), "a quarter of 80 a second: {count}");
+        let now = 60_000_000;
+        let marketing = Kind { marketing: true, ..of(Lane::Bulk) };
+        slow.release(marketing, now, 0);
+        assert!(slow.next_at(of(Lane::Bulk), now) < slow.next_at(marketing, now), "others need not wait");
+        slow.set_pace(&Pace { marketing_percent: 100, ..pace }, None, now);
+        let count = marketing_in_ten_seconds(&mut slow);
+        assert!((790..=800).contains(&count), "and all of it once the rating is good: {count}");
+    }
+
+    #[test]
+    fn a_gap_keeps_messages_apart_and_jitter_spreads_them() {
+        let gap = Gap { millis: 1_500, jitter_millis: 1_000 };
+        let mut openwa = planner(80, 0);
+        openwa.set_pace(&Pace::default(), Some(gap), 0);
+        assert!(openwa.wants_chance());
+        let mut ends = std::collections::BTreeSet::new();
+        let mut at = 0;
+        for chance in 0..500_u64 {
+            openwa.release(of(Lane::Bulk), at, chance.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let next = openwa.next_at(of(Lane::Transactional), at);
+            assert!((1_500_000..=2_500_000).contains(&(next - at)), "{}", next - at);
+            ends.insert((next - at) / 10_000);
+            at = next;
+        }
+        assert!(ends.len() > 80, "the words decide: {}", ends.len());
+        assert_eq!(openwa.horizon(Duration::from_secs(2), at), 1, "no crowd waits behind a gap");
+        openwa.set_pace(&Pace { gap: GapSetting::Off, ..Pace::default() }, Some(gap), at);
+        assert!(openwa.next_at(of(Lane::Bulk), at) < at + 20_000, "a session can do without");
+        assert!(!openwa.wants_chance());
     }
 
     #[test]
@@ -198,13 +338,13 @@ mod tests {
         let mut planner = planner(10, 20);
         let mut now = 0;
         for _ in 0..50 {
-            now = planner.next_at(Lane::Bulk, None, now);
-            planner.release(Lane::Bulk, None, now);
+            now = planner.next_at(of(Lane::Bulk), now);
+            planner.release(of(Lane::Bulk), now, 0);
         }
         // Eight a second for bulk, and the other lane finds room at once.
         assert!(now >= 49 * 1_000_000 / 8, "{now}");
-        let bulk = planner.next_at(Lane::Bulk, None, now);
-        assert!(planner.next_at(Lane::Transactional, None, now) < bulk);
+        let bulk = planner.next_at(of(Lane::Bulk), now);
+        assert!(planner.next_at(of(Lane::Transactional), now) < bulk);
     }
 
     #[test]
@@ -213,18 +353,18 @@ mod tests {
         let wall = from_micros(1_790_000_000_000_000);
         let recent = [RecentAttempt { recipient: 1, begun_at: wall }];
         fresh.take_over(None, &recent, 5_000_000, wall);
-        assert!(fresh.next_at(Lane::Bulk, None, 5_000_000) >= 6_000_000);
+        assert!(fresh.next_at(of(Lane::Bulk), 5_000_000) >= 6_000_000);
     }
 
     #[test]
     fn a_handed_over_session_goes_on_without_a_pause() {
         let wall = from_micros(1_790_000_000_000_000);
         let mut former = planner(10, 0);
-        former.release(Lane::Bulk, None, 1_000_000);
+        former.release(of(Lane::Bulk), 1_000_000, 0);
         let state = former.pass_on(1_050_000, wall);
         let mut next = planner(10, 0);
         next.take_over(Some(&state), &[], 77_000_000, wall);
-        let at = next.next_at(Lane::Bulk, None, 77_000_000);
+        let at = next.next_at(of(Lane::Bulk), 77_000_000);
         assert!((77_050_000..77_060_000).contains(&at), "{at}");
     }
 
@@ -245,7 +385,7 @@ mod tests {
         let mut planner = planner(100, 0);
         planner.throttled(0, None);
         assert_eq!(planner.rate(0), 50);
-        assert_eq!(planner.next_at(Lane::Bulk, None, 0), 1_000_000);
+        assert_eq!(planner.next_at(of(Lane::Bulk), 0), 1_000_000);
         assert_eq!(planner.rate(6_000_000), 100);
     }
 

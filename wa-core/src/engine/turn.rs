@@ -11,7 +11,9 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 
 use super::ports::Ports;
-use crate::model::{BatchId, CampaignId, Content, Lane, MessageId, ProviderMessageId, Recipient, SessionId};
+use crate::model::{
+    BatchId, CampaignId, Content, HoldReason, Lane, MessageId, ProviderMessageId, Recipient, SessionId,
+};
 use crate::port::store::{AttemptFact, BeginBatch, Begun, Settled, StoreError, StoreErrorKind};
 use crate::rules::judge::{Admission, Facts, GroupFacts, Judge, Verdict};
 
@@ -31,6 +33,8 @@ pub(crate) struct Letter {
     /// `None` when it cannot be sent at all; begin then closes it.
     pub(crate) content: Option<Content>,
     pub(crate) reply_to: Option<ProviderMessageId>,
+    /// What goes instead outside the window.
+    pub(crate) fallback: Option<Content>,
     pub(crate) recipient: Recipient,
     pub(crate) lane: Lane,
     pub(crate) campaign: Option<CampaignId>,
@@ -145,12 +149,12 @@ impl BatchDone {
     }
 }
 
-/// The judge of a batch: the rules, and what the planner says about each pair.
+/// The judge of a batch: the rules, and what the planner says about room.
 #[derive(Debug)]
 pub(crate) struct PlannedJudge {
     pub(crate) rules: Arc<dyn Judge>,
-    /// Messages whose pair is full, and for how long from now.
-    pub(crate) pair_waits: BTreeMap<MessageId, chrono::TimeDelta>,
+    /// Messages for which the number has no room, for how long from now, and why.
+    pub(crate) waits: BTreeMap<MessageId, (chrono::TimeDelta, HoldReason)>,
 }
 
 impl Judge for PlannedJudge {
@@ -160,10 +164,8 @@ impl Judge for PlannedJudge {
 
     fn judge(&self, facts: &Facts<'_>, now: chrono::DateTime<chrono::Utc>) -> Verdict {
         let verdict = self.rules.judge(facts, now);
-        match (verdict, self.pair_waits.get(&facts.item.message)) {
-            (Verdict::Send(_), Some(wait)) => {
-                Verdict::Wait { until: now + *wait, why: crate::model::HoldReason::PairThrottled }
-            }
+        match (verdict, self.waits.get(&facts.item.message)) {
+            (Verdict::Send(_), Some((wait, why))) => Verdict::Wait { until: now + *wait, why: *why },
             (
                 verdict @ (Verdict::Send(_) | Verdict::Wait { .. } | Verdict::Skip(_) | Verdict::Stop { .. }),
                 _,

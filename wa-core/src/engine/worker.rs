@@ -29,6 +29,8 @@ mod results;
 use book::{Book, Every};
 use held::Held;
 
+pub(crate) use held::compose;
+
 /// What the store says is due is asked for no sooner than this after the last answer: its clock may
 /// lag behind ours.
 const APART: Micros = 200_000;
@@ -62,6 +64,8 @@ pub(crate) struct Worker {
     gave_up: bool,
     /// Set when the journal may have grown.
     journal_grew: bool,
+    /// After how long at the latest what the rules stopped is asked for again.
+    recheck: Micros,
 }
 
 /// A request that the driver makes.
@@ -92,7 +96,7 @@ impl Worker {
         let poll = config.poll_every;
         Self {
             lease: Every::new(config.heartbeat, now),
-            sweep: Every::new(Duration::from_secs(5), now),
+            sweep: Every::new(config.heartbeat, now),
             advance: Every::new(poll, now),
             entitle: Every::new(config.health_every, now),
             prune: Every::new(Duration::from_secs(600), now),
@@ -107,9 +111,15 @@ impl Worker {
             stopping: false,
             gave_up: false,
             journal_grew: false,
+            recheck: whole(poll).saturating_mul(5),
             ports,
             config,
         }
+    }
+
+    /// A worker in a world in which nothing changes but the time.
+    pub(crate) fn patient(ports: Ports, config: EngineConfig, judge: StandardJudge) -> Self {
+        Self { recheck: Micros::MAX, ..Self::new(ports, config, judge) }
     }
 
     pub(crate) const fn config(&self) -> &EngineConfig {
@@ -242,7 +252,9 @@ impl Worker {
         {
             let Some(held) = self.held.get_mut(&id) else { continue };
             let Some(transport) = held.transport.clone() else { continue };
-            let Some(permit) = held.gate.release(&mut held.planner, now) else { continue };
+            let entropy = &self.ports;
+            let chance = || u64::from_be_bytes(entropy.draw());
+            let Some(permit) = held.gate.release(&mut held.planner, now, chance) else { continue };
             self.book.left(permit.attempt(), id, permit.recipient().key());
             out.push(Sending { permit, transport });
             self.served = Some(id);

@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::port::store::{
     ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member,
-    ReportedLine, StartImport, StoreError, UpsertContact,
+    ReportedLine, StartImport, StoreError, SuppressedAddress, UpsertContact,
 };
 use crate::port::{AdminScope, Scope};
 use crate::rules::campaign::{self, Move};
@@ -151,12 +151,48 @@ impl Audience for MemoryStore {
         Ok(self.write(|state, now| {
             let mut entries = Entries::default();
             let tenant = state.tenants.get_mut(&scope.tenant())?;
-            if tenant.contacts.set_consent(contact, consent, now) {
+            if tenant.contacts.set_consent(contact, consent, source, now) {
                 entries.consented(scope.tenant(), contact, consent, source);
             }
             let contact = tenant.contacts.get(contact).cloned();
             state.enter(entries, now);
             contact
+        }))
+    }
+
+    async fn suppress(&self, scope: &Scope, who: &[Recipient]) -> Result<Option<u64>, StoreError> {
+        Ok(self.write(|state, now| {
+            let tenant = state.tenants.get_mut(&scope.tenant())?;
+            let before = tenant.suppressed.len();
+            for address in who.iter().flat_map(Recipient::addresses) {
+                tenant.suppressed.entry(address).or_insert(now);
+            }
+            u64::try_from(tenant.suppressed.len() - before).ok()
+        }))
+    }
+
+    async fn unsuppress(&self, scope: &Scope, who: &[Recipient]) -> Result<u64, StoreError> {
+        Ok(self.write(|state, _| {
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return 0 };
+            let addresses = who.iter().flat_map(Recipient::addresses);
+            let taken_off = addresses.filter(|address| tenant.suppressed.remove(address).is_some()).count();
+            u64::try_from(taken_off).unwrap_or(u64::MAX)
+        }))
+    }
+
+    async fn suppressed(
+        &self,
+        scope: &Scope,
+        after: Option<&Recipient>,
+        limit: u32,
+    ) -> Result<Vec<SuppressedAddress>, StoreError> {
+        Ok(self.read(|state, _| {
+            let after = after.and_then(|after| after.addresses().next());
+            let rows = state.tenants.get(&scope.tenant()).map(|row| row.suppressed.range(behind(after)));
+            let entries = rows.into_iter().flatten().filter_map(|(address, at)| {
+                Some(SuppressedAddress { address: Recipient::from_address(address).ok()?, at: *at })
+            });
+            page(entries, limit)
         }))
     }
 
@@ -364,7 +400,7 @@ impl TenantRow {
     ) {
         let Some(known) = self.contacts.get(contact) else { return };
         let consent = consent::strengthen(known.consent, opt_out);
-        if self.contacts.set_consent(contact, consent, now) {
+        if self.contacts.set_consent(contact, consent, source, now) {
             entries.consented(self.tenant.id, contact, consent, source);
         }
     }

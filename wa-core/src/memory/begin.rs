@@ -7,18 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
+use super::court::{Court, account, group, touched};
 use super::journal::Entries;
 use super::later;
 use super::state::{AttemptRow, BatchFate, DueRow, Feed, State, TenantRow};
-use crate::model::{
-    AttemptKey, Breaker, BreakerScope, CampaignId, Consent, DeliveryFacts, MessageId, Period, Session,
-    SkipReason, TransportName,
-};
+use crate::model::{AttemptKey, CampaignId, DeliveryFacts, MessageId, Session, SkipReason, TransportName};
 use crate::port::WorkerScope;
 use crate::port::store::{BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, DueSource, Stopped};
-use crate::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, QuotaFacts, Verdict, is_open};
-use crate::rules::tier::{SLOT, TierFacts};
-use crate::rules::window;
+use crate::rules::judge::{Admission, Grant, Judge, Verdict};
 
 /// Judges a batch and begins what may begin.
 pub(super) fn begin(
@@ -36,8 +32,9 @@ pub(super) fn begin(
     let mut begun = BegunBatch { at: Some(now), ..BegunBatch::default() };
     let present = present(tenant, session, batch, &mut begun);
     let present = admitted(tenant, session, present, judge, now, &mut begun);
-    let steps = Court::open(state, tenant, session, judge, now).judge_all(&present, &mut begun);
-    let writing = Writing { batch, epoch, account: account(session), now };
+    let mut court = Court::open(state, tenant, session, judge, now);
+    let steps = judge_all(&mut court, &present, &mut begun);
+    let writing = Writing { batch, epoch, account: account(session), warm_up_day: court.warm_up_day(), now };
     let tenant_id = tenant.tenant.id;
     let mut entries = Entries::default();
     state.batches.insert(batch.id, BatchFate::Begun);
@@ -50,14 +47,9 @@ pub(super) fn begin(
     Begun::Done(begun)
 }
 
-/// The account whose messaging limit a session shares.
-fn account(session: &Session) -> (TransportName, String) {
-    (session.transport.clone(), session.portfolio.clone())
-}
-
 /// What happens to an item.
 enum Step {
-    Send { grant: Grant, keeps_slot: bool },
+    Send(Grant),
     Wait(DueRow),
     Skip(SkipReason),
 }
@@ -128,149 +120,32 @@ fn is_there(tenant: &TenantRow, session: &Session, item: &BeginItem) -> bool {
         && waits
 }
 
-/// What is known of a group; `None` when there is no such campaign.
-fn group(
-    tenant: &TenantRow,
-    session: &Session,
-    campaign: Option<CampaignId>,
-    now: DateTime<Utc>,
-) -> Option<GroupFacts> {
-    let campaign = match campaign {
-        Some(id) => Some(tenant.campaigns.get(&id)?.campaign.state),
-        None => None,
-    };
-    Some(GroupFacts {
-        tenant_paused: tenant.settings.paused,
-        suspended: tenant.entitlement.suspended,
-        session: session.state,
-        breaker: tenant.open_breaker(&BreakerScope::Session(session.id), now),
-        campaign,
-    })
-}
-
-impl TenantRow {
-    fn open_breaker(&self, scope: &BreakerScope, now: DateTime<Utc>) -> Option<Breaker> {
-        self.breakers.get(scope).filter(|it| is_open(it, now)).cloned()
-    }
-}
-
-/// The judge with the facts before him, and the meters as the batch has used them so far.
-struct Court<'a> {
-    tenant: &'a TenantRow,
-    session: &'a Session,
-    judge: &'a dyn Judge,
-    now: DateTime<Utc>,
-    quota: QuotaFacts,
-    /// Until when each recipient's slot of the portfolio is taken.
-    slots: BTreeMap<u64, DateTime<Utc>>,
-}
-
-impl<'a> Court<'a> {
-    fn open(
-        state: &State,
-        tenant: &'a TenantRow,
-        session: &'a Session,
-        judge: &'a dyn Judge,
-        now: DateTime<Utc>,
-    ) -> Self {
-        let usage = tenant.usage(Period::of(now));
-        let quota = QuotaFacts { limit: usage.limit, used: usage.used, resets_at: usage.resets_at };
-        let slots = match session.tier.limit() {
-            Some(_) => state.slots(&account(session), now),
-            None => BTreeMap::new(),
-        };
-        Self { tenant, session, judge, now, quota, slots }
-    }
-
-    fn judge_all<'b>(
-        mut self,
-        items: &[&'b BeginItem],
-        begun: &mut BegunBatch,
-    ) -> Vec<(&'b BeginItem, Step)> {
-        let mut stopped = BTreeSet::new();
-        let mut steps = Vec::new();
-        for item in items {
-            if item.source == DueSource::Feed && stopped.contains(&item.campaign) {
-                continue;
+/// What becomes of each item: those behind a stop stay where they are.
+fn judge_all<'b>(
+    court: &mut Court<'_>,
+    items: &[&'b BeginItem],
+    begun: &mut BegunBatch,
+) -> Vec<(&'b BeginItem, Step)> {
+    let mut stopped = BTreeSet::new();
+    let mut steps = Vec::new();
+    for item in items {
+        if item.source == DueSource::Feed && stopped.contains(&item.campaign) {
+            continue;
+        }
+        match court.judge(item) {
+            Verdict::Send(grant) => steps.push((*item, Step::Send(grant))),
+            Verdict::Skip(why) => steps.push((*item, Step::Skip(why))),
+            Verdict::Stop { until, why } if item.source == DueSource::Feed => {
+                stopped.insert(item.campaign);
+                begun.stopped.push(Stopped { campaign: item.campaign, why, until: Some(until) });
             }
-            match self.judge_one(item) {
-                (Verdict::Send(grant), keeps_slot) => {
-                    self.quota.used = self.quota.used.saturating_add(1);
-                    if keeps_slot {
-                        self.slots.insert(self.meter_of(item), self.now + SLOT);
-                    }
-                    steps.push((*item, Step::Send { grant, keeps_slot }));
-                }
-                (Verdict::Skip(why), _) => steps.push((*item, Step::Skip(why))),
-                (Verdict::Stop { until, why }, _) if item.source == DueSource::Feed => {
-                    stopped.insert(item.campaign);
-                    begun.stopped.push(Stopped { campaign: item.campaign, why, until: Some(until) });
-                }
-                // A due row cannot stop others, so a judge that says so makes it wait.
-                (Verdict::Wait { until, why } | Verdict::Stop { until, why }, _) => {
-                    steps.push((*item, Step::Wait(DueRow { due_at: until, why: Some(why) })));
-                }
+            // A due row cannot stop others, so a judge that says so makes it wait.
+            Verdict::Wait { until, why } | Verdict::Stop { until, why } => {
+                steps.push((*item, Step::Wait(DueRow { due_at: until, why: Some(why) })));
             }
         }
-        steps
     }
-
-    /// The number under which the stored recipient of an item is counted.
-    fn meter_of(&self, item: &BeginItem) -> u64 {
-        let stored = self.tenant.messages.get(&item.message).map(|message| &message.recipient);
-        stored.unwrap_or(&item.recipient).key()
-    }
-
-    /// The verdict on an item, and whether its attempt keeps its recipient's slot taken.
-    fn judge_one(&self, item: &BeginItem) -> (Verdict, bool) {
-        let message = self.tenant.messages.get(&item.message);
-        let contact = message.and_then(|message| self.tenant.contact_of(message));
-        let known = contact.and_then(|contact| self.tenant.contacts.get(contact));
-        let wrote_at = contact.and_then(|contact| self.tenant.windows.get(&(self.session.id, contact)));
-        let template = item.template.clone().and_then(|(name, language)| {
-            let scope = BreakerScope::Template(self.session.id, name, language);
-            self.tenant.open_breaker(&scope, self.now)
-        });
-        let tier = TierFacts {
-            limit: self.session.tier.limit(),
-            used: u32::try_from(self.slots.len()).unwrap_or(u32::MAX),
-            has_slot: self.slots.contains_key(&self.meter_of(item)),
-            next_free_at: self.slots.values().min().copied(),
-        };
-        let facts = Facts {
-            item,
-            consent: known.map_or(Consent::Allowed, |contact| contact.consent),
-            last_user_message_at: wrote_at.copied(),
-            template_breaker: template,
-            tier,
-            quota: self.quota,
-            prices: self.tenant.settings.prices.as_ref(),
-        };
-        let verdict = self.judge.judge(&facts, self.now);
-        // Who has a slot and is written to again outside the window stays counted for another day.
-        let guard = window::Guard::default().of(item.lane);
-        let renews = tier.has_slot && !window::is_open(wrote_at.copied(), self.now, guard);
-        let takes = matches!(verdict, Verdict::Send(Grant { tier_slot: true, .. }));
-        (verdict, takes || renews)
-    }
-}
-
-impl State {
-    /// Until when each recipient's slot of a portfolio is taken, by attempts of any tenant that were not
-    /// given back.
-    fn slots(&self, account: &(TransportName, String), now: DateTime<Utc>) -> BTreeMap<u64, DateTime<Utc>> {
-        let mut slots = BTreeMap::new();
-        for tenant in self.tenants.values() {
-            for ((id, _), attempt) in &tenant.attempts {
-                let until = attempt.begun_at + SLOT;
-                let takes = attempt.slot_of.as_ref() == Some(account) && attempt.counts() && until > now;
-                let Some(message) = tenant.messages.get(id).filter(|_| takes) else { continue };
-                let known = slots.entry(message.recipient.key()).or_insert(until);
-                *known = until.max(*known);
-            }
-        }
-        slots
-    }
+    steps
 }
 
 /// What every change of a batch has in common.
@@ -278,6 +153,7 @@ struct Writing<'a> {
     batch: &'a BeginBatch,
     epoch: u64,
     account: (TransportName, String),
+    warm_up_day: Option<i32>,
     now: DateTime<Utc>,
 }
 
@@ -297,7 +173,8 @@ impl Writing<'_> {
             DueSource::Row => _ = tenant.due.remove(&id),
         }
         match step {
-            Step::Send { grant, keeps_slot } => {
+            Step::Send(grant) => {
+                let Grant { tier_slot, content, price } = grant;
                 let start_by = later(self.now, self.batch.start_within);
                 let end_by = later(start_by, self.batch.timeout);
                 let attempt = AttemptRow {
@@ -306,13 +183,16 @@ impl Writing<'_> {
                     batch: self.batch.id,
                     begun_at: self.now,
                     end_by,
-                    price: grant.price,
-                    slot_of: keeps_slot.then(|| self.account.clone()),
+                    content,
+                    touch: touched(item, &grant, self.now),
+                    warm_up_day: self.warm_up_day,
+                    price,
+                    slot_of: tier_slot.then(|| self.account.clone()),
                     facts: DeliveryFacts::default(),
                 };
                 tenant.attempts.insert((id, item.n), attempt);
                 let key = AttemptKey { tenant: tenant.tenant.id, message: id, n: item.n };
-                begun.attempts.push(BegunAttempt { key, start_by, end_by, price: grant.price });
+                begun.attempts.push(BegunAttempt { key, start_by, end_by, content, price });
             }
             Step::Wait(due) => {
                 tenant.due.insert(id, due);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Bsuid, Consent, Contact, ContactAttributes, ContactId, Phone, Recipient};
+use crate::model::{Bsuid, Consent, ConsentSource, Contact, ContactAttributes, ContactId, Phone, Recipient};
 
 /// The contacts, and who has which address.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +47,7 @@ impl Contacts {
             attributes: ContactAttributes::new(),
             consent: Consent::Allowed,
             consent_at: None,
+            consent_source: None,
             created_at: now,
         });
         contact.attributes.extend(attributes.clone());
@@ -64,12 +65,19 @@ impl Contacts {
     }
 
     /// Sets a consent; whether that changed anything.
-    pub(super) fn set_consent(&mut self, id: ContactId, consent: Consent, now: DateTime<Utc>) -> bool {
+    pub(super) fn set_consent(
+        &mut self,
+        id: ContactId,
+        consent: Consent,
+        source: ConsentSource,
+        now: DateTime<Utc>,
+    ) -> bool {
         let Some(contact) = self.rows.get_mut(&id).filter(|contact| contact.consent != consent) else {
             return false;
         };
         contact.consent = consent;
         contact.consent_at = Some(now);
+        contact.consent_source = Some(source);
         true
     }
 }

@@ -11,7 +11,7 @@ use super::journal::Entries;
 use super::state::{CampaignRow, MessageRow, TenantRow};
 use crate::model::{
     Campaign, CampaignId, CampaignState, ContactId, IdMint, MessageId, NewCampaign, SessionId, SkipReason,
-    from_micros, micros,
+    from_micros, micros, values_of,
 };
 use crate::port::store::{DueBody, LaunchChunk, LaunchStep};
 use crate::rules::campaign;
@@ -66,7 +66,7 @@ fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactI
     let Some(row) = tenant.campaigns.get_mut(&id) else { return };
     let Some(contact) = tenant.contacts.get(contact) else { return };
     let Some((place, message, session)) = next_message(row, chunk) else { return };
-    let (values, is_complete) = row.campaign.content.values(&contact.attributes);
+    let (values, is_complete) = values_of(&row.campaign.columns(), &contact.attributes);
     row.feeds.entry(session).or_default().ids.insert(message);
     row.frozen_to = number;
     row.audience = place + 1;
@@ -77,6 +77,7 @@ fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactI
         recipient: contact.recipient.clone(),
         body: DueBody::Values(values),
         reply_to: None,
+        fallback: None,
         lane: row.campaign.lane,
         valid_until: row.campaign.valid_until,
     };

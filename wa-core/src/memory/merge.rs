@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::journal::Entries;
 use super::state::{DueRow, State, TenantRow};
 use crate::model::{
-    AttemptKey, Breaker, BreakerScope, CampaignState, ConsentSource, ContactAttributes, ContactId,
+    AttemptKey, Breaker, BreakerScope, CampaignState, Chosen, ConsentSource, ContactAttributes, ContactId,
     DeliveryFacts, Fact, NumberId, Outcome, SessionId, SkipReason, StatusUpdate, TenantId, TransportName,
 };
 use crate::rules::judge;
@@ -166,7 +166,9 @@ impl TenantRow {
     ) {
         let BreakerRule { template_only, reason, code, lasts } = rule;
         let scope = if template_only {
-            let template = self.messages.get(&key.message).and_then(|message| self.template_of(message));
+            let chosen = self.attempts.get(&(key.message, key.n)).map_or(Chosen::Own, |it| it.content);
+            let message = self.messages.get(&key.message);
+            let template = message.and_then(|message| self.template_of(message, chosen));
             let Some((name, language)) = template else { return };
             BreakerScope::Template(session, name, language)
         } else {

@@ -7,7 +7,9 @@
 
 mod audience;
 mod begin;
+mod consider;
 mod contacts;
+mod court;
 mod directory;
 mod inbox;
 mod journal;

@@ -10,7 +10,7 @@ use super::state::{AttemptRow, LeaseRow, State, TenantRow};
 use super::{MemoryStore, behind, id_taken, later, page};
 use crate::model::{
     Breaker, BreakerScope, EventBody, Fact, NewSession, NumberId, Quality, Session, SessionId, SessionReport,
-    SessionState, Throughput, Tier, TransportName,
+    SessionSetting, SessionSettings, SessionState, Throughput, Tier, TransportName,
 };
 use crate::port::store::{
     AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route, StoreError,
@@ -81,6 +81,19 @@ impl Numbers for MemoryStore {
         }))
     }
 
+    async fn set_session(
+        &self,
+        scope: &Scope,
+        id: SessionId,
+        change: &SessionSetting,
+    ) -> Result<Option<Session>, StoreError> {
+        Ok(self.write(|state, _| {
+            let session = state.tenants.get_mut(&scope.tenant())?.sessions.get_mut(&id)?;
+            session.settings.apply(change);
+            Some(session.clone())
+        }))
+    }
+
     async fn route(
         &self,
         _: &AdminScope,
@@ -141,18 +154,7 @@ impl Numbers for MemoryStore {
     ) -> Result<Vec<RecentAttempt>, StoreError> {
         Ok(self.read(|state, now| {
             let Some((_, tenant)) = state.held(scope, session, now) else { return Vec::new() };
-            let mut recent: Vec<_> = tenant
-                .attempts
-                .iter()
-                .filter(|(_, it)| it.session == session && it.begun_at >= since)
-                .filter(|(_, it)| !it.facts.has(Fact::NotSent))
-                .filter_map(|((id, _), it)| {
-                    let recipient = tenant.messages.get(id)?.recipient.key();
-                    Some(RecentAttempt { recipient, begun_at: it.begun_at })
-                })
-                .collect();
-            recent.sort_by_key(|it| it.begun_at);
-            recent.split_off(recent.len().saturating_sub(RECENT))
+            tenant.recent(session, since)
         }))
     }
 
@@ -209,6 +211,25 @@ fn fresh_session(new: &NewSession, now: DateTime<Utc>) -> Session {
         quality: Quality::Unknown,
         created_at: now,
         checked_at: None,
+        settings: SessionSettings::default(),
+    }
+}
+
+impl TenantRow {
+    /// Attempts of a session since an instant, oldest first, those not sent left out; the latest of them.
+    pub(super) fn recent(&self, session: SessionId, since: DateTime<Utc>) -> Vec<RecentAttempt> {
+        let mut recent: Vec<_> = self
+            .attempts
+            .iter()
+            .filter(|(_, it)| it.session == session && it.begun_at >= since)
+            .filter(|(_, it)| !it.facts.has(Fact::NotSent))
+            .filter_map(|((id, _), it)| {
+                let recipient = self.messages.get(id)?.recipient.key();
+                Some(RecentAttempt { recipient, begun_at: it.begun_at })
+            })
+            .collect();
+        recent.sort_by_key(|it| it.begun_at);
+        recent.split_off(recent.len().saturating_sub(RECENT))
     }
 }
 

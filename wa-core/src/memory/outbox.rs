@@ -10,17 +10,18 @@ use chrono::{DateTime, Utc};
 use super::journal::Entries;
 use super::merge::{Merged, News};
 use super::state::{AttemptRow, BatchFate, DueRow, MessageRow, State, TenantRow};
-use super::{MemoryStore, begin, later, page};
+use super::{MemoryStore, begin, consider, later, page};
 use crate::model::{
     AttemptKey, BatchId, CampaignId, CampaignState, Lane, MessageId, MessageState, NewMessage, Outcome,
     SkipReason,
 };
 use crate::port::store::{
-    Abandoned, AttemptFact, BeginBatch, Begun, CampaignBrief, CancelMessage, DueBody, DueMessage, DuePage,
-    DueQuery, DueSource, Enqueue, Outbox, Settled, StoreError, Swept,
+    Abandoned, AttemptFact, BeginBatch, Begun, CampaignBrief, CancelMessage, Consider, Considered, DueBody,
+    DueMessage, DuePage, DueQuery, DueSource, Enqueue, Outbox, Settled, StoreError, Swept,
 };
 use crate::port::{Scope, WorkerScope};
 use crate::rules::judge::Judge;
+use crate::rules::pace;
 
 #[async_trait]
 impl Outbox for MemoryStore {
@@ -44,7 +45,7 @@ impl Outbox for MemoryStore {
     async fn due(&self, scope: &WorkerScope, ask: &DueQuery) -> Result<DuePage, StoreError> {
         Ok(self.read(|state, now| match state.held(scope, ask.session, now) {
             Some((_, tenant)) => due(tenant, ask, now),
-            None => DuePage { at: now, messages: Vec::new(), next_at: None },
+            None => DuePage { at: now, messages: Vec::new(), next_at: None, pace: None },
         }))
     }
 
@@ -55,6 +56,15 @@ impl Outbox for MemoryStore {
         judge: Arc<dyn Judge>,
     ) -> Result<Begun, StoreError> {
         Ok(self.write(|state, now| begin::begin(state, scope, batch, judge.as_ref(), now)))
+    }
+
+    async fn consider(
+        &self,
+        scope: &Scope,
+        ask: &Consider,
+        judge: Arc<dyn Judge>,
+    ) -> Result<Considered, StoreError> {
+        Ok(self.read(|state, now| consider::consider(state, scope.tenant(), ask, judge.as_ref(), now)))
     }
 
     async fn abandon(&self, _: &WorkerScope, batch: BatchId) -> Result<Abandoned, StoreError> {
@@ -122,7 +132,7 @@ impl Outbox for MemoryStore {
 }
 
 fn enqueue(tenant: &mut TenantRow, message: &NewMessage) -> Enqueue {
-    let NewMessage { id, session, recipient, content, reply_to, lane, due_at, valid_until, key } =
+    let NewMessage { id, session, recipient, content, reply_to, fallback, lane, due_at, valid_until, key } =
         message.clone();
     if !tenant.sessions.contains_key(&session) {
         return Enqueue::NoSession;
@@ -133,6 +143,7 @@ fn enqueue(tenant: &mut TenantRow, message: &NewMessage) -> Enqueue {
         contact: None,
         recipient,
         body: DueBody::Own(content),
+        fallback,
         reply_to,
         lane,
         valid_until,
@@ -151,9 +162,19 @@ fn enqueue(tenant: &mut TenantRow, message: &NewMessage) -> Enqueue {
 /// Whether two messages say the same to the same person. Times are often counted from the call, so
 /// they differ when it is repeated.
 fn is_same(known: &MessageRow, new: &MessageRow) -> bool {
-    let MessageRow { campaign, session, contact: _, recipient, body, reply_to, lane, valid_until: _ } = known;
-    (campaign, session, recipient, body, reply_to, lane)
-        == (&new.campaign, &new.session, &new.recipient, &new.body, &new.reply_to, &new.lane)
+    let MessageRow {
+        campaign,
+        session,
+        contact: _,
+        recipient,
+        body,
+        reply_to,
+        fallback,
+        lane,
+        valid_until: _,
+    } = known;
+    (campaign, session, recipient, body, reply_to, fallback, lane)
+        == (&new.campaign, &new.session, &new.recipient, &new.body, &new.reply_to, &new.fallback, &new.lane)
 }
 
 fn cancel(tenant: &mut TenantRow, id: MessageId, entries: &mut Entries) -> CancelMessage {
@@ -223,11 +244,14 @@ fn due(tenant: &TenantRow, ask: &DueQuery, now: DateTime<Utc>) -> DuePage {
         recipient: message.recipient.clone(),
         body: message.body.clone(),
         reply_to: message.reply_to.clone(),
+        fallback: message.fallback.clone(),
         lane: message.lane,
         valid_until: message.valid_until,
         source,
     });
-    DuePage { at: now, messages: page(messages, ask.limit), next_at }
+    let session = tenant.sessions.get(&ask.session);
+    let pace = session.map(|session| pace::of(session, &tenant.settings));
+    DuePage { at: now, messages: page(messages, ask.limit), next_at, pace }
 }
 
 /// What a page says of its campaigns, once for each.
@@ -246,7 +270,13 @@ impl Briefs<'_> {
     fn get(&mut self, id: CampaignId) -> Option<Arc<CampaignBrief>> {
         let campaign = &self.tenant.campaigns.get(&id)?.campaign;
         let brief = self.known.entry(id).or_insert_with(|| {
-            Arc::new(CampaignBrief { id, content: campaign.content.clone(), rate: campaign.rate })
+            Arc::new(CampaignBrief {
+                id,
+                content: campaign.content.clone(),
+                fallback: campaign.fallback.clone(),
+                columns: campaign.columns(),
+                rate: campaign.rate,
+            })
         });
         Some(Arc::clone(brief))
     }

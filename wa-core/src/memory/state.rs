@@ -9,12 +9,12 @@ use chrono::{DateTime, Utc};
 
 use super::contacts::Contacts;
 use crate::model::{
-    AttemptKey, AttemptView, BatchId, Breaker, BreakerScope, Campaign, CampaignCounts, CampaignId, ContactId,
-    DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason, ImportId, ImportProgress,
-    Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, Money, NumberId, Phone,
-    ProviderMessageId, RawId, Recipient, Schedule, ScheduleId, ScheduleRun, SendKey, Session, SessionId,
-    SkipReason, StatusUpdate, StreamPosition, TemplateName, Tenant, TenantId, TenantSettings, TransportName,
-    WorkerId,
+    AttemptKey, AttemptView, BatchId, Breaker, BreakerScope, Campaign, CampaignCounts, CampaignId, Chosen,
+    ContactId, DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason, ImportId,
+    ImportProgress, Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, Money, NumberId,
+    Phone, ProviderMessageId, RawId, Recipient, Schedule, ScheduleId, ScheduleRun, SendKey, Session,
+    SessionId, SkipReason, StatusUpdate, StreamPosition, TemplateContent, TemplateName, Tenant, TenantId,
+    TenantSettings, TransportName, WorkerId,
 };
 use crate::port::store::{
     Cost, DispatchState, DueBody, RawBody, ReaderName, ReportedLine, StoreIdentity, StoredInbound,
@@ -22,6 +22,7 @@ use crate::port::store::{
 use crate::port::{Notice, WorkerScope};
 use crate::rules::status::{MessageFacts, message_state};
 use crate::rules::tally::{self, Counter, Standing};
+use crate::rules::touch::Touch;
 
 /// Everything in the store.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +67,8 @@ pub(super) struct TenantRow {
     pub(super) windows: BTreeMap<(SessionId, ContactId), DateTime<Utc>>,
     pub(super) inbound: BTreeMap<u64, StoredInbound>,
     pub(super) notices: BTreeMap<EventId, Notice>,
+    /// Addresses that are never written to, and since when.
+    pub(super) suppressed: BTreeMap<String, DateTime<Utc>>,
 }
 
 /// Who owns a session.
@@ -145,6 +148,8 @@ pub(super) struct MessageRow {
     pub(super) recipient: Recipient,
     pub(super) body: DueBody,
     pub(super) reply_to: Option<ProviderMessageId>,
+    /// What a single message says instead outside the window.
+    pub(super) fallback: Option<TemplateContent>,
     pub(super) lane: Lane,
     pub(super) valid_until: Option<DateTime<Utc>>,
 }
@@ -164,6 +169,11 @@ pub(super) struct AttemptRow {
     pub(super) batch: BatchId,
     pub(super) begun_at: DateTime<Utc>,
     pub(super) end_by: DateTime<Utc>,
+    pub(super) content: Chosen,
+    /// What its recipient got, if it was a template.
+    pub(super) touch: Option<Touch>,
+    /// The day of its session's warm-up that it counts in.
+    pub(super) warm_up_day: Option<i32>,
     pub(super) price: Option<Money>,
     /// The transport and portfolio in which it keeps its recipient's slot taken.
     pub(super) slot_of: Option<(TransportName, String)>,
@@ -273,6 +283,7 @@ impl TenantRow {
             windows: BTreeMap::new(),
             inbound: BTreeMap::new(),
             notices: BTreeMap::new(),
+            suppressed: BTreeMap::new(),
         }
     }
 
@@ -323,11 +334,21 @@ impl TenantRow {
         message.contact.or_else(|| self.contacts.find(&message.recipient))
     }
 
-    /// The template of a message, if it is one.
-    pub(super) fn template_of(&self, message: &MessageRow) -> Option<(TemplateName, LanguageCode)> {
-        let content = match &message.body {
-            DueBody::Own(content) => content,
-            DueBody::Values(_) => self.campaigns.get(&message.campaign?)?.campaign.content.pattern(),
+    /// The template that an attempt of a message carried, if it did.
+    pub(super) fn template_of(
+        &self,
+        message: &MessageRow,
+        chosen: Chosen,
+    ) -> Option<(TemplateName, LanguageCode)> {
+        let campaign = message.campaign.and_then(|campaign| self.campaigns.get(&campaign));
+        let content = match (chosen, &message.body) {
+            (Chosen::Own, DueBody::Own(content)) => content,
+            (Chosen::Own, DueBody::Values(_)) => campaign?.campaign.content.pattern(),
+            (Chosen::Fallback, DueBody::Values(_)) => campaign?.campaign.fallback.as_ref()?.pattern(),
+            (Chosen::Fallback, DueBody::Own(_)) => {
+                let template = message.fallback.as_ref()?;
+                return Some((template.name.clone(), template.language.clone()));
+            }
         };
         content.template().map(|template| (template.name.clone(), template.language.clone()))
     }
@@ -351,6 +372,7 @@ impl TenantRow {
                     n,
                     begun_at: attempt.begun_at,
                     end_by: attempt.end_by,
+                    content: attempt.content,
                     facts: attempt.facts.clone(),
                 })
                 .collect(),

@@ -88,6 +88,7 @@ impl Bench {
             recipient: Phone::parse(phone, None).expect("a phone").into(),
             content: Content::Template(template.expect("a template")),
             reply_to: None,
+            fallback: None,
             lane: Lane::Bulk,
             due_at: self.now(),
             valid_until: None,
@@ -188,6 +189,7 @@ fn item(due: &DueMessage) -> BeginItem {
             Content::Template(template) => Some((template.name, template.language)),
             _ => None,
         },
+        fallback: None,
         valid_until: due.valid_until,
         unsendable: None,
     }

@@ -70,6 +70,9 @@ pub struct NewCampaign {
     pub name: CampaignName,
     /// What it says.
     pub content: CampaignContent,
+    /// A template that goes instead of free-form content outside the window, where the tenant's
+    /// settings say so.
+    pub fallback: Option<CampaignContent>,
     /// Whose members get it.
     pub list: ListName,
     /// The sending numbers, 1 to [`IdMint::MAX_SESSIONS`](super::IdMint::MAX_SESSIONS); the audience is spread evenly.
@@ -127,6 +130,9 @@ pub struct Campaign {
     pub name: CampaignName,
     /// What it says.
     pub content: CampaignContent,
+    /// A template that goes instead of free-form content outside the window, where the tenant's
+    /// settings say so.
+    pub fallback: Option<CampaignContent>,
     /// Whose members get it.
     pub list: ListName,
     /// The sending numbers, in order.
@@ -224,15 +230,6 @@ impl CampaignContent {
         &self.columns
     }
 
-    /// One contact's values in the order of [`columns`](Self::columns), and whether none is missing or blank.
-    #[must_use]
-    pub fn values(&self, attributes: &ContactAttributes) -> (Vec<String>, bool) {
-        let value = |column: &String| attributes.get(column).cloned().unwrap_or_default();
-        let values: Vec<_> = self.columns.iter().map(value).collect();
-        let is_complete = values.iter().all(|value| !value.trim().is_empty());
-        (values, is_complete)
-    }
-
     /// The content with its placeholders.
     #[must_use]
     pub const fn pattern(&self) -> &Content {
@@ -244,30 +241,50 @@ impl CampaignContent {
     /// # Errors
     /// When a value is missing or blank, or the result cannot be sent.
     pub fn fill(&self, values: &[String]) -> Result<Content, ContentError> {
-        let filled = self.pattern.map_texts(&mut |text: &str| self.fill_text(text, values))?;
+        self.fill_from(&self.columns, values)
+    }
+
+    /// Puts one contact's values in, which are in the order of `columns`.
+    ///
+    /// # Errors
+    /// When a value is missing or blank, or the result cannot be sent.
+    pub fn fill_from(&self, columns: &[String], values: &[String]) -> Result<Content, ContentError> {
+        let filled = self.pattern.map_texts(&mut |text: &str| fill_text(text, columns, values))?;
         filled.validate()?;
         Ok(filled)
     }
+}
 
-    fn fill_text(&self, text: &str, values: &[String]) -> Result<String, ContentError> {
-        let mut filled = String::with_capacity(text.len() + 16);
-        for piece in Pieces(text) {
-            match piece {
-                Piece::Literal(literal) => filled.push_str(literal),
-                Piece::Placeholder(name) => {
-                    let value = self
-                        .columns
-                        .iter()
-                        .position(|column| column == name)
-                        .and_then(|place| values.get(place))
-                        .filter(|value| !value.trim().is_empty())
-                        .ok_or_else(|| ContentError::MissingValue(name.to_owned()))?;
-                    filled.push_str(value);
-                }
+/// The columns that each contact needs, in order of first appearance, each once: those of the
+/// content, then those of its fallback.
+#[must_use]
+pub(crate) fn columns_of(content: &CampaignContent, fallback: Option<&CampaignContent>) -> Vec<String> {
+    let mut columns = content.columns.clone();
+    for column in fallback.into_iter().flat_map(|fallback| &fallback.columns) {
+        if !columns.contains(column) {
+            columns.push(column.clone());
+        }
+    }
+    columns
+}
+
+fn fill_text(text: &str, columns: &[String], values: &[String]) -> Result<String, ContentError> {
+    let mut filled = String::with_capacity(text.len() + 16);
+    for piece in Pieces(text) {
+        match piece {
+            Piece::Literal(literal) => filled.push_str(literal),
+            Piece::Placeholder(name) => {
+                let value = columns
+                    .iter()
+                    .position(|column| column == name)
+                    .and_then(|place| values.get(place))
+                    .filter(|value| !value.trim().is_empty())
+                    .ok_or_else(|| ContentError::MissingValue(name.to_owned()))?;
+                filled.push_str(value);
             }
         }
-        Ok(filled)
     }
+    Ok(filled)
 }
 
 impl From<Content> for CampaignContent {
@@ -314,17 +331,33 @@ impl<'a> Iterator for Pieces<'a> {
     }
 }
 
+/// One contact's values in the order of these columns, and whether none is missing or blank.
+#[must_use]
+pub fn values_of(columns: &[String], attributes: &ContactAttributes) -> (Vec<String>, bool) {
+    let value = |column: &String| attributes.get(column).cloned().unwrap_or_default();
+    let values: Vec<_> = columns.iter().map(value).collect();
+    let is_complete = values.iter().all(|value| !value.trim().is_empty());
+    (values, is_complete)
+}
+
 impl Campaign {
+    /// The columns that each contact needs, in order of first appearance, each once.
+    #[must_use]
+    pub fn columns(&self) -> Vec<String> {
+        columns_of(&self.content, self.fallback.as_ref())
+    }
+
     /// A new campaign as it is stored first: a draft.
     #[must_use]
     pub fn draft(new: &NewCampaign, now: DateTime<Utc>) -> Self {
         let definition = new.definition();
-        let NewCampaign { id, name, content, list, sessions, lane, valid_until, start_at, rate } =
+        let NewCampaign { id, name, content, fallback, list, sessions, lane, valid_until, start_at, rate } =
             new.clone();
         Self {
             id,
             name,
             content,
+            fallback,
             list,
             sessions,
             lane,
@@ -344,10 +377,10 @@ impl NewCampaign {
     /// The digest of what is asked for; the id is not part of it.
     #[must_use]
     pub fn definition(&self) -> Fingerprint {
-        let Self { id: _, name, content, list, sessions, lane, valid_until, start_at, rate } = self;
+        let Self { id: _, name, content, fallback, list, sessions, lane, valid_until, start_at, rate } = self;
         // `rate` may be changed between runs without changing who gets what.
         let _ = rate;
-        let form = (name, content, list, sessions, lane, valid_until, start_at);
+        let form = (name, content, fallback, list, sessions, lane, valid_until, start_at);
         Fingerprint::of_json(&form).unwrap_or_else(|| Fingerprint::of(b"no JSON form"))
     }
 }

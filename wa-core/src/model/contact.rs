@@ -30,6 +30,8 @@ pub enum Consent {
     OptedOut,
     /// Nothing: the tenant blocked the contact.
     Blocked,
+    /// Everything that the rules allow, and the person asked for it: a recorded opt-in.
+    OptedIn,
 }
 
 /// What a change of consent came from.
@@ -59,6 +61,8 @@ pub struct Contact {
     pub consent: Consent,
     /// When the consent last changed.
     pub consent_at: Option<DateTime<Utc>>,
+    /// What the change came from; `None` while it never changed.
+    pub consent_source: Option<ConsentSource>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
 }
@@ -68,6 +72,7 @@ names!(Consent {
     NoMarketing = "no_marketing",
     OptedOut = "opted_out",
     Blocked = "blocked",
+    OptedIn = "opted_in",
 });
 
 names!(ConsentSource {

@@ -10,6 +10,7 @@ use super::content::Content;
 use super::ids::{CampaignId, MessageId, SessionId};
 use super::provider_id::ProviderMessageId;
 use super::recipient::Recipient;
+use super::template::TemplateContent;
 use super::value::{is_token, text_value};
 
 /// Which of the two lanes a message takes through a session.
@@ -40,6 +41,8 @@ pub struct NewMessage {
     pub content: Content,
     /// The message that it quotes; a reaction quotes none.
     pub reply_to: Option<ProviderMessageId>,
+    /// What goes instead outside the window, where the tenant's settings say so.
+    pub fallback: Option<TemplateContent>,
     /// Its lane.
     pub lane: Lane,
     /// Not before this instant.
@@ -100,6 +103,18 @@ pub enum SkipReason {
     Unsupported,
     /// The recipient is known by user id only, and this content needs a phone number.
     NeedsPhone,
+    /// The template cooldown ends after `valid_until`.
+    Cooldown,
+    /// The frequency cap lets it go too late, or beyond it nothing waits.
+    FrequencyCap,
+    /// The recipient's quiet hours end after `valid_until`.
+    QuietHours,
+    /// Marketing, and no opt-in is recorded.
+    NotOptedIn,
+    /// An address of the recipient is on the suppression list.
+    Suppressed,
+    /// Safe mode is on and does not name the recipient.
+    NotAllowed,
 }
 
 /// Why a message waits.
@@ -128,6 +143,29 @@ pub enum HoldReason {
     NotSent,
     /// Its processing failed repeatedly; an operator must look at it.
     Poison,
+    /// The recipient got a template not long ago.
+    Cooldown,
+    /// The recipient got as many messages as the frequency cap allows.
+    FrequencyCap,
+    /// It is night where the recipient lives.
+    QuietHours,
+    /// The provider rates the number so badly that marketing waits.
+    QualityLow,
+    /// The number is new, and what it may send today is used up.
+    WarmUpFull,
+    /// The provider asked to try this recipient another day.
+    Later,
+}
+
+/// Which of a message's contents goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Chosen {
+    /// What it says.
+    #[default]
+    Own,
+    /// The template that stands in for it outside the window.
+    Fallback,
 }
 
 /// One message as a report shows it.
@@ -160,6 +198,8 @@ pub struct AttemptView {
     pub begun_at: DateTime<Utc>,
     /// When its request must have ended.
     pub end_by: DateTime<Utc>,
+    /// Which of the message's contents it carries.
+    pub content: Chosen,
     /// What is known about it.
     pub facts: DeliveryFacts,
 }
@@ -211,6 +251,12 @@ names!(SkipReason {
     MissingParameter = "missing_parameter",
     Unsupported = "unsupported",
     NeedsPhone = "needs_phone",
+    Cooldown = "cooldown",
+    FrequencyCap = "frequency_cap",
+    QuietHours = "quiet_hours",
+    NotOptedIn = "not_opted_in",
+    Suppressed = "suppressed",
+    NotAllowed = "not_allowed",
 });
 
 names!(HoldReason {
@@ -225,7 +271,102 @@ names!(HoldReason {
     Retry = "retry",
     NotSent = "not_sent",
     Poison = "poison",
+    Cooldown = "cooldown",
+    FrequencyCap = "frequency_cap",
+    QuietHours = "quiet_hours",
+    QualityLow = "quality_low",
+    WarmUpFull = "warm_up_full",
+    Later = "later",
 });
+
+names!(Chosen { Own = "own", Fallback = "fallback" });
+
+impl SkipReason {
+    /// What it means and what can be done, in plain words.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::OptedOut => "The person does not want it. Do not write again before they ask for it.",
+            Self::Blocked => "You blocked this contact. Change its consent to write to it again.",
+            Self::Expired => "It was valid until a time that has passed. Send it anew if it still matters.",
+            Self::Cancelled => "The message or its campaign was cancelled.",
+            Self::WindowClosed => {
+                "The person has not written in the last 24 hours. Send an approved template, or give the \
+                 message a template as fallback and let the settings use it."
+            }
+            Self::MissingParameter => {
+                "The contact has no value for a placeholder. Fill it in and send again."
+            }
+            Self::Unsupported => {
+                "The number cannot send this kind of content. Use another number or content."
+            }
+            Self::NeedsPhone => {
+                "The person is known by user id only, and one-time codes go to phone numbers. Ask for the \
+                 phone number."
+            }
+            Self::Cooldown => {
+                "The person got a template not long ago, and the message expires before the cooldown ends. \
+                 Make it valid for longer, or shorten the cooldown."
+            }
+            Self::FrequencyCap => {
+                "The person got as many of these messages as your frequency cap allows. Raise the cap, or \
+                 send it another week."
+            }
+            Self::QuietHours => {
+                "It expires before the person's quiet hours end. Make it valid until the next morning."
+            }
+            Self::NotOptedIn => {
+                "Your settings ask for a recorded opt-in for marketing. Record it when the person gives it."
+            }
+            Self::Suppressed => "The address is on your suppression list. Take it off only if that is right.",
+            Self::NotAllowed => {
+                "Safe mode is on, so that only named recipients are written to. Name this one, or switch \
+                 safe mode off in production."
+            }
+        }
+    }
+}
+
+impl HoldReason {
+    /// What it means and what can be done, in plain words.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::CampaignPaused => "The campaign is paused. Resume it to go on.",
+            Self::TenantPaused => "Sending is paused or suspended. Lift the pause, or settle the plan.",
+            Self::SessionStopped => {
+                "The number cannot send at present. Look at its breaker, and reset it once its cause is gone."
+            }
+            Self::TemplateStopped => "The template is paused. It goes on once the provider lets it.",
+            Self::TierFull => {
+                "The account wrote to as many people today as its messaging limit allows. It goes on when \
+                 room frees up."
+            }
+            Self::QuotaFull => {
+                "The plan's messages of this month are used up. Upgrade, or wait for the next."
+            }
+            Self::Throttled => "The provider asked to slow down. It goes on by itself.",
+            Self::PairThrottled => "This person got many messages in a short time. It goes on by itself.",
+            Self::Retry => "It failed for a reason that may pass, and is tried again by itself.",
+            Self::NotSent => "It did not leave. It goes again when the connection is back.",
+            Self::Poison => "Its processing failed repeatedly. An operator must look at it.",
+            Self::Cooldown => "The person got a template not long ago. It goes when the cooldown ends.",
+            Self::FrequencyCap => {
+                "The person got as many of these messages as your frequency cap allows. It goes when the \
+                 cap lets it."
+            }
+            Self::QuietHours => "It is night where the person lives. It goes in the morning.",
+            Self::QualityLow => {
+                "Many people disliked what this number sent. Marketing waits for a better rating: check \
+                 the audience and the content."
+            }
+            Self::WarmUpFull => "The number is new, and today's share is used up. It goes on tomorrow.",
+            Self::Later => {
+                "The provider limits marketing to this person at present. It is tried again in a day or more."
+            }
+        }
+    }
+}
 
 impl fmt::Display for MessageState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

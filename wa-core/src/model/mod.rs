@@ -23,6 +23,7 @@ mod recipient;
 mod recurrence;
 mod schedule;
 mod session;
+mod settings;
 mod tag;
 mod template;
 mod tenant;
@@ -33,7 +34,7 @@ pub use attempt::{AttemptKey, DeliveryFacts, Fact, FailureCode, Outcome, RejectC
 pub use breaker::{Breaker, BreakerReason, BreakerScope};
 pub use campaign::{
     Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError,
-    NewCampaign,
+    NewCampaign, values_of,
 };
 pub use civil::{CivilDateTime, CivilTime, TimeZone, TimeZoneError, Weekdays};
 pub use contact::{Consent, ConsentSource, Contact, ContactAttributes, ListName};
@@ -59,7 +60,7 @@ pub use inbound::{
     UserChange, UserChangeKind, WebhookConversation, WebhookPricing,
 };
 pub use message::{
-    AttemptView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
+    AttemptView, Chosen, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
 };
 pub use money::{Currency, Money, MoneyError, PriceList};
 pub use phone::{Phone, PhoneError, Region, Regions};
@@ -75,12 +76,16 @@ pub use schedule::{
 pub use session::{
     NewSession, NumberId, Quality, Session, SessionReport, SessionState, Throughput, Tier, TransportName,
 };
+pub use settings::{
+    BeyondCap, FrequencyCap, Gap, GapSetting, Included, OutsideWindow, QualityPolicy, SessionSetting,
+    SessionSettings, TemplateCooldown, TenantSettings, WarmUp, WhenRed,
+};
 pub use tag::{AttemptTag, TagError, TagKey};
 pub use template::{
     ButtonType, CarouselCard, Component, Currencied, HeaderMedia, LanguageCode, Parameter, TemplateContent,
     TemplateError, TemplateName,
 };
-pub use tenant::{Tenant, TenantName, TenantSettings};
+pub use tenant::{Tenant, TenantName};
 pub use time::{from_micros, micros, whole_micros};
 pub use value::ValueError;
 pub(crate) use value::{is_token, text_value};

@@ -67,6 +67,23 @@ impl Recipient {
         self.bsuid.as_ref()
     }
 
+    /// Its addresses as text, in order: the phone as `+` and its digits, then the business-scoped user id.
+    pub fn addresses(&self) -> impl Iterator<Item = String> {
+        let phone = self.phone.map(|phone| phone.e164());
+        phone.into_iter().chain(self.bsuid.as_ref().map(|bsuid| bsuid.as_str().to_owned()))
+    }
+
+    /// The recipient with one address, as [`addresses`](Self::addresses) writes it.
+    ///
+    /// # Errors
+    /// [`RecipientError::NotABsuid`] when it is neither a phone in that form nor such an id.
+    pub fn from_address(text: &str) -> Result<Self, RecipientError> {
+        match text.strip_prefix('+') {
+            Some(digits) => Phone::from_digits(digits).map(Self::from).map_err(|_| RecipientError::NotABsuid),
+            None => text.parse::<Bsuid>().map(Self::from),
+        }
+    }
+
     /// A stable number for limits that hang on the recipient; not a secret, not an identity.
     ///
     /// The phone decides where it is known, so that both ways to reach a person share one meter.

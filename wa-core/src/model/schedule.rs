@@ -28,6 +28,9 @@ pub struct ScheduleName(String);
 pub struct ScheduleSpec {
     /// What its campaigns say.
     pub content: CampaignContent,
+    /// The template that goes instead outside the window, as for a campaign.
+    #[serde(default)]
+    pub fallback: Option<CampaignContent>,
     /// Whose members get it, as they are when a run begins.
     pub list: ListName,
     /// The sending numbers, as for a campaign.
@@ -154,7 +157,17 @@ impl ScheduleSpec {
     /// # Errors
     /// Which part is out of range.
     pub fn validate(&self) -> Result<(), ValueError> {
-        let Self { content: _, list: _, sessions: _, lane: _, valid_for, rate, recurrence, missed } = self;
+        let Self {
+            content: _,
+            fallback: _,
+            list: _,
+            sessions: _,
+            lane: _,
+            valid_for,
+            rate,
+            recurrence,
+            missed,
+        } = self;
         if valid_for.is_some_and(|span| span < Duration::from_secs(1) || span > LONGEST) {
             return Err(ValueError::new("the validity of a run", "1 second to 1,000 days"));
         }
@@ -223,13 +236,23 @@ impl Schedule {
         slot: &Slot,
         due_at: DateTime<Utc>,
     ) -> Result<NewCampaign, ValueError> {
-        let ScheduleSpec { content, list, sessions, lane, valid_for, rate, recurrence: _, missed: _ } =
-            self.spec.clone();
+        let ScheduleSpec {
+            content,
+            fallback,
+            list,
+            sessions,
+            lane,
+            valid_for,
+            rate,
+            recurrence: _,
+            missed: _,
+        } = self.spec.clone();
         let span = valid_for.map(|span| TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX));
         Ok(NewCampaign {
             id,
             name: self.campaign_name(slot)?,
             content,
+            fallback,
             list,
             sessions,
             lane,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::SessionId;
 use super::message::names;
+use super::settings::SessionSettings;
 use super::value::{ValueError, is_token, text_value};
 
 /// The name under which a transport is registered, such as `cloud`.
@@ -100,6 +101,8 @@ pub struct Session {
     pub created_at: DateTime<Utc>,
     /// When the provider last answered about it.
     pub checked_at: Option<DateTime<Utc>>,
+    /// What the tenant set for it.
+    pub settings: SessionSettings,
 }
 
 /// What a provider says about a number; `None` where it does not say.

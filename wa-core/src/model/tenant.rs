@@ -1,13 +1,10 @@
-//! Tenants and their settings.
+//! Tenants.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::civil::TimeZone;
 use super::ids::TenantId;
-use super::money::PriceList;
-use super::quiet::QuietSettings;
-use super::value::{ValueError, is_label, text_value};
+use super::value::{is_label, text_value};
 
 /// A tenant's name, unique per store: 1 to 200 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,62 +20,6 @@ pub struct Tenant {
     pub name: TenantName,
     /// When it was created.
     pub created_at: DateTime<Utc>,
-}
-
-/// What a tenant can set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TenantSettings {
-    /// Nothing of this tenant begins while it is set.
-    pub paused: bool,
-    /// How often a message may be tried again after a passing, definite failure: 0 to 10.
-    pub max_retries: u8,
-    /// Seconds before each retry; the last one repeats.
-    pub retry_after_seconds: Vec<u32>,
-    /// What messages cost; `None` while nothing is known.
-    pub prices: Option<PriceList>,
-    /// The zone of civil times that say no other, and of recipients whose own is not known.
-    pub time_zone: TimeZone,
-    /// When recipients are left alone; `None` for never.
-    pub quiet_hours: Option<QuietSettings>,
-}
-
-impl Default for TenantSettings {
-    /// Not paused; up to 3 retries after 5, 10 and 15 seconds; no prices; UTC; no quiet hours.
-    fn default() -> Self {
-        Self {
-            paused: false,
-            max_retries: 3,
-            retry_after_seconds: vec![5, 10, 15],
-            prices: None,
-            time_zone: TimeZone::UTC,
-            quiet_hours: None,
-        }
-    }
-}
-
-impl TenantSettings {
-    /// Checks the ranges.
-    ///
-    /// # Errors
-    /// Which setting is out of range.
-    pub fn validate(&self) -> Result<(), ValueError> {
-        let Self { paused: _, max_retries, retry_after_seconds, prices, time_zone: _, quiet_hours } = self;
-        if *max_retries > 10 {
-            return Err(ValueError::new("max_retries", "0 to 10"));
-        }
-        let waits_fit = retry_after_seconds.iter().all(|seconds| (1..=86_400).contains(seconds));
-        if retry_after_seconds.is_empty() || retry_after_seconds.len() > 10 || !waits_fit {
-            return Err(ValueError::new("retry_after_seconds", "1 to 10 waits of 1 to 86,400 seconds"));
-        }
-        if prices.as_ref().is_some_and(|list| list.per_message.values().any(|micros| *micros < 0)) {
-            return Err(ValueError::new("a price", "0 or more"));
-        }
-        if let Some(quiet) = quiet_hours {
-            quiet.validate()?;
-        }
-        Ok(())
-    }
 }
 
 text_value!(TenantName, "a tenant name", "1 to 200 characters without control characters", is_label);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::{
-    AttemptKey, AttemptTag, Content, ContentKinds, FailureCode, NumberId, ProviderMessageId, Recipient,
+    AttemptKey, AttemptTag, Content, ContentKinds, FailureCode, Gap, NumberId, ProviderMessageId, Recipient,
     SessionId, SessionReport, TenantId, TransportName,
 };
 
@@ -69,6 +69,8 @@ pub struct Capabilities {
     pub echo: bool,
     /// Can mark messages as read.
     pub read_receipts: bool,
+    /// The pause between two messages of a number that it asks for; a session can set another.
+    pub gap: Option<Gap>,
 }
 
 impl Capabilities {
@@ -80,6 +82,7 @@ impl Capabilities {
         windows: true,
         echo: true,
         read_receipts: true,
+        gap: None,
     };
 }
 

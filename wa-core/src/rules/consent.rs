@@ -133,11 +133,17 @@ fn plain(c: char) -> Option<char> {
 #[must_use]
 pub const fn refusal(consent: Consent, category: Category) -> Option<SkipReason> {
     match (consent, category) {
-        (Consent::Allowed, _)
+        (Consent::Allowed | Consent::OptedIn, _)
         | (Consent::NoMarketing, Category::Utility | Category::Authentication | Category::Service) => None,
         (Consent::NoMarketing, Category::Marketing) | (Consent::OptedOut, _) => Some(SkipReason::OptedOut),
         (Consent::Blocked, _) => Some(SkipReason::Blocked),
     }
+}
+
+/// Whether marketing lacks a recorded opt-in.
+#[must_use]
+pub const fn lacks_opt_in(consent: Consent, category: Category) -> bool {
+    matches!(category, Category::Marketing) && !matches!(consent, Consent::OptedIn)
 }
 
 /// What the consent is after an opt-out of the given strength; a stronger one is never weakened by it.
@@ -148,9 +154,10 @@ pub const fn strengthen(known: Consent, opt_out: Consent) -> Consent {
 
 const fn strength(consent: Consent) -> u8 {
     match consent {
-        Consent::Allowed => 0,
-        Consent::NoMarketing => 1,
-        Consent::OptedOut => 2,
-        Consent::Blocked => 3,
+        Consent::OptedIn => 0,
+        Consent::Allowed => 1,
+        Consent::NoMarketing => 2,
+        Consent::OptedOut => 3,
+        Consent::Blocked => 4,
     }
 }

@@ -5,9 +5,12 @@ use std::fmt::Debug;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::tier::{self, TierFacts, TierVerdict};
-use super::{consent, window};
+use super::touch::Touch;
+use super::warmup::{self, WarmUpFacts};
+use super::{address, consent, cooldown, fallback, frequency, quality, quiet, window, zones};
 use crate::model::{
-    Breaker, BreakerReason, CampaignState, Consent, HoldReason, Money, PriceList, SessionState, SkipReason,
+    BeyondCap, Breaker, BreakerReason, CampaignState, Category, Chosen, Consent, HoldReason, Money,
+    PriceList, Session, SessionState, SkipReason, TenantSettings,
 };
 use crate::port::store::{BeginItem, DueSource};
 
@@ -56,12 +59,26 @@ pub enum Admission {
 pub struct Facts<'a> {
     /// The message.
     pub item: &'a BeginItem,
+    /// What its tenant set.
+    pub settings: &'a TenantSettings,
+    /// The number that it goes from.
+    pub session: &'a Session,
     /// The consent of its contact; allowed for a recipient who is no contact.
     pub consent: Consent,
+    /// Whether one of the recipient's addresses is on the tenant's suppression list.
+    pub suppressed: bool,
+    /// The contact's attribute [`time_zone`](super::zones::ATTRIBUTE), where the tenant has quiet hours.
+    pub own_zone: Option<String>,
     /// When the user last wrote to the session.
     pub last_user_message_at: Option<DateTime<Utc>>,
     /// The open breaker of its template.
     pub template_breaker: Option<Breaker>,
+    /// The open breaker of its fallback's template.
+    pub fallback_breaker: Option<Breaker>,
+    /// Templates that the recipient got within [`reach`](super::touch::reach), newest first, this batch's included.
+    pub touches: &'a [Touch],
+    /// The number's warm-up, as this batch has used it so far; `None` without one, or when it is over.
+    pub warm_up: Option<WarmUpFacts>,
     /// The portfolio's messaging limit, as this batch has used it so far.
     pub tier: TierFacts,
     /// The plan's quota, as this batch has used it so far.
@@ -107,17 +124,29 @@ pub enum Verdict {
 /// What an attempt takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
-    /// A slot of the portfolio's messaging limit.
+    /// A slot of the portfolio's messaging limit, a new one or a share in the one that its recipient has.
     pub tier_slot: bool,
+    /// Which of the message's contents goes.
+    pub content: Chosen,
     /// Its estimated price.
     pub price: Option<Money>,
 }
 
 /// The judge that keeps WhatsApp's rules.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StandardJudge {
     /// How much earlier than its end a window counts as closed.
     pub guard: window::Guard,
+    /// After how long at the latest a message that is held up by more than itself is looked at again, so
+    /// that an upgrade or a lifted pause takes effect soon.
+    pub recheck: TimeDelta,
+}
+
+impl Default for StandardJudge {
+    /// The usual guard; held messages are looked at again after a minute.
+    fn default() -> Self {
+        Self { guard: window::Guard::default(), recheck: TimeDelta::minutes(1) }
+    }
 }
 
 impl Judge for StandardJudge {
@@ -150,45 +179,162 @@ impl Judge for StandardJudge {
     }
 
     fn judge(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Verdict {
-        let item = facts.item;
-        if let Some(why) = item.unsendable {
-            return Verdict::Skip(why);
+        match self.decide(facts, now) {
+            Ok(grant) => Verdict::Send(grant),
+            Err(verdict) => verdict,
         }
-        if item.valid_until.is_some_and(|until| now >= until) {
-            return Verdict::Skip(SkipReason::Expired);
-        }
-        if let Some(why) = consent::refusal(facts.consent, item.category) {
-            return Verdict::Skip(why);
-        }
-        let open = window::is_open(facts.last_user_message_at, now, self.guard.of(item.lane));
-        if item.needs_window && !open {
-            return Verdict::Skip(SkipReason::WindowClosed);
-        }
-        if let Some(breaker) = facts.template_breaker.as_ref().filter(|breaker| is_open(breaker, now)) {
-            return hold(item, HoldReason::TemplateStopped, breaker.until, now);
-        }
-        if facts.quota.limit.is_some_and(|limit| facts.quota.used >= limit) {
-            return hold(item, HoldReason::QuotaFull, Some(facts.quota.resets_at), now);
-        }
-        let tier_slot = match tier::check(&facts.tier, open, now) {
-            TierVerdict::Free => false,
-            TierVerdict::Take => true,
-            TierVerdict::Full { until } => return hold(item, HoldReason::TierFull, Some(until), now),
-        };
-        let price = facts.prices.and_then(|list| list.price(item.category));
-        Verdict::Send(Grant { tier_slot, price })
     }
 }
 
-/// Holds a message back: a feed stays where it is, a due row waits on its own.
-///
-/// A due row is asked again after a minute at the latest, so that an upgrade or a lifted pause
-/// takes effect soon.
-fn hold(item: &BeginItem, why: HoldReason, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Verdict {
-    let soon = now + TimeDelta::minutes(1);
-    match item.source {
-        DueSource::Feed => Verdict::Stop { until: until.unwrap_or(soon), why },
-        DueSource::Row => Verdict::Wait { until: until.map_or(soon, |until| until.min(soon)), why },
+impl StandardJudge {
+    /// This judge in a world in which nothing changes but the time: what is held is looked at again when
+    /// the reason ends.
+    #[cfg(feature = "engine")]
+    #[must_use]
+    pub(crate) const fn patient(self) -> Self {
+        Self { recheck: TimeDelta::days(400), ..self }
+    }
+
+    /// Holds a message back: a feed stays where it is, a due row waits on its own.
+    fn hold(
+        &self,
+        item: &BeginItem,
+        why: HoldReason,
+        until: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Verdict {
+        let soon = now + self.recheck;
+        match item.source {
+            DueSource::Feed => Verdict::Stop { until: until.unwrap_or(soon), why },
+            DueSource::Row => Verdict::Wait { until: until.map_or(soon, |until| until.min(soon)), why },
+        }
+    }
+
+    /// The rules in their order: what can never go, what may not go to this person, what may not go
+    /// now, and last what takes of a limit that others want too.
+    fn decide(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Result<Grant, Verdict> {
+        let (item, settings) = (facts.item, facts.settings);
+        let open = settings.window_tracking
+            && window::is_open(facts.last_user_message_at, now, self.guard.of(item.lane));
+        let choice = fallback::choose(item, settings, open);
+        let sent = Sent::of(item, choice.unwrap_or_default());
+        may_ever_go(facts, sent.category, now).map_err(Verdict::Skip)?;
+        let content = choice.map_err(Verdict::Skip)?;
+        let breaker = match content {
+            Chosen::Own => &facts.template_breaker,
+            Chosen::Fallback => &facts.fallback_breaker,
+        };
+        if let Some(breaker) = breaker.as_ref().filter(|breaker| is_open(breaker, now)) {
+            return Err(self.hold(item, HoldReason::TemplateStopped, breaker.until, now));
+        }
+        if quality::holds(&settings.quality, facts.session.quality, sent.category) {
+            return Err(self.hold(item, HoldReason::QualityLow, None, now));
+        }
+        for_the_recipient(facts, sent, now)?;
+        if facts.quota.limit.is_some_and(|limit| facts.quota.used >= limit) {
+            return Err(self.hold(item, HoldReason::QuotaFull, Some(facts.quota.resets_at), now));
+        }
+        if let Some(until) = facts.warm_up.as_ref().and_then(warmup::full_until) {
+            return Err(self.hold(item, HoldReason::WarmUpFull, Some(until), now));
+        }
+        let tier_slot = match tier::check(&facts.tier, open, now) {
+            TierVerdict::Free => tier::relies(&facts.tier, open),
+            TierVerdict::Take => true,
+            TierVerdict::Full { until } => {
+                return Err(self.hold(item, HoldReason::TierFull, Some(until), now));
+            }
+        };
+        let price = facts.prices.filter(|_| settings.cost_tracking);
+        let price = price.and_then(|list| list.price(sent.category));
+        Ok(Grant { tier_slot, content, price })
+    }
+}
+
+/// What a message is when one of its contents goes.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    category: Category,
+    template: bool,
+}
+
+impl Sent {
+    fn of(item: &BeginItem, content: Chosen) -> Self {
+        match (content, &item.fallback) {
+            (Chosen::Fallback, Some(fallback)) => Self { category: fallback.category, template: true },
+            (Chosen::Own, _) | (Chosen::Fallback, None) => {
+                Self { category: item.category, template: item.template.is_some() }
+            }
+        }
+    }
+}
+
+/// Why a message will not go, now or later.
+fn may_ever_go(facts: &Facts<'_>, category: Category, now: DateTime<Utc>) -> Result<(), SkipReason> {
+    let (item, settings) = (facts.item, facts.settings);
+    if let Some(why) = item.unsendable {
+        return Err(why);
+    }
+    if item.valid_until.is_some_and(|until| now >= until) {
+        return Err(SkipReason::Expired);
+    }
+    if settings.safe_mode.as_ref().is_some_and(|allowed| !address::is_allowed(allowed, &item.recipient)) {
+        return Err(SkipReason::NotAllowed);
+    }
+    if facts.suppressed {
+        return Err(SkipReason::Suppressed);
+    }
+    if let Some(why) = consent::refusal(facts.consent, category) {
+        return Err(why);
+    }
+    if settings.require_opt_in && consent::lacks_opt_in(facts.consent, category) {
+        return Err(SkipReason::NotOptedIn);
+    }
+    Ok(())
+}
+
+/// What the recipient got lately, and whether it is a time to write to them.
+fn for_the_recipient(facts: &Facts<'_>, sent: Sent, now: DateTime<Utc>) -> Result<(), Verdict> {
+    let (item, settings) = (facts.item, facts.settings);
+    if let Some(until) = quiet_until(facts, sent.category, now) {
+        return Err(wait(item, until, HoldReason::QuietHours, SkipReason::QuietHours));
+    }
+    if !sent.template {
+        return Ok(());
+    }
+    let cooldown = settings.template_cooldown.as_ref();
+    let ends_at = cooldown.and_then(|it| cooldown::ends_at(it, sent.category, item.lane, facts.touches, now));
+    if let Some(until) = ends_at {
+        return Err(wait(item, until, HoldReason::Cooldown, SkipReason::Cooldown));
+    }
+    if let Some(cap) = &settings.frequency_cap
+        && let Some(until) = frequency::frees_up_at(cap, sent.category, facts.touches, now)
+    {
+        return Err(match cap.beyond {
+            BeyondCap::Skip => Verdict::Skip(SkipReason::FrequencyCap),
+            BeyondCap::Wait => wait(item, until, HoldReason::FrequencyCap, SkipReason::FrequencyCap),
+        });
+    }
+    Ok(())
+}
+
+/// When the recipient's quiet hours end, if they bind this message and it is quiet now.
+#[must_use]
+pub fn quiet_until(facts: &Facts<'_>, category: Category, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let quiet = facts.settings.quiet_hours.as_ref()?;
+    if !quiet.binds(facts.item.lane, category) {
+        return None;
+    }
+    let own = facts.own_zone.as_deref();
+    let zones = zones::of(own, facts.item.recipient.phone(), facts.settings.time_zone);
+    quiet::quiet_until(&quiet.hours, &zones, now)
+}
+
+/// Makes one message wait on its own, or closes it when it would be too late by then.
+fn wait(item: &BeginItem, until: DateTime<Utc>, why: HoldReason, too_late: SkipReason) -> Verdict {
+    if item.valid_until.is_some_and(|end| end <= until) {
+        Verdict::Skip(too_late)
+    } else {
+        Verdict::Wait { until, why }
     }
 }
 

@@ -4,12 +4,20 @@
 //! Stores call these rules inside their transactions, so that every store decides alike.
 
 pub mod adapt;
+pub mod address;
 pub mod campaign;
 pub mod civil;
 pub mod classify;
 pub mod consent;
+pub mod cooldown;
+pub mod fallback;
+pub mod frequency;
 pub mod judge;
+pub mod owned;
+pub mod pace;
 pub mod pair;
+pub mod pause;
+pub mod quality;
 pub mod quiet;
 pub mod recur;
 pub mod retry;
@@ -21,5 +29,7 @@ pub mod tally;
 pub mod template_lint;
 pub mod throughput;
 pub mod tier;
+pub mod touch;
+pub mod warmup;
 pub mod window;
 pub mod zones;

@@ -13,6 +13,13 @@ use crate::model::{DeliveryFacts, Fact, HoldReason, RejectClass, TenantSettings}
 /// A provider may ask for this long a wait at most.
 const LONGEST_ASKED: TimeDelta = TimeDelta::days(1);
 
+/// How long a recipient is left alone whom the provider does not want to get more now, in seconds;
+/// doubled each time.
+///
+/// Source: Meta, Error codes, 131049, read May 2026: do not retry immediately; wait at least 24 hours
+/// and longer each time.
+const LATER: u32 = 86_400;
+
 /// What follows a definite non-delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
@@ -80,8 +87,14 @@ pub fn next(
             again(5, HoldReason::SessionStopped)
         }
         RejectClass::TemplatePaused => again(60, HoldReason::TemplateStopped),
-        RejectClass::Later
-        | RejectClass::WindowClosed
+        RejectClass::Later => {
+            let tries = trailing(attempts, End::Refused(class));
+            if tries > u32::from(settings.max_retries) {
+                return Next::Fail;
+            }
+            again(LATER.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1))), HoldReason::Later)
+        }
+        RejectClass::WindowClosed
         | RejectClass::Recipient
         | RejectClass::OptedOut
         | RejectClass::Template

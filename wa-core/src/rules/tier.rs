@@ -48,3 +48,10 @@ pub fn check(facts: &TierFacts, window_open: bool, now: DateTime<Utc>) -> TierVe
     let soon = now + TimeDelta::seconds(1);
     TierVerdict::Full { until: facts.next_free_at.map_or(soon, |free_at| free_at.max(soon)) }
 }
+
+/// Whether a message keeps a slot taken that its recipient has: who is written to again outside the
+/// window stays counted for another day.
+#[must_use]
+pub const fn relies(facts: &TierFacts, window_open: bool) -> bool {
+    facts.limit.is_some() && facts.has_slot && !window_open
+}

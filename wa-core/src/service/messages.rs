@@ -6,7 +6,7 @@ use super::error::KitError;
 use super::tenant::TenantHandle;
 use crate::model::{
     Content, ContentError, Lane, MessageId, MessageView, NewMessage, ProviderMessageId, Recipient, SendKey,
-    SessionId,
+    SessionId, TemplateContent,
 };
 use crate::port::store::{CancelMessage, Enqueue};
 use crate::port::{Acknowledge, Typing};
@@ -48,6 +48,7 @@ pub struct Message {
     recipient: Recipient,
     content: Content,
     reply_to: Option<ProviderMessageId>,
+    fallback: Option<TemplateContent>,
     lane: Lane,
     key: Option<SendKey>,
     send_at: Option<DateTime<Utc>>,
@@ -71,6 +72,7 @@ impl Message {
             recipient: recipient.into(),
             content,
             reply_to: None,
+            fallback: None,
             lane: Lane::Transactional,
             key: None,
             send_at: None,
@@ -89,6 +91,14 @@ impl Message {
     #[must_use]
     pub fn reply_to(mut self, message: ProviderMessageId) -> Self {
         self.reply_to = Some(message);
+        self
+    }
+
+    /// Gives free-form content a template that goes instead outside the window, where the tenant's
+    /// settings say [`OutsideWindow::Fallback`](crate::model::OutsideWindow::Fallback).
+    #[must_use]
+    pub fn fallback(mut self, template: TemplateContent) -> Self {
+        self.fallback = Some(template);
         self
     }
 
@@ -128,16 +138,21 @@ impl<'a> Messages<'a> {
     pub async fn send(self, message: Message) -> Result<Receipt, KitError> {
         let inner = &self.tenant.kit.inner;
         let now = inner.ports.clock.now();
-        let Message { session, recipient, content, reply_to, lane, key, send_at, valid_until } = message;
+        let Message { session, recipient, content, reply_to, fallback, lane, key, send_at, valid_until } =
+            message;
         content.validate()?;
         if reply_to.is_some() && !content.may_quote() {
             return Err(ContentError::ReactionQuotes.into());
+        }
+        if let Some(template) = &fallback {
+            template.validate()?;
         }
         let new = NewMessage {
             id: MessageId::mint(now, inner.ports.draw()),
             session,
             recipient,
             content,
+            fallback,
             reply_to,
             lane,
             due_at: send_at.map_or(now, crate::model::whole_micros),

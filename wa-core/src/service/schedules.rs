@@ -71,6 +71,7 @@ impl NewRecurring {
     ) -> Self {
         let spec = ScheduleSpec {
             content: CampaignContent::new(content),
+            fallback: None,
             list,
             sessions,
             lane: Lane::Bulk,

@@ -3,6 +3,7 @@
 
 mod clauses;
 mod conformance;
+mod preflight;
 mod rules;
 mod runner;
 mod seams;

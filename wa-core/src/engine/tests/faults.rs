@@ -134,6 +134,14 @@ impl Outbox for FaultyStore {
     ) -> Result<Begun, StoreError> {
         self.run(Call::Begin, self.inner.outbox().begin(scope, batch, judge)).await
     }
+    async fn consider(
+        &self,
+        scope: &Scope,
+        ask: &Consider,
+        judge: Arc<dyn Judge>,
+    ) -> Result<Considered, StoreError> {
+        self.inner.outbox().consider(scope, ask, judge).await
+    }
     async fn abandon(&self, scope: &WorkerScope, batch: BatchId) -> Result<Abandoned, StoreError> {
         self.run(Call::Abandon, self.inner.outbox().abandon(scope, batch)).await
     }
@@ -175,6 +183,14 @@ impl Numbers for FaultyStore {
         report: &SessionReport,
     ) -> Result<Option<Session>, StoreError> {
         self.inner.numbers().report_session(scope, id, report).await
+    }
+    async fn set_session(
+        &self,
+        scope: &Scope,
+        id: SessionId,
+        change: &SessionSetting,
+    ) -> Result<Option<Session>, StoreError> {
+        self.inner.numbers().set_session(scope, id, change).await
     }
     async fn route(
         &self,

@@ -100,6 +100,8 @@ impl World {
         };
         let kit = Self::kit(&clock, &store, &provider, &config, seed);
         let tenant = block_on(kit.tenants().ensure("acme")).expect("a tenant");
+        let settings = TenantSettings { template_cooldown: None, ..TenantSettings::default() };
+        block_on(tenant.put_settings(&settings)).expect("settings");
         let mut world = Self {
             seed,
             clock,

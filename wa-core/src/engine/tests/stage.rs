@@ -80,6 +80,9 @@ impl Stage {
                 .await
                 .expect("a kit");
             let tenant = kit.tenants().ensure("acme").await.expect("a tenant");
+            // Most tests write to the same people again and again.
+            let settings = TenantSettings { template_cooldown: None, ..TenantSettings::default() };
+            tenant.put_settings(&settings).await.expect("settings");
             let session = tenant.sessions().add(&Number::cloud("100")).await.expect("a session").id;
             let (worker, intake) = kit.steps();
             Self {

@@ -11,14 +11,16 @@ use super::whole;
 use crate::engine::config::EngineConfig;
 use crate::engine::gate::Gate;
 use crate::engine::job::Job;
-use crate::engine::planner::Planner;
+use crate::engine::planner::{Planner, horizon};
 use crate::engine::ports::Ports;
 use crate::engine::turn::{Letter, PlannedJudge, PreparedBatch};
 use crate::model::{
     AttemptKey, BatchId, CampaignId, Category, Content, HoldReason, Lane, MessageId, RejectClass, SkipReason,
     WorkerId,
 };
-use crate::port::store::{BeginBatch, BeginItem, DueBody, DueMessage, DueQuery, Lease, RecentAttempt};
+use crate::port::store::{
+    Alternative, BeginBatch, BeginItem, DueBody, DueMessage, DueQuery, Lease, RecentAttempt,
+};
 use crate::port::{Capabilities, SendPermit, SessionRef, Transport, WorkerScope};
 use crate::rules::judge::Judge;
 use crate::rules::sendable::{self, Quote};
@@ -125,7 +127,7 @@ impl Held {
             return 0;
         }
         let read: usize = self.lanes.iter().map(|ahead| ahead.messages.len()).sum();
-        let horizon = horizon(self.planner.rate(now), self.lead);
+        let horizon = self.planner.horizon(self.lead, now);
         let room = horizon.saturating_sub(self.gate.len());
         // A begin for each place that frees up would cost a commit per message.
         if room >= horizon.div_ceil(2) || !self.urgent().is_empty() { read.min(room.max(1)) } else { 0 }
@@ -138,7 +140,11 @@ impl Held {
         {
             jobs.push(Job::Report(self.session.clone(), Arc::clone(transport)));
         }
+        let skipped = self.skip.len();
         self.skip.retain(|_, (until, _)| *until > now);
+        if self.skip.len() < skipped {
+            self.lanes.iter_mut().for_each(|ahead| ahead.read.at_once(now));
+        }
         if self.hold.is_some_and(|(until, _)| until <= now) {
             self.hold = None;
             self.lanes.iter_mut().for_each(|ahead| ahead.read.at_once(now));
@@ -202,9 +208,12 @@ impl Held {
     ) -> Option<PreparedBatch> {
         let most = most.min(self.wants(now));
         let can = self.transport.as_ref().map(|it| it.capabilities());
+        // What waits at the gate beyond marketing's share would only expire there.
+        let marketing_room = self.planner.marketing_horizon(self.lead);
+        let mut marketing = self.gate.marketing();
         let mut items = Vec::new();
         let mut letters = BTreeMap::new();
-        let mut pair_waits = BTreeMap::new();
+        let mut waits = BTreeMap::new();
         let mut waiting = BTreeMap::new();
         for ahead in &mut self.lanes {
             let had = ahead.messages.len();
@@ -221,13 +230,31 @@ impl Held {
                     }
                     *waiting += 1;
                 }
+                let campaign = message.campaign.as_ref().map(|campaign| campaign.id);
+                if marketing_room.is_some_and(|room| marketing >= room) && is_marketing(&message) {
+                    let pause = whole(self.lead) / 2;
+                    if let Some(campaign) = campaign {
+                        self.paced.insert(campaign, now.saturating_add(pause));
+                        let is_other =
+                            |it: &DueMessage| it.campaign.as_ref().map(|it| it.id) != Some(campaign);
+                        ahead.messages.retain(is_other);
+                        continue;
+                    }
+                    let pause = TimeDelta::microseconds(i64::try_from(pause).unwrap_or(i64::MAX));
+                    waits.insert(message.id, (pause, HoldReason::QualityLow));
+                } else if is_marketing(&message) {
+                    marketing += 1;
+                }
                 let (item, mut letter) = compose(message, can.as_ref());
-                if letter.content.is_some() {
+                if letter.content.is_some() && !waits.contains_key(&item.message) {
                     match self.planner.take_pair(letter.recipient.key(), now) {
                         Ok(()) => letter.pair_taken = true,
                         Err(at) => {
                             let wait = i64::try_from(at.saturating_sub(now)).unwrap_or(i64::MAX);
-                            pair_waits.insert(item.message, TimeDelta::microseconds(wait));
+                            waits.insert(
+                                item.message,
+                                (TimeDelta::microseconds(wait), HoldReason::PairThrottled),
+                            );
                         }
                     }
                 }
@@ -249,7 +276,7 @@ impl Held {
             start_within: config.start_within,
             timeout: config.request_timeout,
         };
-        let judge = Arc::new(PlannedJudge { rules: Arc::clone(rules), pair_waits });
+        let judge = Arc::new(PlannedJudge { rules: Arc::clone(rules), waits });
         Some(PreparedBatch { batch, epoch: self.epoch, letters, judge })
     }
 
@@ -308,34 +335,62 @@ fn own_rate(message: &DueMessage) -> Option<(CampaignId, u32)> {
     message.campaign.as_ref().and_then(|campaign| campaign.rate.map(|rate| (campaign.id, rate)))
 }
 
-/// How many messages a rate lets out in this time, at least one.
-fn horizon(rate: u32, lead: Duration) -> usize {
-    let horizon = u128::from(rate).saturating_mul(lead.as_millis()) / 1_000;
-    usize::try_from(horizon).unwrap_or(usize::MAX).max(1)
+/// Whether a message is marketing as it stands.
+fn is_marketing(message: &DueMessage) -> bool {
+    let pattern = message.campaign.as_ref().map(|campaign| campaign.content.pattern());
+    let content = match &message.body {
+        DueBody::Own(content) => Some(content),
+        DueBody::Values(_) => pattern,
+    };
+    content.is_some_and(|content| content.category() == Category::Marketing)
 }
 
 /// Makes what begin judges and what a permit carries from a due message.
-fn compose(message: DueMessage, can: Option<&Capabilities>) -> (BeginItem, Letter) {
+pub(crate) fn compose(message: DueMessage, can: Option<&Capabilities>) -> (BeginItem, Letter) {
     let rate = own_rate(&message).map(|(_, rate)| rate);
-    let DueMessage { tenant, id, n, campaign, contact, recipient, body, reply_to, lane, valid_until, source } =
-        message;
+    let DueMessage {
+        tenant,
+        id,
+        n,
+        campaign,
+        contact,
+        recipient,
+        body,
+        reply_to,
+        fallback,
+        lane,
+        valid_until,
+        source,
+    } = message;
+    let windows = can.is_some_and(|can| can.windows);
+    let substitute = match (&body, &campaign, fallback) {
+        (DueBody::Own(_), _, fallback) => fallback.map(Content::Template),
+        (DueBody::Values(values), Some(campaign), _) => {
+            let fallback = campaign.fallback.as_ref();
+            fallback.and_then(|fallback| fallback.fill_from(&campaign.columns, values).ok())
+        }
+        (DueBody::Values(_), None, _) => None,
+    };
+    let unsendable = |content: &Content, quote| match can {
+        Some(can) => sendable::unsendable(content, &recipient, quote, can),
+        None => Some(SkipReason::Unsupported),
+    };
+    // The fallback quotes nothing.
+    let substitute = substitute.filter(|content| unsendable(content, Quote::Plain).is_none());
     let content = match (body, &campaign) {
         (DueBody::Own(content), _) => Ok(content),
         (DueBody::Values(values), Some(campaign)) => {
-            campaign.content.fill(&values).map_err(|_| SkipReason::MissingParameter)
+            let filled = campaign.content.fill_from(&campaign.columns, &values);
+            filled.map_err(|_| SkipReason::MissingParameter)
         }
         (DueBody::Values(_), None) => Err(SkipReason::Unsupported),
     };
     let quote = if reply_to.is_some() { Quote::Quotes } else { Quote::Plain };
-    let content = content.and_then(|content| {
-        let why = can.map_or(Some(SkipReason::Unsupported), |can| {
-            sendable::unsendable(&content, &recipient, quote, can)
-        });
-        why.map_or(Ok(content), Err)
-    });
+    let content = content.and_then(|content| unsendable(&content, quote).map_or(Ok(content), Err));
     // What cannot be filled is judged by its pattern.
     let shown =
         content.as_ref().ok().or_else(|| campaign.as_ref().map(|campaign| campaign.content.pattern()));
+    let template = |content: &Content| content.template().map(Alternative::from);
     let item = BeginItem {
         tenant,
         message: id,
@@ -346,15 +401,22 @@ fn compose(message: DueMessage, can: Option<&Capabilities>) -> (BeginItem, Lette
         recipient: recipient.clone(),
         lane,
         category: shown.map_or(Category::Service, Content::category),
-        needs_window: shown.is_some_and(Content::needs_window),
-        template: shown
-            .and_then(Content::template)
-            .map(|template| (template.name.clone(), template.language.clone())),
+        needs_window: windows && shown.is_some_and(Content::needs_window),
+        template: shown.and_then(template).map(|it| it.template),
+        fallback: substitute.as_ref().and_then(template),
         valid_until,
         unsendable: content.as_ref().err().copied(),
     };
     let campaign = campaign.map(|campaign| campaign.id);
-    let letter =
-        Letter { content: content.ok(), reply_to, recipient, lane, campaign, rate, pair_taken: false };
+    let letter = Letter {
+        content: content.ok(),
+        reply_to,
+        fallback: substitute,
+        recipient,
+        lane,
+        campaign,
+        rate,
+        pair_taken: false,
+    };
     (item, letter)
 }

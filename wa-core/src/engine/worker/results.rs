@@ -7,7 +7,9 @@ use super::held::Held;
 use super::{Micros, Worker, after};
 use crate::engine::job::Leased;
 use crate::engine::turn::{BatchDone, BatchOutcome, Letter, TurnDone};
-use crate::model::{AttemptTag, BatchId, BreakerScope, HoldReason, Lane, MessageId, SessionId};
+use crate::model::{
+    AttemptTag, BatchId, BreakerScope, Category, Chosen, HoldReason, Lane, MessageId, SessionId,
+};
 use crate::port::SendPermit;
 use crate::port::store::{
     Abandoned, Begun, BegunBatch, DuePage, Settled, Stopped, StoreError, StoreErrorKind,
@@ -114,10 +116,14 @@ impl Worker {
         let mut unsent = Vec::new();
         for attempt in &begun.attempts {
             let letter = letters.remove(&attempt.key.message);
-            let content = letter.as_ref().and_then(|letter| letter.content.clone());
+            let content = letter.as_ref().and_then(|letter| match attempt.content {
+                Chosen::Own => letter.content.clone(),
+                Chosen::Fallback => letter.fallback.clone(),
+            });
             match (self.held.get_mut(&session), letter, content) {
                 (Some(held), Some(letter), Some(content)) => {
                     let identity = &self.ports.identity;
+                    let marketing = content.category() == Category::Marketing;
                     let permit = SendPermit::new(
                         attempt.key,
                         held.session.clone(),
@@ -128,7 +134,7 @@ impl Worker {
                         self.config.request_timeout,
                     )
                     .quoting(letter.reply_to);
-                    held.gate.push(letter.lane, letter.campaign, letter.rate, permit);
+                    held.gate.push((letter.lane, letter.campaign, marketing), letter.rate, permit);
                 }
                 // Never without content by the rules; if it were, nothing has left.
                 (_, _, _) => unsent.push(attempt.key),
@@ -144,7 +150,7 @@ impl Worker {
         for Stopped { campaign, why, until } in &begun.stopped {
             // Whoever resumes or upgrades is asked again soon; a known end is waited for.
             let again = until.map_or(now.saturating_add(1_000_000), |at| self.until(at, now));
-            let again = again.clamp(now.saturating_add(200_000), now.saturating_add(5_000_000));
+            let again = again.clamp(now.saturating_add(200_000), now.saturating_add(self.recheck));
             match campaign {
                 Some(campaign) if *why != HoldReason::SessionStopped && *why != HoldReason::TenantPaused => {
                     if let Some(held) = self.held.get_mut(&session) {
@@ -173,12 +179,17 @@ impl Worker {
             Ok(page) => page,
             Err(error) => {
                 tracing::warn!(%session, %error, "due messages were not read");
-                DuePage { at: self.ports.clock.now(), messages: Vec::new(), next_at: None }
+                DuePage { at: self.ports.clock.now(), messages: Vec::new(), next_at: None, pace: None }
             }
         };
         // Counted on the store's own clock: by ours it could be due already, and again and again.
         let next_at = page.next_at.map(|at| after(at - page.at, now));
-        let Some(ahead) = self.held.get_mut(&session).and_then(|held| held.ahead(lane)) else { return };
+        let Some(held) = self.held.get_mut(&session) else { return };
+        if let Some(pace) = &page.pace {
+            let gap = held.transport.as_ref().and_then(|transport| transport.capabilities().gap);
+            held.planner.set_pace(pace, gap, now);
+        }
+        let Some(ahead) = held.ahead(lane) else { return };
         ahead.read.done(now);
         ahead.read.not_after(next_at);
         ahead.messages.extend(page.messages);

@@ -19,6 +19,7 @@ async fn campaign(bench: &Bench, members: usize, sessions: Vec<SessionId>) -> Ca
         id: CampaignId::from_uuid(id(500)),
         name: parsed("spring"),
         content: CampaignContent::new(Content::Template(template.expect("a template"))),
+        fallback: None,
         list: parsed("all"),
         sessions,
         lane: Lane::Bulk,

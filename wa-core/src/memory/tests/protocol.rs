@@ -1,6 +1,7 @@
 //! Walks through the send protocol.
 
 use super::*;
+use crate::model::Chosen;
 use crate::rules::judge::{Admission, Facts, GroupFacts, Judge, Verdict};
 
 #[tokio::test]
@@ -229,7 +230,7 @@ impl Judge for Panics {
 
     fn judge(&self, facts: &Facts<'_>, _: DateTime<Utc>) -> Verdict {
         assert_eq!(facts.quota.used, 0, "the second message finds the first in the quota");
-        Verdict::Send(crate::rules::judge::Grant { tier_slot: false, price: None })
+        Verdict::Send(crate::rules::judge::Grant { tier_slot: false, content: Chosen::Own, price: None })
     }
 }
 

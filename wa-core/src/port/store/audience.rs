@@ -142,6 +142,37 @@ pub trait Audience: Send + Sync {
         source: ConsentSource,
     ) -> Result<Option<Contact>, StoreError>;
 
+    /// Puts addresses on the tenant's suppression list; how many are new to it, `None` for an unknown
+    /// tenant. Ordered before every later begin. A recipient with two addresses puts both on it.
+    ///
+    /// - `suppress_adds_each_address_once`: known ones keep their time and are not counted.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn suppress(&self, scope: &Scope, who: &[Recipient]) -> Result<Option<u64>, StoreError>;
+
+    /// Takes addresses off the suppression list; how many were on it.
+    ///
+    /// - `unsuppress_lets_go`: who was taken off can be written to again.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn unsuppress(&self, scope: &Scope, who: &[Recipient]) -> Result<u64, StoreError>;
+
+    /// The suppression list, one entry per address: phones in order of their digits as text, then
+    /// business-scoped user ids in order. `after` names an entry by its one address.
+    ///
+    /// - `suppressed_is_paged_by_address`: pages neither repeat nor miss an address, and hold no foreign one.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn suppressed(
+        &self,
+        scope: &Scope,
+        after: Option<&Recipient>,
+        limit: u32,
+    ) -> Result<Vec<SuppressedAddress>, StoreError>;
+
     /// Creates a campaign as a draft, or finds it again by name.
     ///
     /// - `create_campaign_is_idempotent_by_name`: the same definition under the same name gives the same campaign.
@@ -312,6 +343,15 @@ impl std::fmt::Debug for UpsertContact {
             .field("list", &self.list)
             .finish()
     }
+}
+
+/// An address that is never written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuppressedAddress {
+    /// The address: a recipient with exactly one.
+    pub address: Recipient,
+    /// Since when.
+    pub at: DateTime<Utc>,
 }
 
 /// A member of a list.

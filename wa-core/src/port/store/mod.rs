@@ -31,7 +31,7 @@ use std::fmt::Debug;
 
 pub use audience::{
     ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member,
-    ReportedLine, StartImport, UpsertContact,
+    ReportedLine, StartImport, SuppressedAddress, UpsertContact,
 };
 pub use directory::{Directory, StoreIdentity};
 pub use error::{StoreError, StoreErrorKind};
@@ -40,9 +40,9 @@ pub use journal::{Journal, ReaderName};
 pub use ledger::{Cost, Ledger};
 pub use numbers::{AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route};
 pub use outbox::{
-    Abandoned, AttemptFact, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, CampaignBrief,
-    CancelMessage, DueBody, DueMessage, DuePage, DueQuery, DueSource, Enqueue, Outbox, Settled, Stopped,
-    Swept,
+    Abandoned, Alternative, AttemptFact, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch,
+    CampaignBrief, CancelMessage, Consider, Considered, DueBody, DueMessage, DuePage, DueQuery, DueSource,
+    Enqueue, Judged, Outbox, Settled, Stopped, Swept,
 };
 pub use reports::Reports;
 pub use schedules::{CreateSchedule, DueSchedules, RunSchedule, ScheduleOutcome, Schedules};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::StoreError;
 use crate::model::{
-    Breaker, BreakerScope, NewSession, NumberId, Session, SessionId, SessionReport, TenantId, TransportName,
-    WorkerId,
+    Breaker, BreakerScope, NewSession, NumberId, Session, SessionId, SessionReport, SessionSetting, TenantId,
+    TransportName, WorkerId,
 };
 use crate::port::{AdminScope, Scope, WorkerScope};
 
@@ -57,6 +57,19 @@ pub trait Numbers: Send + Sync {
         scope: &Scope,
         id: SessionId,
         report: &SessionReport,
+    ) -> Result<Option<Session>, StoreError>;
+
+    /// Changes one setting of a session. Ordered before every later begin.
+    ///
+    /// - `set_session_changes_one_setting`: the others stay, and it is read back equal, also after a reopen.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn set_session(
+        &self,
+        scope: &Scope,
+        id: SessionId,
+        change: &SessionSetting,
     ) -> Result<Option<Session>, StoreError>;
 
     /// Which sessions stand for a provider's number; deleted ones left out.

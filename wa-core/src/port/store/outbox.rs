@@ -11,14 +11,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::StoreError;
+use super::{RecentAttempt, StoreError};
 use crate::model::{
-    AttemptKey, BatchId, Breaker, CampaignContent, CampaignId, Category, ContactId, Content, HoldReason,
-    Lane, LanguageCode, MessageId, MessageState, Money, NewMessage, Outcome, ProviderMessageId, Recipient,
-    SessionId, SkipReason, TemplateName, TenantId,
+    AttemptKey, BatchId, Breaker, CampaignContent, CampaignId, Category, Chosen, ContactId, Content,
+    HoldReason, Lane, LanguageCode, MessageId, MessageState, Money, NewMessage, Outcome, ProviderMessageId,
+    Recipient, Session, SessionId, SkipReason, TemplateContent, TemplateName, TenantId,
 };
 use crate::port::{Scope, WorkerScope};
-use crate::rules::judge::Judge;
+use crate::rules::judge::{Admission, Judge, Verdict};
+use crate::rules::pace::Pace;
 
 /// The room of the send protocol.
 #[async_trait]
@@ -58,6 +59,7 @@ pub trait Outbox: Send + Sync {
     /// - `due_leaves_out_paused_campaigns`: and gives them again after resume.
     /// - `due_is_bounded_by_limit`: at most `limit` messages.
     /// - `due_skips_named_campaigns`: those in `skip` are left out.
+    /// - `due_says_the_pace`: the number's throughput, what its quality leaves to marketing, and its gap, as they are now.
     ///
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).
@@ -65,7 +67,9 @@ pub trait Outbox: Send + Sync {
 
     /// The point of no return: judges a batch of one session and commits its attempts durably.
     ///
-    /// All facts are read after the locks, at one instant of the store's clock. What is not there to
+    /// All facts are read after the locks, at one instant of the store's clock. A recipient's touches
+    /// are the templates that it got from any session of the tenant within
+    /// [`reach`](crate::rules::touch::reach) and that were not given back, newest first. What is not there to
     /// begin is gone, whatever its group. Of the others the judge first admits or refuses each campaign
     /// (and the messages without campaign) as a group, then judges each message in order, with quota
     /// and tier as the batch has used them so far. He hears of a breaker only while it is open.
@@ -87,7 +91,15 @@ pub trait Outbox: Send + Sync {
     /// - `begin_leaves_one_fact_per_message`: each item ends as an attempt, a due row, a closed row, or is untouched.
     /// - `begin_reserves_quota_exactly`: a limit is reached exactly and never passed, within a batch and across batches.
     /// - `begin_reserves_the_tier_exactly`: unique recipients outside windows in 24 hours; one who has a slot needs no other.
-    /// - `begin_sees_what_committed_before`: consent, window, breaker, pause and settings as they are at its own instant.
+    /// - `begin_sees_what_committed_before`: consent, suppression, window, breaker, pause, the session and settings as they are at its own instant.
+    /// - `begin_keeps_the_cooldown`: templates to one recipient keep their distance, within a batch, across batches and across the tenant's sessions; what was given back does not count.
+    /// - `begin_keeps_the_frequency_cap`: across campaigns and sessions; what was given back does not count.
+    /// - `begin_keeps_the_warm_up_cap_exactly`: a day's cap is reached exactly and never passed; what was given back makes room.
+    /// - `begin_keeps_safe_mode`: only who is allowed is written to, and the others are skipped.
+    /// - `begin_keeps_the_suppression_list`: who is on it is skipped, contact or not, by any address.
+    /// - `begin_needs_an_opt_in_where_asked`: marketing without a recorded opt-in is skipped.
+    /// - `begin_holds_marketing_of_a_bad_number`: while its rating is red; everything else goes.
+    /// - `begin_falls_back_to_the_template`: outside the window, where the settings say so; the attempt, its price and its template's breaker are those of what goes.
     /// - `begin_writes_the_price`: the estimate counts in cost until it is given back; an unknown one counts as unpriced.
     /// - `begin_writes_the_journal`: changes of state are in the journal, in the same commit.
     ///
@@ -100,6 +112,28 @@ pub trait Outbox: Send + Sync {
         batch: &BeginBatch,
         judge: Arc<dyn Judge>,
     ) -> Result<Begun, StoreError>;
+
+    /// What [`begin`](Self::begin) would say now of messages of one session, hypothetical or existing.
+    ///
+    /// The same facts, read at one instant, and the same order: what an earlier item would take is taken
+    /// for the later ones. Unlike begin it needs no lease, asks the judge of every item, also behind a
+    /// stop and in a refused group, and does not look whether a message is still there to begin. At most
+    /// [`MAX_PAGE`](super::MAX_PAGE) items; those behind are left out.
+    ///
+    /// - `consider_writes_nothing`: whatever the verdicts.
+    /// - `consider_answers_as_begin_would`: the same admissions and verdicts from the same facts, item by item.
+    /// - `consider_judges_behind_a_stop`: each item gets a verdict, and each group its admission.
+    /// - `consider_takes_hypothetical_messages`: ids that no store knows, to whoever has an address.
+    /// - `consider_needs_an_own_session`: a foreign or unknown session considers nothing.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn consider(
+        &self,
+        scope: &Scope,
+        ask: &Consider,
+        judge: Arc<dyn Judge>,
+    ) -> Result<Considered, StoreError>;
 
     /// Makes sure that a batch whose commit is unknown is not sent and never will be.
     ///
@@ -196,6 +230,8 @@ pub struct DuePage {
     pub messages: Vec<DueMessage>,
     /// When the next due row of the session and lane comes due, if one waits; also one that is left out.
     pub next_at: Option<DateTime<Utc>>,
+    /// How fast the number may go; `None` when the scope does not hold it.
+    pub pace: Option<Pace>,
 }
 
 /// A message that could begin.
@@ -217,6 +253,8 @@ pub struct DueMessage {
     pub body: DueBody,
     /// The message that it quotes.
     pub reply_to: Option<ProviderMessageId>,
+    /// What a single message says instead outside the window; a campaign's is in its brief.
+    pub fallback: Option<TemplateContent>,
     /// Its lane.
     pub lane: Lane,
     /// Until when it may begin.
@@ -232,6 +270,10 @@ pub struct CampaignBrief {
     pub id: CampaignId,
     /// What it says.
     pub content: CampaignContent,
+    /// What goes instead outside the window.
+    pub fallback: Option<CampaignContent>,
+    /// The columns whose values each message has, in this order.
+    pub columns: Vec<String>,
     /// At most this many messages a second and session.
     pub rate: Option<u32>,
 }
@@ -303,10 +345,74 @@ pub struct BeginItem {
     pub needs_window: bool,
     /// Its template.
     pub template: Option<(TemplateName, LanguageCode)>,
+    /// The template that can stand in for it outside the window.
+    pub fallback: Option<Alternative>,
     /// Until when it may begin.
     pub valid_until: Option<DateTime<Utc>>,
     /// Why it cannot be sent at all, found when its content was made.
     pub unsendable: Option<SkipReason>,
+}
+
+impl BeginItem {
+    /// The category of the template that goes, if one does.
+    #[must_use]
+    pub fn template_category(&self, content: Chosen) -> Option<Category> {
+        match (content, &self.fallback) {
+            (Chosen::Fallback, Some(fallback)) => Some(fallback.category),
+            (Chosen::Own, _) | (Chosen::Fallback, None) => self.template.as_ref().map(|_| self.category),
+        }
+    }
+}
+
+/// A template that can stand in for a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alternative {
+    /// What it is charged as.
+    pub category: Category,
+    /// The template.
+    pub template: (TemplateName, LanguageCode),
+}
+
+impl From<&TemplateContent> for Alternative {
+    fn from(template: &TemplateContent) -> Self {
+        Self { category: template.category, template: (template.name.clone(), template.language.clone()) }
+    }
+}
+
+/// Messages to consider, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consider {
+    /// The session from which they would go.
+    pub session: SessionId,
+    /// The messages; their tenant is the scope's.
+    pub items: Vec<BeginItem>,
+    /// Since when attempts of the session are wanted, to rebuild its meters from; `None` for none.
+    pub recent_since: Option<DateTime<Utc>>,
+}
+
+/// What begin would say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Considered {
+    /// It was judged.
+    Judged(Judged),
+    /// The session is not the tenant's.
+    NoSession,
+}
+
+/// Verdicts on messages that nobody begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The store's time at which it was judged.
+    pub at: DateTime<Utc>,
+    /// The session as it is.
+    pub session: Session,
+    /// Whether each group may begin, in order of first appearance.
+    pub groups: Vec<(Option<CampaignId>, Admission)>,
+    /// The verdict on each item, in order.
+    pub verdicts: Vec<(MessageId, Verdict)>,
+    /// Attempts of the session since the instant asked for, oldest first, those not sent left out; at
+    /// most 100,000, the latest kept.
+    pub recent: Vec<RecentAttempt>,
 }
 
 /// What became of a batch.
@@ -346,6 +452,8 @@ pub struct BegunAttempt {
     pub start_by: DateTime<Utc>,
     /// Its request has ended by then.
     pub end_by: DateTime<Utc>,
+    /// Which of the message's contents goes.
+    pub content: Chosen,
     /// The estimated price, if it is known.
     pub price: Option<Money>,
 }

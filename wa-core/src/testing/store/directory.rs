@@ -1,8 +1,8 @@
 //! The cases of the Directory room.
 
 use crate::model::{
-    Category, HoldReason, IncarnationId, InstanceId, Lane, PriceList, QuietHours, QuietSettings, TagKey,
-    Tenant, TenantId, TenantSettings,
+    Category, FrequencyCap, HoldReason, IncarnationId, InstanceId, Lane, OutsideWindow, PriceList,
+    QualityPolicy, QuietHours, QuietSettings, Recipient, TagKey, Tenant, TenantId, TenantSettings, WhenRed,
 };
 use crate::port::store::StoreIdentity;
 use crate::testing::scope;
@@ -95,6 +95,14 @@ pub(super) async fn put_settings_come_back(mut w: World) {
         max_retries: 0,
         retry_after_seconds: vec![86_400, 1],
         prices: Some(prices),
+        template_cooldown: None,
+        window_tracking: false,
+        cost_tracking: false,
+        outside_window: OutsideWindow::Fallback,
+        frequency_cap: Some(FrequencyCap { times: 3, days: 30, ..FrequencyCap::default() }),
+        quality: QualityPolicy { yellow_percent: 10, red: WhenRed::Slow },
+        require_opt_in: true,
+        safe_mode: Some([Recipient::from(w.fresh_phone())].into()),
         time_zone: value("Asia/Kathmandu"),
         quiet_hours: Some(QuietSettings {
             hours: vec![QuietHours {

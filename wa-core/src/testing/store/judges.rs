@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Breaker, CampaignId, Consent, HoldReason, MessageId, PriceList};
-use crate::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, QuotaFacts, StandardJudge, Verdict};
-use crate::rules::tier::TierFacts;
+use crate::model::{CampaignId, Chosen, HoldReason, MessageId};
+use crate::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, StandardJudge, Verdict};
+use crate::rules::owned::OwnedFacts;
 
 /// Lets everything begin, except what a case decides otherwise.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Judge for Scripted {
     }
 
     fn judge(&self, facts: &Facts<'_>, _now: DateTime<Utc>) -> Verdict {
-        let send = Verdict::Send(Grant { tier_slot: false, price: None });
+        let send = Verdict::Send(Grant { tier_slot: false, content: Chosen::Own, price: None });
         self.verdicts.get(&facts.item.message).copied().unwrap_or(send)
     }
 }
@@ -58,12 +58,7 @@ pub(super) struct Remembering {
 pub(super) struct Seen {
     pub(super) message: MessageId,
     pub(super) campaign: Option<CampaignId>,
-    pub(super) consent: Consent,
-    pub(super) last_user_message_at: Option<DateTime<Utc>>,
-    pub(super) template_breaker: Option<Breaker>,
-    pub(super) tier: TierFacts,
-    pub(super) quota: QuotaFacts,
-    pub(super) prices: Option<PriceList>,
+    pub(super) facts: OwnedFacts,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -90,18 +85,15 @@ impl Judge for Remembering {
     }
 
     fn judge(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Verdict {
-        let Facts { item, consent, last_user_message_at, template_breaker, tier, quota, prices } = facts;
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push(Seen {
-            message: item.message,
-            campaign: item.campaign,
-            consent: *consent,
-            last_user_message_at: *last_user_message_at,
-            template_breaker: template_breaker.clone(),
-            tier: *tier,
-            quota: *quota,
-            prices: prices.cloned(),
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let facts_kept = OwnedFacts::after(None, facts);
+        messages.push(Seen {
+            message: facts.item.message,
+            campaign: facts.item.campaign,
+            facts: facts_kept,
             now,
         });
+        drop(messages);
         StandardJudge::default().judge(facts, now)
     }
 }

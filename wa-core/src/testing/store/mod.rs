@@ -206,6 +206,7 @@ macro_rules! __store_clauses {
                 a_foreign_session_is_missing
                 sessions_are_paged_by_id
                 report_session_keeps_what_is_not_said
+                set_session_changes_one_setting
                 route_finds_every_tenant_of_a_number
                 acquire_raises_the_epoch
                 acquire_gives_a_session_to_one_worker
@@ -240,6 +241,9 @@ macro_rules! __store_clauses {
                 contacts_are_paged_by_id
                 members_come_in_the_order_of_a_launch
                 an_opt_out_binds_the_next_begin
+                suppress_adds_each_address_once
+                unsuppress_lets_go
+                suppressed_is_paged_by_address
                 create_campaign_is_idempotent_by_name
                 another_definition_under_a_name_is_refused
                 create_campaign_takes_a_new_rate_over
@@ -297,6 +301,7 @@ macro_rules! __store_clauses {
                 due_leaves_out_paused_campaigns
                 due_is_bounded_by_limit
                 due_skips_named_campaigns
+                due_says_the_pace
                 begin_commits_an_attempt_per_permit
                 begin_is_refused_without_a_live_lease
                 begin_takes_each_message_once
@@ -307,8 +312,21 @@ macro_rules! __store_clauses {
                 begin_reserves_quota_exactly
                 begin_reserves_the_tier_exactly
                 begin_sees_what_committed_before
+                begin_keeps_the_cooldown
+                begin_keeps_the_frequency_cap
+                begin_keeps_the_warm_up_cap_exactly
+                begin_keeps_safe_mode
+                begin_keeps_the_suppression_list
+                begin_needs_an_opt_in_where_asked
+                begin_holds_marketing_of_a_bad_number
+                begin_falls_back_to_the_template
                 begin_writes_the_price
                 begin_writes_the_journal
+                consider_writes_nothing
+                consider_answers_as_begin_would
+                consider_judges_behind_a_stop
+                consider_takes_hypothetical_messages
+                consider_needs_an_own_session
                 abandon_gives_a_committed_batch_back
                 abandon_bars_a_batch_that_never_came
                 abandon_can_be_repeated

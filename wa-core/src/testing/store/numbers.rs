@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::model::{
-    Breaker, BreakerReason, BreakerScope, Category, Entitlement, EventBody, HoldReason, NewMessage,
-    NewSession, Outcome, Quality, Session, SessionId, SessionReport, SessionState, Throughput, Tier,
+    Breaker, BreakerReason, BreakerScope, Category, Entitlement, EventBody, Gap, GapSetting, HoldReason,
+    NewMessage, NewSession, Outcome, Quality, Session, SessionId, SessionReport, SessionSetting,
+    SessionSettings, SessionState, Throughput, Tier, WarmUp,
 };
 use crate::port::store::{AddSession, Begun, DispatchState, RecentAttempt, Route};
 use crate::testing::scope;
@@ -507,4 +508,29 @@ pub(super) async fn breakers_lists_open_ones(mut w: World) {
     assert_eq!(must(w.numbers().breakers(&scope).await), in_order(vec![timed, plain.clone()]));
     w.pass(60);
     assert_eq!(must(w.numbers().breakers(&scope).await), [plain], "from its end on it is over");
+}
+
+pub(super) async fn set_session_changes_one_setting(mut w: World) {
+    let scope = w.tenant("one").await;
+    let session = w.session(&scope).await;
+    assert_eq!(session.settings, SessionSettings::default());
+    let warm_up = WarmUp { since: None, caps: vec![50, 100, 200] };
+    let gap = GapSetting::Of(Gap { millis: 1_500, jitter_millis: 700 });
+    let set = SessionSetting::WarmUp(Some(warm_up.clone()));
+    let after = found(w.numbers().set_session(&scope, session.id, &set).await);
+    assert_eq!(
+        after.settings,
+        SessionSettings { warm_up: Some(warm_up.clone()), gap: GapSetting::Transport }
+    );
+    let after = found(w.numbers().set_session(&scope, session.id, &SessionSetting::Gap(gap)).await);
+    assert_eq!(after.settings, SessionSettings { warm_up: Some(warm_up), gap });
+    // What the provider says leaves it alone, and so does a restart.
+    let report = SessionReport { quality: Some(Quality::Red), ..SessionReport::default() };
+    found(w.numbers().report_session(&scope, session.id, &report).await);
+    w.reopen().await;
+    assert_eq!(found(w.numbers().session(&scope, session.id).await).settings, after.settings);
+    let ended = w.numbers().set_session(&scope, session.id, &SessionSetting::WarmUp(None)).await;
+    assert_eq!(found(ended).settings, SessionSettings { warm_up: None, gap });
+    let unknown = w.mint(SessionId::mint);
+    assert_eq!(must(w.numbers().set_session(&scope, unknown, &SessionSetting::WarmUp(None)).await), None);
 }

@@ -25,6 +25,7 @@ fn daily(w: &World, list: &ListName, sessions: &[SessionId]) -> NewSchedule {
         name: value(&format!("schedule {}", w.count())),
         spec: ScheduleSpec {
             content: greeting(Category::Marketing),
+            fallback: None,
             list: list.clone(),
             sessions: sessions.to_vec(),
             lane: Lane::Bulk,

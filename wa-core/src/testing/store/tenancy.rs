@@ -17,16 +17,17 @@ use crate::model::{
     CampaignName, Consent, ConsentSource, Contact, ContactId, Entitlement, Event, EventId, ImportId,
     ImportProgress, ListName, MessageId, MessageView, NewCampaign, NewMessage, NewSchedule, NewSession,
     NumberId, Period, QuotaUsage, RawId, Recipient, Schedule, ScheduleAction, ScheduleId, ScheduleName,
-    ScheduleRun, Session, SessionId, SessionReport, StreamPosition, Tenant, TenantId, TenantName,
-    TenantSettings, TransportName, WorkerId, from_micros,
+    ScheduleRun, Session, SessionId, SessionReport, SessionSetting, StreamPosition, Tenant, TenantId,
+    TenantName, TenantSettings, TransportName, WorkerId, from_micros,
 };
 use crate::port::store::{
     Abandoned, AcquireSessions, ActOutcome, AddSession, Advanced, AttemptFact, Audience, BeginBatch, Begun,
-    CancelMessage, Cost, CreateCampaign, CreateSchedule, Directory, DispatchState, DuePage, DueQuery,
-    DueSchedules, Enqueue, ImportChunk, ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease,
-    Ledger, Member, Numbers, Outbox, Projected, Projection, RawBody, ReaderName, RecentAttempt, ReportedLine,
-    Reports, Route, RunSchedule, ScheduleOutcome, Schedules, Settled, StartImport, Store, StoreError,
-    StoreIdentity, StoredInbound, Swept, UpsertContact, WindowView,
+    CancelMessage, Consider, Considered, Cost, CreateCampaign, CreateSchedule, Directory, DispatchState,
+    DuePage, DueQuery, DueSchedules, Enqueue, ImportChunk, ImportStep, Inbox, Journal, KeptRaw, LaunchChunk,
+    LaunchStep, Lease, Ledger, Member, Numbers, Outbox, Projected, Projection, RawBody, ReaderName,
+    RecentAttempt, ReportedLine, Reports, Route, RunSchedule, ScheduleOutcome, Schedules, Settled,
+    StartImport, Store, StoreError, StoreIdentity, StoredInbound, SuppressedAddress, Swept, UpsertContact,
+    WindowView,
 };
 use crate::port::{AdminScope, Clock, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -175,6 +176,17 @@ impl Numbers for Trespassing {
         self.store.numbers().report_session(scope, id, report).await
     }
 
+    async fn set_session(
+        &self,
+        scope: &Scope,
+        id: SessionId,
+        change: &SessionSetting,
+    ) -> Answer<Option<Session>> {
+        let told = self.store.numbers().set_session(&self.stranger, id, change).await;
+        refused("set_session", told, &None);
+        self.store.numbers().set_session(scope, id, change).await
+    }
+
     async fn route(
         &self,
         scope: &AdminScope,
@@ -303,6 +315,27 @@ impl Audience for Trespassing {
         self.store.audience().set_consent(scope, contact, consent, source).await
     }
 
+    async fn suppress(&self, scope: &Scope, who: &[Recipient]) -> Answer<Option<u64>> {
+        // It names people, not rows; the stranger would fill a list of its own.
+        self.store.audience().suppress(scope, who).await
+    }
+
+    async fn unsuppress(&self, scope: &Scope, who: &[Recipient]) -> Answer<u64> {
+        refused("unsuppress", self.store.audience().unsuppress(&self.stranger, who).await, &0);
+        self.store.audience().unsuppress(scope, who).await
+    }
+
+    async fn suppressed(
+        &self,
+        scope: &Scope,
+        after: Option<&Recipient>,
+        limit: u32,
+    ) -> Answer<Vec<SuppressedAddress>> {
+        let told = self.store.audience().suppressed(&self.stranger, after, limit).await;
+        refused("suppressed", told, &vec![]);
+        self.store.audience().suppressed(scope, after, limit).await
+    }
+
     async fn create_campaign(&self, scope: &Scope, new: &NewCampaign) -> Answer<CreateCampaign> {
         let told = self.store.audience().create_campaign(&self.stranger, new).await;
         let first = new.sessions.first().copied();
@@ -428,7 +461,7 @@ impl Outbox for Trespassing {
 
     async fn due(&self, scope: &WorkerScope, ask: &DueQuery) -> Answer<DuePage> {
         let told = self.store.outbox().due(&self.nobody(), ask).await;
-        refused("due", told.map(|page| (page.messages, page.next_at)), &(vec![], None));
+        refused("due", told.map(|page| (page.messages, page.next_at, page.pace)), &(vec![], None, None));
         self.store.outbox().due(scope, ask).await
     }
 
@@ -439,6 +472,12 @@ impl Outbox for Trespassing {
             refused("begin", told, &Begun::LeaseLost);
         }
         self.store.outbox().begin(scope, batch, judge).await
+    }
+
+    async fn consider(&self, scope: &Scope, ask: &Consider, judge: Arc<dyn Judge>) -> Answer<Considered> {
+        let told = self.store.outbox().consider(&self.stranger, ask, judge.clone()).await;
+        refused("consider", told, &Considered::NoSession);
+        self.store.outbox().consider(scope, ask, judge).await
     }
 
     async fn abandon(&self, scope: &WorkerScope, batch: BatchId) -> Answer<Abandoned> {

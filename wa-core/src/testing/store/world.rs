@@ -21,10 +21,11 @@ use crate::model::{
     TenantId, TenantSettings, Tier, WorkerId, from_micros,
 };
 use crate::port::store::{
-    AcquireSessions, ActOutcome, AddSession, AttemptFact, Audience, BeginBatch, BeginItem, Begun,
-    BegunAttempt, BegunBatch, Cost, CreateCampaign, Directory, DueBody, DueMessage, DuePage, DueQuery,
+    AcquireSessions, ActOutcome, AddSession, Alternative, AttemptFact, Audience, BeginBatch, BeginItem,
+    Begun, BegunAttempt, BegunBatch, Cost, CreateCampaign, Directory, DueBody, DueMessage, DuePage, DueQuery,
     Enqueue, Inbox, Journal, LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Projected,
-    ProjectedEvent, Projection, RawBody, Reports, Schedules, Settled, Store, StoredInbound, UpsertContact,
+    ProjectedEvent, Projection, RawBody, Reports, Schedules, Settled, Store, StoredInbound,
+    SuppressedAddress, UpsertContact,
 };
 use crate::port::{AdminScope, Clock, Entropy, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -60,6 +61,7 @@ pub(super) struct Snapshot {
     pub(super) sessions: Vec<Session>,
     pub(super) breakers: Vec<crate::model::Breaker>,
     pub(super) contacts: Vec<Contact>,
+    pub(super) suppressed: Vec<SuppressedAddress>,
     pub(super) campaigns: Vec<(Campaign, Option<CampaignCounts>, Vec<MessageView>)>,
     pub(super) schedules: Vec<Schedule>,
     pub(super) in_doubt: Vec<MessageView>,
@@ -88,9 +90,18 @@ pub(super) fn item(due: &DueMessage) -> BeginItem {
         category: content.category(),
         needs_window: content.needs_window(),
         template,
+        fallback: fallback_of(due),
         valid_until: due.valid_until,
         unsendable: None,
     }
+}
+
+/// The template that can stand in for a due message.
+fn fallback_of(due: &DueMessage) -> Option<Alternative> {
+    if let Some(template) = &due.fallback {
+        return Some(template.into());
+    }
+    due.campaign.as_ref()?.fallback.as_ref()?.pattern().template().map(Alternative::from)
 }
 
 /// The scope that a worker has by its leases.
@@ -294,6 +305,7 @@ impl World {
             id: self.mint(CampaignId::mint),
             name: value(&format!("campaign {}", self.count())),
             content: greeting(Category::Marketing),
+            fallback: None,
             list: list.clone(),
             sessions: sessions.to_vec(),
             lane: Lane::Bulk,
@@ -356,6 +368,7 @@ impl World {
             recipient: recipient.into(),
             content: template("notice", Category::Utility),
             reply_to: None,
+            fallback: None,
             lane: Lane::Bulk,
             due_at: self.now(),
             valid_until: None,
@@ -543,6 +556,7 @@ impl World {
             sessions: must(self.numbers().sessions(scope, None, 10_000).await),
             breakers: must(self.numbers().breakers(scope).await),
             contacts: must(self.audience().contacts(scope, None, None, 10_000).await),
+            suppressed: must(self.audience().suppressed(scope, None, 10_000).await),
             campaigns,
             schedules: must(self.schedules().all_schedules(scope, None, 10_000).await),
             in_doubt: must(self.reports().in_doubt(scope, None, 10_000).await),

@@ -130,7 +130,8 @@ fn each_consent_allows_what_it_says() {
 
 #[test]
 fn stronger_opt_outs_allow_less() {
-    let order = [Consent::Allowed, Consent::NoMarketing, Consent::OptedOut, Consent::Blocked];
+    let order =
+        [Consent::OptedIn, Consent::Allowed, Consent::NoMarketing, Consent::OptedOut, Consent::Blocked];
     for pair in order.windows(2) {
         assert_eq!(strengthen(pair[0], pair[1]), pair[1]);
         assert_eq!(strengthen(pair[1], pair[0]), pair[1]);

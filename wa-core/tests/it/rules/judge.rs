@@ -4,8 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use uuid::Uuid;
 use wa_core::model::{
-    Breaker, BreakerReason, BreakerScope, CampaignState, Category, Consent, HoldReason, Lane, MessageId,
-    Money, Phone, PriceList, Recipient, SessionId, SessionState, SkipReason, TenantId,
+    Breaker, BreakerReason, BreakerScope, CampaignState, Category, Chosen, Consent, HoldReason, Lane,
+    MessageId, Money, Phone, PriceList, Quality, Recipient, Session, SessionId, SessionSettings,
+    SessionState, SkipReason, TenantId, TenantSettings, Throughput, Tier,
 };
 use wa_core::port::store::{BeginItem, DueSource};
 use wa_core::rules::judge::{
@@ -15,12 +16,13 @@ use wa_core::rules::tier::TierFacts;
 use wa_core::rules::window;
 
 use super::{at, epoch};
+use std::sync::LazyLock;
 
 fn session() -> SessionId {
     SessionId::from_uuid(Uuid::from_u128(3))
 }
 
-fn breaker(until: Option<DateTime<Utc>>) -> Breaker {
+pub(super) fn breaker(until: Option<DateTime<Utc>>) -> Breaker {
     Breaker {
         scope: BreakerScope::Session(session()),
         reason: BreakerReason::Credential,
@@ -31,7 +33,7 @@ fn breaker(until: Option<DateTime<Utc>>) -> Breaker {
 }
 
 /// A marketing template of a campaign: no reason to refuse it.
-fn item() -> BeginItem {
+pub(super) fn item() -> BeginItem {
     BeginItem {
         tenant: TenantId::from_uuid(Uuid::from_u128(1)),
         message: MessageId::from_uuid(Uuid::from_u128(2)),
@@ -44,14 +46,38 @@ fn item() -> BeginItem {
         category: Category::Marketing,
         needs_window: false,
         template: None,
+        fallback: None,
         valid_until: None,
         unsendable: None,
     }
 }
 
-fn facts(item: &BeginItem) -> Facts<'_> {
+/// What nobody set, and a number of which nothing is known.
+pub(super) static SETTINGS: LazyLock<TenantSettings> = LazyLock::new(TenantSettings::default);
+pub(super) static SESSION: LazyLock<Session> = LazyLock::new(|| Session {
+    id: session(),
+    transport: "suite".parse().expect("a name"),
+    number: "100".parse().expect("a number"),
+    portfolio: "100".to_owned(),
+    state: SessionState::Connected,
+    throughput: Throughput::DEFAULT,
+    tier: Tier::Unlimited,
+    quality: Quality::Unknown,
+    created_at: at(-86_400),
+    checked_at: None,
+    settings: SessionSettings::default(),
+});
+
+pub(super) fn facts(item: &BeginItem) -> Facts<'_> {
     Facts {
         item,
+        settings: &SETTINGS,
+        session: &SESSION,
+        suppressed: false,
+        own_zone: None,
+        fallback_breaker: None,
+        touches: &[],
+        warm_up: None,
         consent: Consent::Allowed,
         last_user_message_at: None,
         template_breaker: None,
@@ -61,14 +87,17 @@ fn facts(item: &BeginItem) -> Facts<'_> {
     }
 }
 
-fn judge(facts: &Facts<'_>) -> Verdict {
+pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     StandardJudge::default().judge(facts, epoch())
 }
 
 #[test]
 fn a_message_without_reason_against_it_is_sent() {
     let item = item();
-    assert_eq!(judge(&facts(&item)), Verdict::Send(Grant { tier_slot: true, price: None }));
+    assert_eq!(
+        judge(&facts(&item)),
+        Verdict::Send(Grant { tier_slot: true, content: Chosen::Own, price: None })
+    );
 }
 
 #[test]
@@ -113,7 +142,7 @@ fn each_reason_refuses_in_its_place() {
     assert_eq!(judge(&bad), Verdict::Stop { until: at(300), why: HoldReason::TierFull });
 
     bad.tier.used = 249;
-    assert_eq!(judge(&bad), Verdict::Send(Grant { tier_slot: true, price: None }));
+    assert_eq!(judge(&bad), Verdict::Send(Grant { tier_slot: true, content: Chosen::Own, price: None }));
 }
 
 #[test]
@@ -165,7 +194,7 @@ fn the_price_is_that_of_the_category_or_unknown() {
         let mut asked = facts(&item);
         asked.prices = Some(&prices);
         let price = price.map(|micros| Money { micros, currency: euro });
-        assert_eq!(judge(&asked), Verdict::Send(Grant { tier_slot: true, price }));
+        assert_eq!(judge(&asked), Verdict::Send(Grant { tier_slot: true, content: Chosen::Own, price }));
     }
 }
 
@@ -275,21 +304,22 @@ proptest! {
             template_breaker: template.map(|until| breaker(until.map(at))),
             tier: TierFacts { limit: tier.0, used: tier.1, has_slot: tier.2, next_free_at: tier.3.map(at) },
             quota: QuotaFacts { limit: quota.0, used: quota.1, resets_at: at(quota.2) },
-            prices: None,
+            ..facts(&item)
         };
         let in_window = wrote.is_some_and(|wrote| at(wrote) + TimeDelta::hours(24) > epoch());
         match judge(&asked) {
             Verdict::Send(grant) => {
                 prop_assert!(!item.needs_window || in_window, "free-form outside the window");
-                prop_assert!(consent == Consent::Allowed
+                prop_assert!(matches!(consent, Consent::Allowed | Consent::OptedIn)
                     || (consent == Consent::NoMarketing && item.category != Category::Marketing));
                 prop_assert!(quota.0.is_none_or(|limit| quota.1 < limit), "beyond the quota");
                 prop_assert!(item.valid_until.is_none_or(|until| epoch() < until), "expired");
                 prop_assert!(item.unsendable.is_none());
                 prop_assert!(asked.template_breaker.as_ref().is_none_or(|open| !is_open(open, epoch())));
                 let guarded = window::is_open(asked.last_user_message_at, epoch(), window::Guard::default().of(item.lane));
-                let needs_slot = tier.0.is_some() && !tier.2 && !guarded;
-                prop_assert_eq!(grant.tier_slot, needs_slot);
+                let counts = tier.0.is_some() && !guarded;
+                let needs_slot = counts && !tier.2;
+                prop_assert_eq!(grant.tier_slot, counts, "who has a slot and is written to again keeps it");
                 prop_assert!(!needs_slot || tier.0.is_some_and(|limit| tier.1 < limit), "beyond the tier");
             }
             Verdict::Wait { until, .. } => {

@@ -52,8 +52,8 @@ fn each_class_has_its_own_consequence() {
                 Some(HoldReason::SessionStopped)
             }
             RejectClass::TemplatePaused => Some(HoldReason::TemplateStopped),
-            RejectClass::Later
-            | RejectClass::WindowClosed
+            RejectClass::Later => Some(HoldReason::Later),
+            RejectClass::WindowClosed
             | RejectClass::Recipient
             | RejectClass::OptedOut
             | RejectClass::Template
@@ -84,6 +84,15 @@ fn the_provider_may_ask_for_more_time_but_not_for_less() {
     for absurd in [Duration::from_secs(1_000_000), Duration::from_secs(u64::MAX), Duration::MAX] {
         assert_eq!(ask(&chain, Some(absurd)), again(86_400, HoldReason::Throttled));
     }
+}
+
+#[test]
+fn a_recipient_who_gets_no_more_now_is_left_alone_for_a_day_and_longer_each_time() {
+    for (tries, days) in [(1, 1), (2, 2), (3, 4)] {
+        let chain = vec![refused(RejectClass::Later); tries];
+        assert_eq!(ask(&chain, None), again(days * 86_400, HoldReason::Later));
+    }
+    assert_eq!(ask(&vec![refused(RejectClass::Later); 4], None), Next::Fail, "no more often than retries");
 }
 
 #[test]

@@ -200,6 +200,7 @@ impl Transport for Blocking {
             windows: false,
             echo: true,
             read_receipts: false,
+            gap: None,
         }
     }
 

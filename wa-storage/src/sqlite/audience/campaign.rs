@@ -6,7 +6,9 @@ use wa_core::model::{
 };
 use wa_core::port::store::CreateCampaign;
 
-use crate::sqlite::codec::{at, fingerprint, id, json, named, opt_at, opt_micros, opt_uint, parsed, to_json};
+use crate::sqlite::codec::{
+    at, fingerprint, id, json, named, opt_at, opt_json, opt_micros, opt_uint, parsed, to_json,
+};
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::numbers::session_of;
 use crate::sqlite::page_size;
@@ -14,7 +16,7 @@ use crate::sqlite::reader::Snapshot;
 use crate::sqlite::writer::Tx;
 
 pub(super) const COLUMNS: &str = "id, name, content, list_name, sessions, lane, valid_until, start_at, rate, \
-     definition, state, created_at, launched_at, completed_at";
+     definition, state, created_at, launched_at, completed_at, fallback";
 
 pub(in crate::sqlite) fn create(
     tx: &Tx<'_>,
@@ -42,7 +44,7 @@ pub(in crate::sqlite) fn create(
     tx.conn
         .prepare_cached(&format!(
             "INSERT INTO campaign (tenant, {COLUMNS}) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL, NULL)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL, NULL, ?14)"
         ))?
         .execute(params![
             tenant.as_bytes(),
@@ -57,7 +59,8 @@ pub(in crate::sqlite) fn create(
             campaign.rate,
             campaign.definition.as_bytes(),
             campaign.state.as_str(),
-            micros(campaign.created_at)
+            micros(campaign.created_at),
+            campaign.fallback.as_ref().map(to_json).transpose()?
         ])?;
     Ok(CreateCampaign::Created(campaign))
 }
@@ -140,5 +143,6 @@ fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
         created_at: at(row, 11)?,
         launched_at: opt_at(row, 12)?,
         completed_at: opt_at(row, 13)?,
+        fallback: opt_json(row, 14)?,
     })
 }

@@ -7,7 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use wa_core::model::{
     Campaign, CampaignState, EventBody, IdMint, ListName, MessageId, MessageState, SkipReason, TenantId,
-    from_micros, micros,
+    from_micros, micros, values_of,
 };
 use wa_core::port::store::{LaunchChunk, LaunchStep, MAX_PAGE, Member};
 use wa_core::rules::campaign::launched;
@@ -197,6 +197,7 @@ fn freeze(
     let Some(list) = cursor.list else { return Ok(0) };
     let sessions = u64::try_from(campaign.sessions.len()).unwrap_or(u64::MAX).max(1);
     let mut waiting = vec![0_i64; campaign.sessions.len()];
+    let columns = campaign.columns();
     let (mut pending, mut incomplete, mut frozen) = (0_u64, 0_u64, 0_i64);
     let mut statement = tx.conn.prepare_cached(NEXT_MEMBERS)?;
     let mut insert = tx.conn.prepare_cached(
@@ -212,7 +213,7 @@ fn freeze(
         let ordinal = u32::try_from(cursor.audience / sessions + 1)
             .map_err(|_| Fault::Broken("a campaign has more messages than ids can tell apart"))?;
         let id = mint(cursor.minted_ms, place).message(ordinal, chunk.chance(cursor.audience));
-        let (values, complete) = campaign.content.values(&contact.attributes);
+        let (values, complete) = values_of(&columns, &contact.attributes);
         let (phone, bsuid) = addresses(&contact.recipient);
         let params = if values.is_empty() { None } else { Some(to_json(&values)?) };
         insert.execute(params![

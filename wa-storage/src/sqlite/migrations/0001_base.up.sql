@@ -27,7 +27,8 @@ CREATE TABLE session (
     tier INTEGER,
     quality TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    checked_at INTEGER
+    checked_at INTEGER,
+    settings TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX session_by_number ON session (transport, number, tenant);
 CREATE INDEX session_by_tenant ON session (tenant, id);
@@ -67,6 +68,7 @@ CREATE TABLE contact (
     attributes TEXT NOT NULL,
     consent TEXT NOT NULL,
     consent_at INTEGER,
+    consent_source TEXT,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
@@ -144,6 +146,7 @@ CREATE TABLE campaign (
     cursor INTEGER NOT NULL DEFAULT 0,
     audience INTEGER NOT NULL DEFAULT 0,
     frozen INTEGER NOT NULL DEFAULT 0,
+    fallback TEXT,
     PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX campaign_by_name ON campaign (tenant, name);
@@ -224,6 +227,7 @@ CREATE TABLE single (
     valid_until INTEGER,
     key TEXT,
     fingerprint BLOB NOT NULL,
+    fallback TEXT,
     PRIMARY KEY (tenant, message)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX single_by_key ON single (tenant, key) WHERE key IS NOT NULL;
@@ -272,6 +276,10 @@ CREATE TABLE attempt (
     tier_slot INTEGER NOT NULL,
     price INTEGER,
     currency TEXT,
+    -- 1 when the fallback went.
+    fallback INTEGER NOT NULL DEFAULT 0,
+    -- The day of the session's warm-up that it counts in.
+    warm_up_day INTEGER,
     PRIMARY KEY (tenant, message, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attempt_by_session ON attempt (session, begun_at, recipient);
@@ -366,6 +374,34 @@ CREATE TABLE quota_usage (
     period TEXT NOT NULL,
     used INTEGER NOT NULL,
     PRIMARY KEY (tenant, period)
+) STRICT, WITHOUT ROWID;
+
+-- Templates that went to a recipient: a row for each attempt that was not given back.
+CREATE TABLE touch (
+    tenant BLOB NOT NULL,
+    recipient INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    message BLOB NOT NULL,
+    n INTEGER NOT NULL,
+    category TEXT NOT NULL,
+    lane INTEGER NOT NULL,
+    PRIMARY KEY (tenant, recipient, at, message, n)
+) STRICT, WITHOUT ROWID;
+
+-- What a new number sent on a day of its warm-up; days are counted from the year 1.
+CREATE TABLE warm_up_usage (
+    session BLOB NOT NULL,
+    day INTEGER NOT NULL,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (session, day)
+) STRICT, WITHOUT ROWID;
+
+-- Addresses that are never written to: a phone as `+` and its digits, or a business-scoped user id.
+CREATE TABLE suppressed (
+    tenant BLOB NOT NULL,
+    address TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, address)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE raw (

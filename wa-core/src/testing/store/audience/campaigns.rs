@@ -28,11 +28,13 @@ pub(crate) async fn create_campaign_is_idempotent_by_name(mut w: World) {
         ..w.new_campaign(&list, &[second, first])
     };
     let created = w.draft(&scope, &new).await;
-    let NewCampaign { id, name, content, list, sessions, lane, valid_until, start_at, rate } = new.clone();
+    let NewCampaign { id, name, content, fallback, list, sessions, lane, valid_until, start_at, rate } =
+        new.clone();
     let expected = Campaign {
         id,
         name,
         content,
+        fallback,
         list,
         sessions,
         lane,

@@ -169,3 +169,53 @@ pub(crate) async fn an_opt_out_binds_the_next_begin(w: World) {
     w.enqueue(&scope, &w.message(session.id, opted_out.recipient.clone())).await;
     assert_eq!(w.begin_due(&own, session.id).await.attempts.len(), 1);
 }
+
+fn address(recipient: impl Into<Recipient>) -> Recipient {
+    recipient.into()
+}
+
+pub(crate) async fn suppress_adds_each_address_once(mut w: World) {
+    let scope = w.tenant("one").await;
+    let (ada, bea) = (w.fresh_phone(), w.fresh_phone());
+    let user: Bsuid = value("US.7");
+    let both = Recipient::new(Some(bea), Some(user.clone())).expect("two addresses");
+    let first_at = w.now();
+    assert_eq!(must(w.audience().suppress(&scope, &[address(ada), address(ada)]).await), Some(1));
+    w.pass(5);
+    assert_eq!(must(w.audience().suppress(&scope, &[address(ada), both]).await), Some(2));
+    w.reopen().await;
+    let listed = must(w.audience().suppressed(&scope, None, 10).await);
+    let listed: Vec<_> = listed.into_iter().map(|it| (it.address, it.at)).collect();
+    let second_at = first_at + chrono::TimeDelta::seconds(5);
+    let expected = [(address(ada), first_at), (address(bea), second_at), (address(user), second_at)];
+    assert_eq!(listed, expected, "each address apart, with the time at which it came");
+    assert_eq!(must(w.audience().suppress(&w.nobody(), &[address(ada)]).await), None);
+}
+
+pub(crate) async fn unsuppress_lets_go(w: World) {
+    let scope = w.tenant("one").await;
+    let (ada, bea) = (w.fresh_phone(), w.fresh_phone());
+    must(w.audience().suppress(&scope, &[address(ada), address(bea)]).await);
+    assert_eq!(must(w.audience().unsuppress(&scope, &[address(ada), address(w.fresh_phone())]).await), 1);
+    assert_eq!(must(w.audience().unsuppress(&scope, &[address(ada)]).await), 0, "it is off already");
+    let left = must(w.audience().suppressed(&scope, None, 10).await);
+    assert_eq!(left.into_iter().map(|it| it.address).collect::<Vec<_>>(), [address(bea)]);
+}
+
+pub(crate) async fn suppressed_is_paged_by_address(w: World) {
+    let (one, two) = (w.tenant("one").await, w.tenant("two").await);
+    let all: Vec<_> = (0..5).map(|_| address(w.fresh_phone())).collect();
+    must(w.audience().suppress(&one, &all).await);
+    must(w.audience().suppress(&two, &[address(w.fresh_phone())]).await);
+    let mut paged = Vec::new();
+    loop {
+        let after = paged.last().cloned();
+        let page = must(w.audience().suppressed(&one, after.as_ref(), 2).await);
+        assert!(page.len() <= 2);
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page.into_iter().map(|it| it.address));
+    }
+    assert_eq!(paged, all, "phones in order of their digits, each once, none of another tenant");
+}

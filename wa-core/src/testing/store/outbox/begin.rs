@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::model::{
     BatchId, Breaker, BreakerReason, BreakerScope, CampaignAction, CampaignState, Category, Consent,
-    ConsentSource, Entitlement, HoldReason, MessageId, MessageState, NewMessage, PriceList, RejectClass,
-    SessionReport, SessionState, SkipReason, TenantSettings,
+    ConsentSource, Entitlement, HoldReason, MessageId, MessageState, NewMessage, PriceList, Quality,
+    RejectClass, SessionReport, SessionSetting, SessionState, SkipReason, TenantSettings, WarmUp,
 };
 use crate::port::store::{Abandoned, Begun, BegunBatch, CancelMessage, DueMessage, DueSource, Stopped};
 use crate::rules::judge::Verdict;
@@ -287,6 +287,11 @@ pub(crate) async fn begin_sees_what_committed_before(w: World) {
     let settings = TenantSettings { prices: Some(prices.clone()), ..TenantSettings::default() };
     w.put_settings(&scope, &settings).await;
     w.put_quota(&scope, Some(5)).await;
+    let yellow = SessionReport { quality: Some(Quality::Yellow), ..SessionReport::default() };
+    found(w.numbers().report_session(&scope, session.id, &yellow).await);
+    let warm_up = SessionSetting::WarmUp(Some(WarmUp { since: Some(w.now()), caps: vec![7] }));
+    found(w.numbers().set_session(&scope, session.id, &warm_up).await);
+    assert_eq!(must(w.audience().suppress(&scope, &[contact.recipient.clone()]).await), Some(1));
     w.act(&scope, campaign.id, CampaignAction::Pause).await;
 
     let judge = Arc::new(Remembering::default());
@@ -298,12 +303,17 @@ pub(crate) async fn begin_sees_what_committed_before(w: World) {
     assert_eq!(judge.groups().len(), 2, "each group is admitted once");
     let seen = only(judge.messages());
     assert_eq!((seen.message, seen.campaign), (marketing.id, None));
-    assert_eq!(seen.consent, Consent::NoMarketing);
-    assert_eq!(seen.last_user_message_at, Some(wrote_at));
-    assert_eq!(seen.template_breaker.map(|it| it.scope), Some(breaker.scope));
-    assert_eq!(seen.prices, Some(prices));
-    assert_eq!((seen.quota.limit, seen.quota.used), (Some(5), 0));
-    assert_eq!(seen.tier.limit, None);
+    assert_eq!(seen.facts.consent, Consent::NoMarketing);
+    assert_eq!(seen.facts.last_user_message_at, Some(wrote_at));
+    assert_eq!(seen.facts.template_breaker.map(|it| it.scope), Some(breaker.scope));
+    assert_eq!(seen.facts.prices.as_deref(), Some(&prices));
+    assert_eq!((seen.facts.quota.limit, seen.facts.quota.used), (Some(5), 0));
+    assert_eq!(seen.facts.tier.limit, None);
+    assert_eq!(*seen.facts.settings, settings, "whatever the tenant set");
+    assert_eq!(seen.facts.session.quality, Quality::Yellow);
+    assert!(seen.facts.suppressed);
+    let day = seen.facts.warm_up.expect("the warm-up has begun");
+    assert_eq!((day.day.cap, day.used), (7, 0));
     assert!(done.attempts.is_empty(), "{done:?}");
 
     // And what stops a whole session or tenant.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::model::{
-    Category, MessageId, NewMessage, NewSession, Recipient, RejectClass, Session, SessionId, Tier,
+    Category, MessageId, NewMessage, NewSession, Recipient, RejectClass, Session, SessionId, TenantSettings,
+    Tier,
 };
 use crate::port::store::BegunBatch;
 use crate::port::{Scope, WorkerScope};
@@ -67,6 +68,8 @@ pub(crate) async fn begin_reserves_the_tier_exactly(w: World) {
     let second = w.session_of(&scope, &portfolio(w.new_session()), Tier::Limited(2)).await;
     let alone = w.session_of(&scope, &w.new_session(), Tier::Limited(2)).await;
     let own = w.own().await;
+    let settings = TenantSettings { template_cooldown: None, ..TenantSettings::default() };
+    w.put_settings(&scope, &settings).await;
     let [ada, bea, cem, dot] = [(); 4].map(|()| w.fresh_phone());
 
     // Within one batch: a recipient counts once, and the third one waits.

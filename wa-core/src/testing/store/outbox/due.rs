@@ -1,9 +1,12 @@
 //! Reading what is due.
 
-use crate::model::{CampaignAction, Lane, MessageId, NewMessage, RejectClass, SessionId};
+use crate::model::{
+    CampaignAction, Gap, GapSetting, Lane, MessageId, NewMessage, Quality, QualityPolicy, RejectClass,
+    SessionId, SessionReport, SessionSetting, TenantSettings, Throughput, WhenRed,
+};
 use crate::port::WorkerScope;
 use crate::port::store::{DuePage, DueQuery, DueSource};
-use crate::testing::store::world::{World, must, only, rejected};
+use crate::testing::store::world::{World, found, must, only, rejected};
 
 async fn ask(w: &World, own: &WorkerScope, query: DueQuery) -> DuePage {
     must(w.outbox().due(own, &query).await)
@@ -146,4 +149,27 @@ pub(crate) async fn due_skips_named_campaigns(w: World) {
     let page = ask(&w, &own, both).await;
     assert_eq!(ids(&page), [single]);
     assert!(page.messages.iter().all(|message| message.source == DueSource::Row));
+}
+
+pub(crate) async fn due_says_the_pace(w: World) {
+    let (scope, session, own) = w.one().await;
+    let pace = w.due(&own, session.id).await.pace.expect("the session is held");
+    assert_eq!((pace.throughput, pace.marketing_percent), (session.throughput, 100));
+    assert_eq!(pace.gap, GapSetting::Transport);
+
+    let gap = GapSetting::Of(Gap { millis: 1_500, jitter_millis: 500 });
+    found(w.numbers().set_session(&scope, session.id, &SessionSetting::Gap(gap)).await);
+    let report = SessionReport {
+        throughput: Some(Throughput::try_from(7).expect("a throughput")),
+        quality: Some(Quality::Yellow),
+        ..SessionReport::default()
+    };
+    found(w.numbers().report_session(&scope, session.id, &report).await);
+    let quality = QualityPolicy { yellow_percent: 30, red: WhenRed::Hold };
+    w.put_settings(&scope, &TenantSettings { quality, ..TenantSettings::default() }).await;
+    let pace = w.due(&own, session.id).await.pace.expect("the session is held");
+    assert_eq!((pace.throughput.per_second(), pace.marketing_percent, pace.gap), (7, 30, gap));
+
+    let nobody = crate::testing::scope::worker(w.another_worker(), []);
+    assert_eq!(w.due(&nobody, session.id).await.pace, None, "who holds nothing is told nothing");
 }

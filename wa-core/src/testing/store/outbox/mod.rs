@@ -2,6 +2,8 @@
 
 mod begin;
 mod begin_limits;
+mod begin_rules;
+mod consider;
 mod due;
 mod intake;
 mod settle;
@@ -10,6 +12,8 @@ mod sweep;
 
 pub(super) use begin::*;
 pub(super) use begin_limits::*;
+pub(super) use begin_rules::*;
+pub(super) use consider::*;
 pub(super) use due::*;
 pub(super) use intake::*;
 pub(super) use settle::*;

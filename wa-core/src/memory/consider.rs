@@ -1,0 +1,36 @@
+//! What begin would say of messages, without beginning them.
+
+use chrono::{DateTime, Utc};
+
+use super::court::{Court, group};
+use super::state::State;
+use crate::model::TenantId;
+use crate::port::store::{Consider, Considered, Judged, MAX_PAGE};
+use crate::rules::judge::{GroupFacts, Judge};
+
+pub(super) fn consider(
+    state: &State,
+    tenant: TenantId,
+    ask: &Consider,
+    judge: &dyn Judge,
+    now: DateTime<Utc>,
+) -> Considered {
+    let Some(tenant) = state.tenants.get(&tenant) else { return Considered::NoSession };
+    let Some(session) = tenant.sessions.get(&ask.session) else { return Considered::NoSession };
+    let items = ask.items.iter().take(usize::try_from(MAX_PAGE).unwrap_or(usize::MAX));
+    let mut groups = Vec::new();
+    for item in items.clone() {
+        if groups.iter().any(|(known, _)| *known == item.campaign) {
+            continue;
+        }
+        // A campaign that is not there yet stands behind nothing that is.
+        let facts = group(tenant, session, item.campaign, now);
+        let facts = facts.or_else(|| group(tenant, session, None, now));
+        let admission = facts.map(|facts: GroupFacts| judge.admit(&facts, now));
+        groups.extend(admission.map(|admission| (item.campaign, admission)));
+    }
+    let mut court = Court::open(state, tenant, session, judge, now);
+    let verdicts = items.map(|item| (item.message, court.judge(item))).collect();
+    let recent = ask.recent_since.map(|since| tenant.recent(session.id, since)).unwrap_or_default();
+    Considered::Judged(Judged { at: now, session: session.clone(), groups, verdicts, recent })
+}

@@ -1,0 +1,21 @@
+//! Which of a message's contents goes: its own, or the template that stands in for it outside the window.
+
+use crate::model::{Chosen, OutsideWindow, SkipReason, TenantSettings};
+use crate::port::store::BeginItem;
+
+/// What goes, given whether the window is open.
+///
+/// Where windows decide nothing, the message's own content always goes.
+///
+/// # Errors
+/// Why nothing of it may go.
+pub const fn choose(item: &BeginItem, settings: &TenantSettings, open: bool) -> Result<Chosen, SkipReason> {
+    if !item.needs_window || !settings.window_tracking || open {
+        return Ok(Chosen::Own);
+    }
+    match (settings.outside_window, &item.fallback) {
+        (OutsideWindow::Send, _) => Ok(Chosen::Own),
+        (OutsideWindow::Fallback, Some(_)) => Ok(Chosen::Fallback),
+        (OutsideWindow::Fallback, None) | (OutsideWindow::Block, _) => Err(SkipReason::WindowClosed),
+    }
+}
