@@ -302,9 +302,12 @@ mod tests {
         slow.set_pace(&pace, None, 0);
         let count = marketing_in_ten_seconds(&mut slow);
         assert!((195..=200).contains(&count), "a quarter of 80 a second: {count}");
-        let now = 60_000_000;
+        let mut now = 60_000_000;
         let marketing = Kind { marketing: true, ..of(Lane::Bulk) };
-        slow.release(marketing, now, 0);
+        for _ in 0..3 {
+            now = slow.next_at(marketing, now);
+            slow.release(marketing, now, 0);
+        }
         assert!(slow.next_at(of(Lane::Bulk), now) < slow.next_at(marketing, now), "others need not wait");
         slow.set_pace(&Pace { marketing_percent: 100, ..pace }, None, now);
         let count = marketing_in_ten_seconds(&mut slow);

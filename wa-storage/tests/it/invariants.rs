@@ -143,6 +143,21 @@ impl Script {
             held,
             "each user of a slot is counted"
         );
+        let templates = count(
+            "SELECT count(*) FROM attempt a JOIN touch t \
+             ON t.tenant = a.tenant AND t.recipient = a.recipient AND t.at = a.begun_at \
+             AND t.message = a.message AND t.n = a.n \
+             LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
+             WHERE r.released_at IS NULL",
+        );
+        assert_eq!(count("SELECT count(*) FROM touch"), templates, "a touch is of an attempt that counts");
+        assert_eq!(templates, kept, "everything here is a template");
+        let of_days = count(
+            "SELECT count(*) FROM attempt a LEFT JOIN result r \
+             ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
+             WHERE r.released_at IS NULL AND a.warm_up_day IS NOT NULL",
+        );
+        assert_eq!(count("SELECT coalesce(sum(used), 0) FROM warm_up_usage"), of_days);
         let open = count(
             "SELECT count(*) FROM attempt a LEFT JOIN result r \
              ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n WHERE r.facts IS NULL",

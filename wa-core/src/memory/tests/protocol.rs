@@ -1,8 +1,8 @@
 //! Walks through the send protocol.
 
 use super::*;
+use crate::model::Chosen;
 use crate::rules::judge::{Admission, Facts, GroupFacts, Judge, Verdict};
-use crate::model::{Chosen};
 
 #[tokio::test]
 async fn a_message_walks_from_the_queue_to_delivered() {
@@ -230,11 +230,7 @@ impl Judge for Panics {
 
     fn judge(&self, facts: &Facts<'_>, _: DateTime<Utc>) -> Verdict {
         assert_eq!(facts.quota.used, 0, "the second message finds the first in the quota");
-        Verdict::Send(crate::rules::judge::Grant {
-            tier_slot: false,
-            content: Chosen::Own,
-            price: None,
-        })
+        Verdict::Send(crate::rules::judge::Grant { tier_slot: false, content: Chosen::Own, price: None })
     }
 }
 

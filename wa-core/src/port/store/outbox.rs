@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{RecentAttempt, StoreError};
+use crate::model::columns_of;
 use crate::model::{
     AttemptKey, BatchId, Breaker, CampaignContent, CampaignId, Category, Chosen, ContactId, Content,
     HoldReason, Lane, LanguageCode, MessageId, MessageState, Money, NewMessage, Outcome, Recipient, Session,
@@ -273,6 +274,20 @@ pub struct CampaignBrief {
     pub columns: Vec<String>,
     /// At most this many messages a second and session.
     pub rate: Option<u32>,
+}
+
+impl CampaignBrief {
+    /// The brief of a campaign.
+    #[must_use]
+    pub fn new(
+        id: CampaignId,
+        content: CampaignContent,
+        fallback: Option<CampaignContent>,
+        rate: Option<u32>,
+    ) -> Self {
+        let columns = columns_of(&content, fallback.as_ref());
+        Self { id, content, fallback, columns, rate }
+    }
 }
 
 /// What a message says.

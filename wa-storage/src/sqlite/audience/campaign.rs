@@ -6,7 +6,9 @@ use wa_core::model::{
 };
 use wa_core::port::store::CreateCampaign;
 
-use crate::sqlite::codec::{at, fingerprint, id, json, named, opt_at, opt_json, opt_micros, opt_uint, parsed, to_json};
+use crate::sqlite::codec::{
+    at, fingerprint, id, json, named, opt_at, opt_json, opt_micros, opt_uint, parsed, to_json,
+};
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::numbers::session_of;
 use crate::sqlite::page_size;
