@@ -197,6 +197,13 @@ impl Planner {
         at
     }
 
+    /// Waits out the longest gap after a release of which only the instant is known.
+    pub(crate) fn gap_since(&mut self, released_at: Micros) {
+        if let Some(gap) = self.gap {
+            self.gap_until = released_at.saturating_add(pause::after(gap, u64::MAX));
+        }
+    }
+
     /// When the pair's next place is free.
     pub(crate) fn pair_at(&self, recipient: u64, now: Micros) -> Micros {
         self.pairs.get(&recipient).map_or(now, |meter| meter.next_at(now))

@@ -16,6 +16,7 @@ use super::EngineConfig;
 use super::intake::{Intake, IntakeRequest};
 use super::job::Done;
 use super::notices::Notices;
+use super::question::{Question, Questions};
 use super::signal::Signal;
 use super::worker::{Sending, Worker, WorkerStatus};
 use crate::model::{AttemptKey, RawId};
@@ -83,6 +84,7 @@ pub(crate) fn start(
     config: &EngineConfig,
     signals: Signals,
     webhooks: mpsc::Receiver<IntakeRequest>,
+    questions: Questions,
 ) -> Running {
     let (stop, stopped) = watch::channel(None);
     let status = Arc::new(Mutex::new(WorkerStatus::default()));
@@ -101,7 +103,7 @@ pub(crate) fn start(
         tokio::spawn(inflow.run(stopped.clone())),
         tokio::spawn(tell(notices, signals.journal.clone(), stopped.clone())),
     ];
-    let worker = tokio::spawn(drive(worker, signals, stopped, Arc::clone(&status)));
+    let worker = tokio::spawn(drive(worker, signals, stopped, questions, Arc::clone(&status)));
     Running { stop, worker, others, status }
 }
 
@@ -111,6 +113,7 @@ async fn drive(
     mut worker: Worker,
     signals: Signals,
     mut stopped: watch::Receiver<Option<Duration>>,
+    mut questions: Questions,
     status: Arc<Mutex<WorkerStatus>>,
 ) -> StopReport {
     let ports = worker.ports().clone();
@@ -156,6 +159,10 @@ async fn drive(
             count = signals.work.raised_since(seen) => {
                 seen = count;
                 worker.wake();
+            }
+            Some(Question { asked, answer }) = questions.next() => {
+                // Whoever asked may have gone; then nobody wants the answer.
+                let _ = answer.send(worker.room(&asked));
             }
             deadline = stopping(&mut stopped), if ending.is_none() => {
                 worker.stop();

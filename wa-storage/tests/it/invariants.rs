@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use wa_core::model::{
     AttemptKey, CampaignAction, CampaignId, Fact, Outcome, Period, RejectClass, SessionId, SessionReport,
-    Tier,
+    SessionSetting, Tier, WarmUp,
 };
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{ProjectedEvent, Store};
@@ -29,6 +29,8 @@ impl Script {
         let (session, worker) = world.held("1", 1).await;
         let tier = SessionReport { tier: Some(Tier::Limited(6)), ..SessionReport::default() };
         world.store.numbers().report_session(&world.scope(), session.id, &tier).await.expect("an answer");
+        let warm_up = SessionSetting::WarmUp(Some(WarmUp { since: None, caps: vec![1_000] }));
+        world.store.numbers().set_session(&world.scope(), session.id, &warm_up).await.expect("an answer");
         let campaign = world.running("news", 9, &[session.id]).await.id;
         let dice = SeededEntropy::new(seed);
         Self { world, dice, session: session.id, worker, campaign, begun: Vec::new() }
