@@ -99,6 +99,7 @@ pub trait Outbox: Send + Sync {
     /// - `begin_keeps_the_suppression_list`: who is on it is skipped, contact or not, by any address.
     /// - `begin_needs_an_opt_in_where_asked`: marketing without a recorded opt-in is skipped.
     /// - `begin_holds_marketing_of_a_bad_number`: while its rating is red; everything else goes.
+    /// - `begin_waits_out_quiet_hours`: in the recipient's own zone, else in those of its number, else in the tenant's; what would be too late by then is skipped.
     /// - `begin_falls_back_to_the_template`: outside the window, where the settings say so; the attempt, its price and its template's breaker are those of what goes.
     /// - `begin_writes_the_price`: the estimate counts in cost until it is given back; an unknown one counts as unpriced.
     /// - `begin_writes_the_journal`: changes of state are in the journal, in the same commit.

@@ -8,6 +8,7 @@ mod judge;
 mod pair;
 mod purity;
 mod quiet;
+mod recipients;
 mod retry;
 mod settle;
 mod status;
