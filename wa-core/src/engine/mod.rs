@@ -13,6 +13,7 @@ mod job;
 mod notices;
 mod planner;
 mod ports;
+mod question;
 mod runner;
 mod scheduler;
 mod signal;
@@ -30,6 +31,7 @@ pub(crate) use job::{Done, Job, Leased};
 #[cfg(feature = "testing")]
 pub(crate) use notices::Notices;
 pub(crate) use ports::{Ports, draw};
+pub(crate) use question::{Asked, LOOK_BACK, Question, Room};
 pub(crate) use runner::{Signals, start};
 pub(crate) use signal::Signal;
 pub(crate) use turn::{BatchDone, BatchOutcome, PreparedBatch, Turn, TurnDone};

@@ -197,6 +197,13 @@ impl Planner {
         at
     }
 
+    /// Waits out the longest gap after a release of which only the instant is known.
+    pub(crate) fn gap_since(&mut self, released_at: Micros) {
+        if let Some(gap) = self.gap {
+            self.gap_until = released_at.saturating_add(pause::after(gap, u64::MAX));
+        }
+    }
+
     /// When the pair's next place is free.
     pub(crate) fn pair_at(&self, recipient: u64, now: Micros) -> Micros {
         self.pairs.get(&recipient).map_or(now, |meter| meter.next_at(now))
@@ -302,9 +309,12 @@ mod tests {
         slow.set_pace(&pace, None, 0);
         let count = marketing_in_ten_seconds(&mut slow);
         assert!((195..=200).contains(&count), "a quarter of 80 a second: {count}");
-        let now = 60_000_000;
+        let mut now = 60_000_000;
         let marketing = Kind { marketing: true, ..of(Lane::Bulk) };
-        slow.release(marketing, now, 0);
+        for _ in 0..3 {
+            now = slow.next_at(marketing, now);
+            slow.release(marketing, now, 0);
+        }
         assert!(slow.next_at(of(Lane::Bulk), now) < slow.next_at(marketing, now), "others need not wait");
         slow.set_pace(&Pace { marketing_percent: 100, ..pace }, None, now);
         let count = marketing_in_ten_seconds(&mut slow);

@@ -17,6 +17,7 @@ use super::intake::{Intake, IntakeRequest};
 use super::job::{Done, Job};
 use super::notices::Notices;
 use super::ports::Ports;
+use super::question::{Question, Questions};
 use super::signal::Signal;
 use super::worker::{Sending, Worker, WorkerStatus};
 use crate::model::{AttemptKey, RawId};
@@ -86,6 +87,7 @@ pub(crate) fn start(
     config: &EngineConfig,
     signals: Signals,
     webhooks: mpsc::Receiver<IntakeRequest>,
+    questions: Questions,
 ) -> Running {
     let (stop, stopped) = watch::channel(None);
     let status = Arc::new(Mutex::new(WorkerStatus::default()));
@@ -104,7 +106,7 @@ pub(crate) fn start(
         tokio::spawn(inflow.run(stopped.clone())),
         tokio::spawn(tell(notices, signals.journal.clone(), stopped.clone())),
     ];
-    let worker = tokio::spawn(drive(worker, signals, stopped, Arc::clone(&status)));
+    let worker = tokio::spawn(drive(worker, signals, stopped, questions, Arc::clone(&status)));
     Running { stop, worker, others, status }
 }
 
@@ -114,6 +116,7 @@ async fn drive(
     mut worker: Worker,
     signals: Signals,
     mut stopped: watch::Receiver<Option<Duration>>,
+    mut questions: Questions,
     status: Arc<Mutex<WorkerStatus>>,
 ) -> StopReport {
     let ports = worker.ports().clone();
@@ -164,6 +167,10 @@ async fn drive(
             count = signals.due.raised_since(seen_due) => {
                 seen_due = count;
                 worker.wake_due();
+            }
+            Some(Question { asked, answer }) = questions.next() => {
+                // Whoever asked may have gone; then nobody wants the answer.
+                let _ = answer.send(worker.room(&asked));
             }
             deadline = stopping(&mut stopped), if ending.is_none() => {
                 worker.stop();

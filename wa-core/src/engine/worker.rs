@@ -15,6 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::config::EngineConfig;
 use super::job::{Done, Job};
 use super::ports::Ports;
+use super::question::{Asked, Room};
 use super::turn::{PreparedBatch, Turn};
 use crate::model::{AttemptKey, BatchId, CampaignId, HoldReason, Outcome, SessionId};
 use crate::port::store::AttemptFact;
@@ -193,6 +194,12 @@ impl Worker {
             waiting: self.held.values().map(|held| held.gate.len()).sum(),
             stopped: stopped.collect(),
         }
+    }
+
+    /// How long a number has no room for a message; `None` when it is not held.
+    pub(crate) fn room(&mut self, asked: &Asked) -> Option<Room> {
+        let now = self.now();
+        self.held.get_mut(&asked.session).map(|held| asked.of(&mut held.planner, now))
     }
 
     /// The jobs to run now; each is given once.

@@ -270,13 +270,8 @@ impl Briefs<'_> {
     fn get(&mut self, id: CampaignId) -> Option<Arc<CampaignBrief>> {
         let campaign = &self.tenant.campaigns.get(&id)?.campaign;
         let brief = self.known.entry(id).or_insert_with(|| {
-            Arc::new(CampaignBrief {
-                id,
-                content: campaign.content.clone(),
-                fallback: campaign.fallback.clone(),
-                columns: campaign.columns(),
-                rate: campaign.rate,
-            })
+            let (content, fallback) = (campaign.content.clone(), campaign.fallback.clone());
+            Arc::new(CampaignBrief::new(id, content, fallback, campaign.rate))
         });
         Some(Arc::clone(brief))
     }

@@ -32,6 +32,7 @@ mod value;
 
 pub use attempt::{AttemptKey, DeliveryFacts, Fact, FailureCode, Outcome, RejectClass};
 pub use breaker::{Breaker, BreakerReason, BreakerScope};
+pub(crate) use campaign::columns_of;
 pub use campaign::{
     Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError,
     NewCampaign, values_of,

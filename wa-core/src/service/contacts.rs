@@ -9,10 +9,15 @@ use crate::model::{
     Consent, ConsentSource, Contact, ContactAttributes, ContactId, Fingerprint, ImportId, ImportProgress,
     ImportRow, ListName, Recipient, SessionId,
 };
-use crate::port::store::{ImportChunk, ImportStep, ReportedLine, StartImport, UpsertContact, WindowView};
+use crate::port::store::{
+    ImportChunk, ImportStep, ReportedLine, StartImport, SuppressedAddress, UpsertContact, WindowView,
+};
 
 /// Rows taken in with one commit.
 const CHUNK: usize = 1_000;
+
+/// Addresses put on the suppression list with one commit.
+const SUPPRESSED: usize = 10_000;
 
 /// The contacts and lists of one tenant.
 ///
@@ -211,5 +216,41 @@ impl<'a> Contacts<'a> {
             audience.set_consent(&self.tenant.scope, contact, consent, ConsentSource::Caller).await?;
         self.tenant.kit.inner.journal.raise();
         changed.ok_or(KitError::NoContact)
+    }
+
+    /// Puts addresses on the suppression list: they are never written to, contact or not. How many are new.
+    ///
+    /// Any number; they are taken in 10,000 at a time, each with one commit. Safe to repeat.
+    ///
+    /// # Errors
+    /// When there is no such tenant or the store fails; what came before is kept.
+    pub async fn suppress(self, who: impl IntoIterator<Item = Recipient>) -> Result<u64, KitError> {
+        let audience = self.tenant.kit.store().audience();
+        let (mut who, mut new) = (who.into_iter().peekable(), 0);
+        while who.peek().is_some() {
+            let chunk: Vec<_> = who.by_ref().take(SUPPRESSED).collect();
+            new += audience.suppress(&self.tenant.scope, &chunk).await?.ok_or(KitError::NoTenant)?;
+        }
+        Ok(new)
+    }
+
+    /// Takes addresses off the suppression list; how many were on it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn unsuppress(self, who: &[Recipient]) -> Result<u64, KitError> {
+        Ok(self.tenant.kit.store().audience().unsuppress(&self.tenant.scope, who).await?)
+    }
+
+    /// The suppression list, one entry per address; `after` is exclusive.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn suppressed(
+        self,
+        after: Option<&Recipient>,
+        limit: u32,
+    ) -> Result<Vec<SuppressedAddress>, KitError> {
+        Ok(self.tenant.kit.store().audience().suppressed(&self.tenant.scope, after, limit).await?)
     }
 }

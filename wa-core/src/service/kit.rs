@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) journal: Signal,
     /// The running engine's queue of webhooks, if one runs.
     pub(crate) intake: Mutex<Option<mpsc::Sender<IntakeRequest>>>,
+    /// What the running engine is asked about its numbers, if one runs.
+    pub(crate) questions: Mutex<Option<mpsc::UnboundedSender<engine::Question>>>,
 }
 
 /// Puts a [`Kit`] together.
@@ -143,7 +145,9 @@ impl Kit {
             due: inner.due.clone(),
             journal: inner.journal.clone(),
         };
-        engine::start(worker, &inner.config, signals, receiver)
+        let (asker, questions) = mpsc::unbounded();
+        *inner.questions.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(asker);
+        engine::start(worker, &inner.config, signals, receiver, questions)
     }
 
     /// The steps of the engine without a runner, for tests on manual time.
@@ -276,6 +280,7 @@ impl KitBuilder {
             due: Signal::default(),
             journal: Signal::default(),
             intake: Mutex::new(None),
+            questions: Mutex::new(None),
         };
         Ok(Kit { inner: Arc::new(inner) })
     }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::check::{self, SendCheck};
 use super::error::KitError;
 use super::tenant::TenantHandle;
 use crate::model::{
@@ -44,15 +45,15 @@ pub struct Messages<'a> {
 /// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    session: SessionId,
-    recipient: Recipient,
-    content: Content,
-    reply_to: Option<ProviderMessageId>,
-    fallback: Option<TemplateContent>,
-    lane: Lane,
-    key: Option<SendKey>,
-    send_at: Option<DateTime<Utc>>,
-    valid_until: Option<DateTime<Utc>>,
+    pub(super) session: SessionId,
+    pub(super) recipient: Recipient,
+    pub(super) content: Content,
+    pub(super) reply_to: Option<ProviderMessageId>,
+    pub(super) fallback: Option<TemplateContent>,
+    pub(super) lane: Lane,
+    pub(super) key: Option<SendKey>,
+    pub(super) send_at: Option<DateTime<Utc>>,
+    pub(super) valid_until: Option<DateTime<Utc>>,
 }
 
 /// What became of a message handed in.
@@ -168,6 +169,44 @@ impl<'a> Messages<'a> {
             Enqueue::Different(message) => Err(KitError::KeyTaken { message }),
             Enqueue::NoSession => Err(KitError::NoSession(Some(session))),
         }
+    }
+
+    /// Whether a message could go now; if not why and until when, and everything that this hangs on.
+    ///
+    /// Nothing is taken in and nothing is used up. It asks as of now, whatever `send_at` says; what
+    /// waits already is not counted.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use wa_core::{memory::MemoryStore, port::SystemClock, service::{Kit, Number}, testing::ScriptedTransport};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let clock = Arc::new(SystemClock);
+    /// # let transport = Arc::new(ScriptedTransport::new(clock.clone()));
+    /// # let kit = Kit::builder(Arc::new(MemoryStore::new(clock))).transport("cloud", transport).build().await?;
+    /// # let tenant = kit.tenants().ensure("acme").await?;
+    /// # let session = tenant.sessions().add(&Number::cloud("100")).await?;
+    /// use wa_core::model::{Content, Phone};
+    /// use wa_core::service::Message;
+    /// let to = Phone::parse("+919876543210", None)?;
+    /// let check = tenant.messages().check(Message::new(session.id, to, Content::text("Hello")?)).await?;
+    /// assert!(!check.can_send());
+    /// assert_eq!(check.blocked_reason(), Some("window_closed"));
+    /// assert_eq!(check.to_check_send_json()["session"]["isActive"], false);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the session or its transport is unknown, a template is not valid, or the store fails.
+    pub async fn check(self, message: Message) -> Result<SendCheck, KitError> {
+        if let Content::Template(template) = &message.content {
+            template.validate()?;
+        }
+        if let Some(template) = &message.fallback {
+            template.validate()?;
+        }
+        check::check(self.tenant, &message).await
     }
 
     /// One message with its attempts.

@@ -1,6 +1,7 @@
 //! What an embedder calls: the kit, its tenants, and what each tenant has.
 
 mod campaigns;
+mod check;
 mod contacts;
 mod error;
 pub mod import;
@@ -15,6 +16,7 @@ mod tenant;
 mod webhooks;
 
 pub use campaigns::{CampaignSpec, Campaigns};
+pub use check::{CheckAnswer, CostCheck, CostReason, SendCheck, WindowCheck};
 pub use contacts::Contacts;
 pub use error::KitError;
 pub use kit::{Kit, KitBuilder, Tenants};

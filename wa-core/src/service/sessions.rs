@@ -2,7 +2,9 @@
 
 use super::error::KitError;
 use super::tenant::TenantHandle;
-use crate::model::{Breaker, BreakerScope, NewSession, Session, SessionId, SessionReport};
+use crate::model::{
+    Breaker, BreakerScope, GapSetting, NewSession, Session, SessionId, SessionReport, SessionSetting, WarmUp,
+};
 use crate::port::SessionRef;
 use crate::port::store::AddSession;
 
@@ -99,6 +101,30 @@ impl<'a> Sessions<'a> {
     pub async fn report(self, id: SessionId, report: &SessionReport) -> Result<Session, KitError> {
         let numbers = self.tenant.kit.store().numbers();
         let stored = numbers.report_session(&self.tenant.scope, id, report).await?;
+        stored.ok_or(KitError::NoSession(Some(id)))
+    }
+
+    /// Sets how many messages a day a new number may send, or ends its warm-up; it binds every message
+    /// that begins afterwards.
+    ///
+    /// # Errors
+    /// When a cap is out of range, the session is unknown or the store fails.
+    pub async fn set_warm_up(self, id: SessionId, warm_up: Option<WarmUp>) -> Result<Session, KitError> {
+        self.set(id, SessionSetting::WarmUp(warm_up)).await
+    }
+
+    /// Sets the pause between two messages of a number.
+    ///
+    /// # Errors
+    /// When it is out of range, the session is unknown or the store fails.
+    pub async fn set_gap(self, id: SessionId, gap: GapSetting) -> Result<Session, KitError> {
+        self.set(id, SessionSetting::Gap(gap)).await
+    }
+
+    async fn set(self, id: SessionId, change: SessionSetting) -> Result<Session, KitError> {
+        change.validate()?;
+        let stored = self.tenant.kit.store().numbers().set_session(&self.tenant.scope, id, &change).await?;
+        self.tenant.kit.inner.work.raise();
         stored.ok_or(KitError::NoSession(Some(id)))
     }
 

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{
-    AttemptView, CampaignId, ContactId, DeliveryFacts, HoldReason, MessageId, MessageState, MessageView,
-    Money, Recipient, SessionId, SkipReason, TenantId, micros,
+    AttemptView, CampaignId, Chosen, ContactId, DeliveryFacts, HoldReason, MessageId, MessageState,
+    MessageView, Money, Recipient, SessionId, SkipReason, TenantId, micros,
 };
 use wa_core::rules::status::{self, MessageFacts};
 use wa_core::rules::tally::Standing;
@@ -22,7 +22,8 @@ pub(super) const SELECT_HEAD: &str = "SELECT m.campaign, m.contact, m.phone, m.b
 
 pub(super) const SELECT_ATTEMPTS: &str = "SELECT a.n, a.session, a.begun_at, a.end_by, a.recipient, a.tier_slot, a.price, a.currency, \
      r.not_sent_at, r.rejected_at, r.accepted_at, r.in_doubt_at, r.sent_at, r.delivered_at, r.read_at, \
-     r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.provider_id \
+     r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.provider_id, \
+     a.fallback, a.warm_up_day \
      FROM attempt a \
      LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
      WHERE a.tenant = ?1 AND a.message = ?2 ORDER BY a.n";
@@ -65,6 +66,9 @@ pub(super) struct Attempt {
     pub(super) recipient: i64,
     pub(super) tier_slot: bool,
     pub(super) price: Option<Money>,
+    pub(super) content: Chosen,
+    /// The day of its session's warm-up that it counts in.
+    pub(super) warm_up_day: Option<i32>,
     pub(super) facts: DeliveryFacts,
 }
 
@@ -183,7 +187,9 @@ impl Stored {
                          recipient: _,
                          tier_slot: _,
                          price: _,
-                     }| { AttemptView { n, begun_at, end_by, facts } },
+                         content,
+                         warm_up_day: _,
+                     }| { AttemptView { n, begun_at, end_by, content, facts } },
                 )
                 .collect(),
         })
@@ -236,6 +242,8 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         recipient: row.get(4)?,
         tier_slot: row.get(5)?,
         price,
+        content: if row.get(22)? { Chosen::Fallback } else { Chosen::Own },
+        warm_up_day: row.get(23)?,
         facts: facts(row, 8)?,
     })
 }

@@ -28,7 +28,13 @@ fn check(sql: &str, allowed: &[&str]) {
 
 #[test]
 fn the_protocol_never_scans() {
-    let protocol = [outbox::DUE_STATEMENTS, outbox::BEGIN_STATEMENTS, outbox::SWEEP_STATEMENTS].concat();
+    let protocol = [
+        outbox::DUE_STATEMENTS,
+        outbox::BEGIN_STATEMENTS,
+        outbox::JUDGE_STATEMENTS,
+        outbox::SWEEP_STATEMENTS,
+    ]
+    .concat();
     assert!(protocol.len() > 15);
     for sql in protocol {
         check(sql, &[]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use wa_core::model::{
     AttemptKey, CampaignAction, CampaignId, Fact, Outcome, Period, RejectClass, SessionId, SessionReport,
-    Tier,
+    SessionSetting, Tier, WarmUp,
 };
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{ProjectedEvent, Store};
@@ -29,6 +29,8 @@ impl Script {
         let (session, worker) = world.held("1", 1).await;
         let tier = SessionReport { tier: Some(Tier::Limited(6)), ..SessionReport::default() };
         world.store.numbers().report_session(&world.scope(), session.id, &tier).await.expect("an answer");
+        let warm_up = SessionSetting::WarmUp(Some(WarmUp { since: None, caps: vec![1_000] }));
+        world.store.numbers().set_session(&world.scope(), session.id, &warm_up).await.expect("an answer");
         let campaign = world.running("news", 9, &[session.id]).await.id;
         let dice = SeededEntropy::new(seed);
         Self { world, dice, session: session.id, worker, campaign, begun: Vec::new() }
@@ -143,6 +145,21 @@ impl Script {
             held,
             "each user of a slot is counted"
         );
+        let templates = count(
+            "SELECT count(*) FROM attempt a JOIN touch t \
+             ON t.tenant = a.tenant AND t.recipient = a.recipient AND t.at = a.begun_at \
+             AND t.message = a.message AND t.n = a.n \
+             LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
+             WHERE r.released_at IS NULL",
+        );
+        assert_eq!(count("SELECT count(*) FROM touch"), templates, "a touch is of an attempt that counts");
+        assert_eq!(templates, kept, "everything here is a template");
+        let of_days = count(
+            "SELECT count(*) FROM attempt a LEFT JOIN result r \
+             ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
+             WHERE r.released_at IS NULL AND a.warm_up_day IS NOT NULL",
+        );
+        assert_eq!(count("SELECT coalesce(sum(used), 0) FROM warm_up_usage"), of_days);
         let open = count(
             "SELECT count(*) FROM attempt a LEFT JOIN result r \
              ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n WHERE r.facts IS NULL",

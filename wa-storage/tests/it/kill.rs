@@ -19,7 +19,7 @@ use wa_core::rules::judge::StandardJudge;
 use wa_core::testing::{SeededEntropy, scope};
 use wa_storage::{SqliteOptions, SqliteStore};
 
-use crate::world::{accepted, admin, item, phone, template, transport};
+use crate::world::{accepted, admin, item, phone, template, transport, without_cooldown};
 
 const FILE: &str = "WA_KILL_FILE";
 const WRITER: &str = "kill::a_writer_is_told_only_what_is_committed";
@@ -47,9 +47,11 @@ async fn open(path: &Path) -> SqliteStore {
     let store = SqliteStore::open(SqliteOptions::new(path)).expect("a store");
     let name = "tenant".parse().expect("a name");
     store.directory().ensure_tenant(&admin(), &name, tenant()).await.expect("a tenant");
+    let own = scope::tenant(tenant());
+    store.directory().put_settings(&own, &without_cooldown()).await.expect("an answer");
     let number = "1".parse().expect("a number id");
     let new = NewSession { id: session(), transport: transport(), number, portfolio: "1".to_owned() };
-    store.numbers().add_session(&scope::tenant(tenant()), &new).await.expect("a session");
+    store.numbers().add_session(&own, &new).await.expect("a session");
     store
 }
 
@@ -74,6 +76,7 @@ async fn write(store: &SqliteStore, rounds: usize, mut say: impl FnMut(String)) 
                 recipient: Recipient::from(phone(to)),
                 content: template("now"),
                 reply_to: None,
+                fallback: None,
                 lane: Lane::Bulk,
                 due_at: SystemClock.now(),
                 valid_until: None,

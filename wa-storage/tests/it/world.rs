@@ -12,7 +12,7 @@ use wa_core::model::{
     AttemptKey, BatchId, Campaign, CampaignContent, CampaignCounts, CampaignId, CampaignName, Category,
     ContactAttributes, ContactId, Content, FailureCode, Lane, ListName, MessageId, MessageView, NewCampaign,
     NewMessage, NewSession, Outcome, Phone, Recipient, RejectClass, Session, SessionId, TemplateContent,
-    TenantId, TransportName, WorkerId, from_micros,
+    TenantId, TenantSettings, TransportName, WorkerId, from_micros,
 };
 use wa_core::port::store::{
     AcquireSessions, AddSession, AttemptFact, BeginBatch, BeginItem, Begun, BegunBatch, CreateCampaign,
@@ -42,6 +42,8 @@ impl World {
         let tenant = TenantId::from_uuid(Uuid::from_u128(0xA));
         let name = "tenant".parse().expect("a name");
         let made = store.directory().ensure_tenant(&admin(), &name, tenant).await.expect("a tenant");
+        let settings = without_cooldown();
+        store.directory().put_settings(&scope::tenant(made.id), &settings).await.expect("an answer");
         Self { folder, clock, store, tenant: made.id, next: std::cell::Cell::new(1_000) }
     }
 
@@ -127,6 +129,7 @@ impl World {
             id: CampaignId::from_uuid(self.uuid()),
             name: name.parse::<CampaignName>().expect("a name"),
             content: CampaignContent::new(template("{{name}}")),
+            fallback: None,
             list: list.parse().expect("a list name"),
             sessions: sessions.to_vec(),
             lane: Lane::Bulk,
@@ -170,6 +173,7 @@ impl World {
             recipient: Recipient::from(phone(to)),
             content: template("now"),
             reply_to: None,
+            fallback: None,
             lane,
             due_at: self.now(),
             valid_until: None,
@@ -299,6 +303,7 @@ pub(crate) fn item(due: &DueMessage) -> BeginItem {
         category: Category::Marketing,
         needs_window: false,
         template: Some(("hello".parse().expect("a name"), "en_US".parse().expect("a language"))),
+        fallback: None,
         valid_until: due.valid_until,
         unsendable: None,
     }
@@ -311,4 +316,9 @@ pub(crate) async fn acquire(store: &SqliteStore, worker: u128) -> Vec<Lease> {
 
 pub(crate) fn is_feed(due: &[DueMessage]) -> bool {
     due.iter().all(|message| message.source == DueSource::Feed)
+}
+
+/// For tests that write to the same few people again and again.
+pub(crate) fn without_cooldown() -> TenantSettings {
+    TenantSettings { template_cooldown: None, ..TenantSettings::default() }
 }

@@ -219,6 +219,14 @@ impl Stage {
         Message::new(self.session, phone, content)
     }
 
+    /// A one-time code.
+    pub(super) fn code(&self) -> Message {
+        let (name, language) = ("code".parse().expect("a name"), "en_US".parse().expect("a language"));
+        let template = TemplateContent::with_body(name, language, Category::Authentication, []);
+        let to = Phone::try_from(4_915_300_000_000).expect("a phone");
+        Message::new(self.session, to, Content::Template(template.expect("a template")))
+    }
+
     pub(super) fn view(&self, id: MessageId) -> MessageView {
         block_on(self.tenant.messages().get(id)).expect("a message")
     }

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{RecentAttempt, StoreError};
+use crate::model::columns_of;
 use crate::model::{
     AttemptKey, BatchId, Breaker, CampaignContent, CampaignId, Category, Chosen, ContactId, Content,
     HoldReason, Lane, LanguageCode, MessageId, MessageState, Money, NewMessage, Outcome, ProviderMessageId,
@@ -99,6 +100,7 @@ pub trait Outbox: Send + Sync {
     /// - `begin_keeps_the_suppression_list`: who is on it is skipped, contact or not, by any address.
     /// - `begin_needs_an_opt_in_where_asked`: marketing without a recorded opt-in is skipped.
     /// - `begin_holds_marketing_of_a_bad_number`: while its rating is red; everything else goes.
+    /// - `begin_waits_out_quiet_hours`: in the recipient's own zone, else in those of its number, else in the tenant's; what would be too late by then is skipped.
     /// - `begin_falls_back_to_the_template`: outside the window, where the settings say so; the attempt, its price and its template's breaker are those of what goes.
     /// - `begin_writes_the_price`: the estimate counts in cost until it is given back; an unknown one counts as unpriced.
     /// - `begin_writes_the_journal`: changes of state are in the journal, in the same commit.
@@ -276,6 +278,20 @@ pub struct CampaignBrief {
     pub columns: Vec<String>,
     /// At most this many messages a second and session.
     pub rate: Option<u32>,
+}
+
+impl CampaignBrief {
+    /// The brief of a campaign.
+    #[must_use]
+    pub fn new(
+        id: CampaignId,
+        content: CampaignContent,
+        fallback: Option<CampaignContent>,
+        rate: Option<u32>,
+    ) -> Self {
+        let columns = columns_of(&content, fallback.as_ref());
+        Self { id, content, fallback, columns, rate }
+    }
 }
 
 /// What a message says.

@@ -319,6 +319,7 @@ macro_rules! __store_clauses {
                 begin_keeps_the_suppression_list
                 begin_needs_an_opt_in_where_asked
                 begin_holds_marketing_of_a_bad_number
+                begin_waits_out_quiet_hours
                 begin_falls_back_to_the_template
                 begin_writes_the_price
                 begin_writes_the_journal

@@ -53,7 +53,7 @@ pub(super) fn item() -> BeginItem {
 }
 
 /// What nobody set, and a number of which nothing is known.
-pub(super) static SETTINGS: LazyLock<TenantSettings> = LazyLock::new(TenantSettings::default);
+static SETTINGS: LazyLock<TenantSettings> = LazyLock::new(TenantSettings::default);
 pub(super) static SESSION: LazyLock<Session> = LazyLock::new(|| Session {
     id: session(),
     transport: "suite".parse().expect("a name"),

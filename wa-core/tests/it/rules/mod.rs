@@ -8,6 +8,7 @@ mod judge;
 mod pair;
 mod purity;
 mod quiet;
+mod recipients;
 mod recur;
 mod retry;
 mod settle;

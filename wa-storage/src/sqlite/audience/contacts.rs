@@ -9,7 +9,7 @@ use wa_core::port::store::UpsertContact;
 
 use crate::sqlite::changes::Changes;
 use crate::sqlite::codec::{
-    addresses, at, column, id, json, named, opt_at, opt_micros, phone_number, recipient, to_json,
+    addresses, at, column, id, json, named, opt_at, opt_micros, opt_named, phone_number, recipient, to_json,
 };
 use crate::sqlite::directory::settings_of;
 use crate::sqlite::error::{Fallible, Fault};
@@ -17,7 +17,8 @@ use crate::sqlite::page_size;
 use crate::sqlite::reader::Snapshot;
 use crate::sqlite::writer::Tx;
 
-const COLUMNS: &str = "c.id, c.phone, c.bsuid, c.attributes, c.consent, c.consent_at, c.created_at";
+const COLUMNS: &str =
+    "c.id, c.phone, c.bsuid, c.attributes, c.consent, c.consent_at, c.created_at, c.consent_source";
 
 pub(in crate::sqlite) fn by_id(
     conn: &Connection,
@@ -61,6 +62,7 @@ pub(super) fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
         consent: named(row, 4, Consent::from_name)?,
         consent_at: opt_at(row, 5)?,
         created_at: at(row, 6)?,
+        consent_source: opt_named(row, 7, ConsentSource::from_name)?,
     })
 }
 
@@ -121,6 +123,7 @@ pub(in crate::sqlite) fn find_or_create(
             attributes: attributes.clone(),
             consent: Consent::Allowed,
             consent_at: None,
+            consent_source: None,
             created_at: tx.now,
         };
         insert(tx.conn, tenant, &contact)?;
@@ -145,11 +148,11 @@ pub(in crate::sqlite) fn find_or_create(
 }
 
 pub(super) fn insert(conn: &Connection, tenant: TenantId, contact: &Contact) -> Fallible<()> {
-    let Contact { id, recipient, attributes, consent, consent_at, created_at } = contact;
+    let Contact { id, recipient, attributes, consent, consent_at, consent_source, created_at } = contact;
     let (phone, bsuid) = addresses(recipient);
     conn.prepare_cached(
-        "INSERT INTO contact (tenant, id, phone, bsuid, attributes, consent, consent_at, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO contact (tenant, id, phone, bsuid, attributes, consent, consent_at, created_at, \
+         consent_source) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         tenant.as_bytes(),
@@ -159,16 +162,17 @@ pub(super) fn insert(conn: &Connection, tenant: TenantId, contact: &Contact) -> 
         to_json(attributes)?,
         consent.as_str(),
         opt_micros(*consent_at),
-        micros(*created_at)
+        micros(*created_at),
+        consent_source.map(ConsentSource::as_str)
     ])?;
     Ok(())
 }
 
 pub(super) fn update(conn: &Connection, tenant: TenantId, contact: &Contact) -> Fallible<()> {
-    let Contact { id, recipient, attributes, consent, consent_at, created_at: _ } = contact;
+    let Contact { id, recipient, attributes, consent, consent_at, consent_source, created_at: _ } = contact;
     let (phone, bsuid) = addresses(recipient);
     conn.prepare_cached(
-        "UPDATE contact SET phone = ?3, bsuid = ?4, attributes = ?5, consent = ?6, consent_at = ?7 \
+        "UPDATE contact SET phone = ?3, bsuid = ?4, attributes = ?5, consent = ?6, consent_at = ?7, consent_source = ?8 \
          WHERE tenant = ?1 AND id = ?2",
     )?
     .execute(params![
@@ -178,7 +182,8 @@ pub(super) fn update(conn: &Connection, tenant: TenantId, contact: &Contact) -> 
         bsuid,
         to_json(attributes)?,
         consent.as_str(),
-        opt_micros(*consent_at)
+        opt_micros(*consent_at),
+        consent_source.map(ConsentSource::as_str)
     ])?;
     Ok(())
 }
@@ -209,7 +214,8 @@ pub(in crate::sqlite) fn change_consent(
     if known.consent == consent {
         return Ok(known.clone());
     }
-    let contact = Contact { consent, consent_at: Some(tx.now), ..known.clone() };
+    let contact =
+        Contact { consent, consent_at: Some(tx.now), consent_source: Some(source), ..known.clone() };
     update(tx.conn, tenant, &contact)?;
     changes.event(tenant, EventBody::Consent { contact: contact.id, consent, source });
     Ok(contact)

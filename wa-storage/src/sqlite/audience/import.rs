@@ -115,6 +115,7 @@ fn take_in(
                 attributes: attributes.clone(),
                 consent: Consent::Allowed,
                 consent_at: None,
+                consent_source: None,
                 created_at: tx.now,
             };
             contacts::insert(tx.conn, tenant, &contact)?;

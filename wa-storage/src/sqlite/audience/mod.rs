@@ -5,6 +5,7 @@ pub(super) mod contacts;
 mod import;
 mod launch;
 mod progress;
+mod suppression;
 
 use async_trait::async_trait;
 use wa_core::model::{
@@ -13,7 +14,7 @@ use wa_core::model::{
 };
 use wa_core::port::store::{
     ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member,
-    ReportedLine, StartImport, StoreError, UpsertContact,
+    ReportedLine, StartImport, StoreError, SuppressedAddress, UpsertContact,
 };
 use wa_core::port::{AdminScope, Scope};
 
@@ -107,6 +108,26 @@ impl Audience for SqliteStore {
         let tenant = scope.tenant();
         self.write(Durability::Full, move |tx| contacts::set_consent(tx, tenant, contact, consent, source))
             .await
+    }
+
+    async fn suppress(&self, scope: &Scope, who: &[Recipient]) -> Result<Option<u64>, StoreError> {
+        let (tenant, who) = (scope.tenant(), who.to_vec());
+        self.write(Durability::Full, move |tx| suppression::suppress(tx, tenant, &who)).await
+    }
+
+    async fn unsuppress(&self, scope: &Scope, who: &[Recipient]) -> Result<u64, StoreError> {
+        let (tenant, who) = (scope.tenant(), who.to_vec());
+        self.write(Durability::Full, move |tx| suppression::unsuppress(tx, tenant, &who)).await
+    }
+
+    async fn suppressed(
+        &self,
+        scope: &Scope,
+        after: Option<&Recipient>,
+        limit: u32,
+    ) -> Result<Vec<SuppressedAddress>, StoreError> {
+        let (tenant, after) = (scope.tenant(), after.cloned());
+        self.read(move |snapshot| suppression::page(snapshot, tenant, after.as_ref(), limit)).await
     }
 
     async fn create_campaign(&self, scope: &Scope, new: &NewCampaign) -> Result<CreateCampaign, StoreError> {

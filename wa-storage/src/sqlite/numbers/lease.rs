@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use wa_core::model::{SessionId, WorkerId, micros};
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{AcquireSessions, DispatchState, Lease, MAX_PAGE, RecentAttempt};
@@ -212,7 +212,16 @@ pub(super) fn recent(
     if !holds(snapshot.conn, scope, session, snapshot.now)? {
         return Ok(Vec::new());
     }
-    let mut statement = snapshot.conn.prepare_cached(RECENT)?;
+    recent_of(snapshot.conn, session, since)
+}
+
+/// Attempts of a session since an instant, oldest first, those not sent left out; the latest of them.
+pub(in crate::sqlite) fn recent_of(
+    conn: &Connection,
+    session: SessionId,
+    since: DateTime<Utc>,
+) -> Fallible<Vec<RecentAttempt>> {
+    let mut statement = conn.prepare_cached(RECENT)?;
     let rows = statement.query_map(params![session.as_bytes(), micros(since), MOST_RECENT], |row| {
         Ok(RecentAttempt { recipient: row.get::<_, i64>(1)?.cast_unsigned(), begun_at: at(row, 0)? })
     })?;

@@ -5,6 +5,7 @@ mod lease;
 
 #[cfg(test)]
 pub(super) use lease::RECENT;
+pub(super) use lease::recent_of;
 
 use std::time::Duration;
 
@@ -12,22 +13,22 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{
-    Breaker, BreakerScope, NewSession, NumberId, Quality, Session, SessionId, SessionReport, SessionState,
-    TenantId, Throughput, Tier, TransportName, micros,
+    Breaker, BreakerScope, NewSession, NumberId, Quality, Session, SessionId, SessionReport, SessionSetting,
+    SessionSettings, SessionState, TenantId, Throughput, Tier, TransportName, micros,
 };
 use wa_core::port::store::{
     AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route, StoreError,
 };
 use wa_core::port::{AdminScope, Scope, WorkerScope};
 
-use super::codec::{at, id, named, opt_at, opt_uint, parsed, uint, undecodable};
+use super::codec::{at, id, named, opt_at, opt_json, opt_uint, parsed, to_json, uint, undecodable};
 use super::directory::tenant_rules;
 use super::error::Fallible;
 use super::writer::Tx;
 use super::{Durability, SqliteStore, page_size};
 
 const COLUMNS: &str =
-    "id, transport, number, portfolio, state, throughput, tier, quality, created_at, checked_at";
+    "id, transport, number, portfolio, state, throughput, tier, quality, created_at, checked_at, settings";
 
 #[async_trait]
 impl Numbers for SqliteStore {
@@ -68,6 +69,16 @@ impl Numbers for SqliteStore {
     ) -> Result<Option<Session>, StoreError> {
         let (tenant, report) = (scope.tenant(), report.clone());
         self.write(Durability::Full, move |tx| report_session(tx, tenant, id, &report)).await
+    }
+
+    async fn set_session(
+        &self,
+        scope: &Scope,
+        id: SessionId,
+        change: &SessionSetting,
+    ) -> Result<Option<Session>, StoreError> {
+        let (tenant, change) = (scope.tenant(), change.clone());
+        self.write(Durability::Full, move |tx| set_session(tx, tenant, id, &change)).await
     }
 
     async fn route(
@@ -162,10 +173,11 @@ fn add_session(tx: &Tx<'_>, tenant: TenantId, new: &NewSession) -> Fallible<AddS
         quality: Quality::Unknown,
         created_at: tx.now,
         checked_at: None,
+        settings: SessionSettings::default(),
     };
     tx.conn
         .prepare_cached(&format!(
-            "INSERT INTO session (tenant, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+            "INSERT INTO session (tenant, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         ))?
         .execute(params![
             tenant.as_bytes(),
@@ -178,7 +190,8 @@ fn add_session(tx: &Tx<'_>, tenant: TenantId, new: &NewSession) -> Fallible<AddS
             session.tier.limit(),
             session.quality.as_str(),
             micros(session.created_at),
-            None::<i64>
+            None::<i64>,
+            None::<&str>
         ])?;
     tx.conn
         .prepare_cached("INSERT INTO session_lease (session, created_at) VALUES (?1, ?2)")?
@@ -212,6 +225,20 @@ fn report_session(
             session.quality.as_str(),
             micros(tx.now)
         ])?;
+    Ok(Some(session))
+}
+
+fn set_session(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    id: SessionId,
+    change: &SessionSetting,
+) -> Fallible<Option<Session>> {
+    let Some(mut session) = session_of(tx.conn, tenant, id)? else { return Ok(None) };
+    session.settings.apply(change);
+    tx.conn
+        .prepare_cached("UPDATE session SET settings = ?2 WHERE id = ?1")?
+        .execute(params![id.as_bytes(), to_json(&session.settings)?])?;
     Ok(Some(session))
 }
 
@@ -257,5 +284,6 @@ fn session_at(row: &Row<'_>, index: usize) -> rusqlite::Result<Session> {
         quality: named(row, index + 7, Quality::from_name)?,
         created_at: at(row, index + 8)?,
         checked_at: opt_at(row, index + 9)?,
+        settings: opt_json(row, index + 10)?.unwrap_or_default(),
     })
 }

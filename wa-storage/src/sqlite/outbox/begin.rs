@@ -3,41 +3,33 @@
 //! Invariant: every item ends as exactly one fact (an attempt, a due row, a closed row) or stays
 //! where it was. A feed moves only over items that continue it exactly.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{OptionalExtension, params};
 use wa_core::model::{
-    AttemptKey, Breaker, BreakerScope, CampaignId, CampaignState, Consent, ContactId, DeliveryFacts,
-    Entitlement, HoldReason, IncarnationId, LanguageCode, MessageId, MessageState, Session, SkipReason,
-    TemplateName, TenantId, TenantSettings, micros,
+    AttemptKey, CampaignId, Chosen, DeliveryFacts, HoldReason, IncarnationId, MessageId, MessageState,
+    SessionId, SkipReason, TenantId, micros,
 };
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, DueSource, Stopped};
-use wa_core::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, Verdict};
+use wa_core::rules::judge::{Admission, Grant, Judge, Verdict};
 use wa_core::rules::tally::Standing;
-use wa_core::rules::window::{self, Guard};
 
+use super::court::Court;
 use super::feed::{self, FeedCheck};
-use super::reserve::{QuotaMeter, TierMeter, portfolio_key};
-use super::{holds, lane_rank};
-use crate::sqlite::audience::contacts;
+use super::{holds, lane_rank, reserve};
 use crate::sqlite::changes::Changes;
-use crate::sqlite::codec::{at, id, int, later, named, opt_named, uint};
-use crate::sqlite::directory::tenant_rules;
+use crate::sqlite::codec::{at, id, int, later, opt_named, uint};
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::message::{Attempt, Due, PUT_DUE, Stored, delete_due, put_closed};
-use crate::sqlite::numbers::{breakers, session_of_any};
 use crate::sqlite::writer::Tx;
 
 const DUE_OF: &str =
     "SELECT n, why, campaign, due_at FROM due WHERE tenant = ?1 AND message = ?2 AND session = ?3";
-const WINDOW_OF: &str =
-    "SELECT last_user_message_at FROM window WHERE tenant = ?1 AND session = ?2 AND contact = ?3";
-const CONSENT_OF: &str = "SELECT consent FROM contact WHERE tenant = ?1 AND id = ?2";
 const INSERT_ATTEMPT: &str = "INSERT INTO attempt (tenant, message, n, session, epoch, incarnation, batch, \
-     begun_at, end_by, recipient, tier_slot, price, currency) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+     begun_at, end_by, recipient, tier_slot, price, currency, fallback, warm_up_day) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 const INSERT_OPEN: &str = "INSERT INTO open_attempt (session, end_by, tenant, message, n, epoch) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const MOVE_FEED: &str = "UPDATE feed SET after_id = ?4, remaining = remaining - ?5 \
@@ -49,14 +41,17 @@ pub(in crate::sqlite) const HOT: &[&str] = &[
     feed::FEED_NEXT,
     feed::IS_CLOSED,
     DUE_OF,
-    WINDOW_OF,
-    CONSENT_OF,
     MOVE_FEED,
-    super::reserve::SELECT_SLOT,
-    super::reserve::PURGE_SLOTS,
-    super::reserve::NEXT_FREE,
-    super::reserve::LATEST_USE,
+    reserve::SELECT_SLOT,
+    reserve::PURGE_SLOTS,
+    reserve::ENDED_SLOTS,
+    reserve::NEXT_FREE,
+    reserve::LATEST_USE,
 ];
+
+/// The statements of the judging.
+#[cfg(test)]
+pub(in crate::sqlite) const JUDGING: &[&str] = super::court::HOT;
 
 pub(super) fn begin(
     tx: &Tx<'_>,
@@ -117,16 +112,13 @@ struct Beginning<'a> {
     tx: &'a Tx<'a>,
     batch: &'a BeginBatch,
     epoch: u64,
-    session: Session,
+    court: Court<'a>,
+    session: SessionId,
     tenant: TenantId,
     incarnation: Option<IncarnationId>,
-    settings: TenantSettings,
-    entitlement: Entitlement,
-    quota: QuotaMeter,
-    tier: TierMeter,
-    templates: HashMap<(TemplateName, LanguageCode), Option<Breaker>>,
     feeds: BTreeMap<(CampaignId, i64), Moved>,
     stopped: BTreeSet<CampaignId>,
+    touched: Vec<(&'a BeginItem, Grant)>,
     changes: Changes,
     begun: BegunBatch,
 }
@@ -134,32 +126,25 @@ struct Beginning<'a> {
 impl<'a> Beginning<'a> {
     /// Reads what the whole batch shares.
     fn read(tx: &'a Tx<'a>, batch: &'a BeginBatch, epoch: u64) -> Fallible<Self> {
-        let (tenant, session) = session_of_any(tx.conn, batch.session)?
-            .ok_or(Fault::Broken("a session with a lease is not there"))?;
-        let (settings, entitlement) =
-            tenant_rules(tx.conn, tenant)?.ok_or(Fault::Broken("the tenant of a session is not there"))?;
         let incarnation = tx
             .conn
             .prepare_cached("SELECT incarnation FROM identity WHERE one = 1")?
             .query_row([], |row| id(row, 0))
             .optional()?;
-        let quota = QuotaMeter::read(tx.conn, tenant, &entitlement, tx.now)?;
-        let portfolio = portfolio_key(session.transport.as_str(), &session.portfolio);
-        let tier = TierMeter::read(tx.conn, portfolio, session.tier, tx.now)?;
+        reserve::purge_slots(tx.conn, batch.session, tx.now)?;
+        let court = Court::open(tx.conn, tx.now, batch.session)?
+            .ok_or(Fault::Broken("a session with a lease is not there"))?;
         Ok(Self {
             tx,
             batch,
             epoch,
-            session,
-            tenant,
+            session: batch.session,
+            tenant: court.tenant,
+            court,
             incarnation,
-            settings,
-            entitlement,
-            quota,
-            tier,
-            templates: HashMap::new(),
             feeds: BTreeMap::new(),
             stopped: BTreeSet::new(),
+            touched: Vec::new(),
             changes: Changes::default(),
             begun: BegunBatch { at: Some(tx.now), ..BegunBatch::default() },
         })
@@ -211,7 +196,7 @@ impl<'a> Beginning<'a> {
                 let row = conn
                     .prepare_cached(DUE_OF)?
                     .query_row(
-                        params![self.tenant.as_bytes(), item.message.as_bytes(), self.session.id.as_bytes()],
+                        params![self.tenant.as_bytes(), item.message.as_bytes(), self.session.as_bytes()],
                         |row| {
                             let why = opt_named(row, 1, HoldReason::from_name)?;
                             let due = Due { n: uint(row, 0)?, why, at: at(row, 3)? };
@@ -223,7 +208,7 @@ impl<'a> Beginning<'a> {
                 Ok(fits.map(|(due, _)| Place::Row(due)))
             }
             (DueSource::Feed, Some(campaign)) if item.n == 1 => {
-                let found = feed::find(conn, self.tenant, campaign, self.session.id, item.message)?;
+                let found = feed::find(conn, self.tenant, campaign, self.session, item.message)?;
                 let Some((place, fresh)) = found else { return Ok(None) };
                 feeds.entry((campaign, place)).or_insert(fresh).ask(item.message);
                 Ok(Some(Place::Feed(place)))
@@ -239,20 +224,11 @@ impl<'a> Beginning<'a> {
         waiting: &[Waiting<'_>],
     ) -> Fallible<BTreeSet<Option<CampaignId>>> {
         let (mut asked, mut admitted) = (BTreeSet::new(), BTreeSet::new());
-        let scope = BreakerScope::Session(self.session.id);
-        let breaker = breakers::open_at(self.tx.conn, self.tenant, &scope, self.tx.now)?;
         for campaign in waiting.iter().map(|waiting| waiting.item.campaign) {
             if !asked.insert(campaign) {
                 continue;
             }
-            let facts = GroupFacts {
-                tenant_paused: self.settings.paused,
-                suspended: self.entitlement.suspended,
-                session: self.session.state,
-                breaker: breaker.clone(),
-                campaign: campaign.map(|campaign| self.campaign_state(campaign)).transpose()?,
-            };
-            match judge.admit(&facts, self.tx.now) {
+            match self.court.admit(judge, campaign)? {
                 Admission::Admit => {
                     admitted.insert(campaign);
                 }
@@ -262,54 +238,16 @@ impl<'a> Beginning<'a> {
         Ok(admitted)
     }
 
-    fn campaign_state(&self, campaign: CampaignId) -> Fallible<CampaignState> {
-        let state = self
-            .tx
-            .conn
-            .prepare_cached("SELECT state FROM campaign WHERE tenant = ?1 AND id = ?2")?
-            .query_row(params![self.tenant.as_bytes(), campaign.as_bytes()], |row| {
-                named(row, 0, CampaignState::from_name)
-            })?;
-        Ok(state)
-    }
-
     /// Reads the facts of one message, asks the judge and writes what it says.
-    fn judge(&mut self, judge: &dyn Judge, waiting: Waiting<'_>) -> Fallible<()> {
+    fn judge(&mut self, judge: &dyn Judge, waiting: Waiting<'a>) -> Fallible<()> {
         let Waiting { item, place } = waiting;
         let stays =
             |campaign: &CampaignId| matches!(place, Place::Feed(_)) && self.stopped.contains(campaign);
         if item.campaign.as_ref().is_some_and(stays) {
             return Ok(());
         }
-        let (tx, now) = (self.tx, self.tx.now);
-        let (contact, consent) = self.consent(item)?;
-        let last_user_message_at = match contact {
-            Some(contact) => self.last_user_message_at(contact)?,
-            None => None,
-        };
-        let key = item.recipient.key();
-        let tier = self.tier.facts(tx.conn, key)?;
-        let template_breaker = self.template_breaker(item)?;
-        let facts = Facts {
-            item,
-            consent,
-            last_user_message_at,
-            template_breaker,
-            tier,
-            quota: self.quota.facts(),
-            prices: self.settings.prices.as_ref(),
-        };
-        match judge.judge(&facts, now) {
-            Verdict::Send(grant) => {
-                // One who has a slot needs no other, but relies on it for another day.
-                let open = window::is_open(last_user_message_at, now, Guard::default().of(item.lane));
-                let relies = tier.limit.is_some() && tier.has_slot && !open;
-                let tier_slot = grant.tier_slot || relies;
-                if tier_slot {
-                    self.tier.take(tx.conn, key)?;
-                }
-                self.send(item, place, Grant { tier_slot, ..grant })
-            }
+        match self.court.judge(judge, item)? {
+            Verdict::Send(grant) => self.send(item, place, grant),
             Verdict::Wait { until, why } => self.wait(item, place, until, why),
             Verdict::Skip(reason) => self.skip(item, place, reason),
             Verdict::Stop { until, why } => {
@@ -327,13 +265,14 @@ impl<'a> Beginning<'a> {
         }
     }
 
-    fn send(&mut self, item: &BeginItem, place: Place, grant: Grant) -> Fallible<()> {
+    fn send(&mut self, item: &'a BeginItem, place: Place, grant: Grant) -> Fallible<()> {
         let (tx, now) = (self.tx, self.tx.now);
         let start_by = later(now, self.batch.start_within);
         let end_by = later(start_by, self.batch.timeout);
-        let Grant { tier_slot, price } = grant;
+        let Grant { tier_slot, content, price } = grant;
+        let warm_up_day = self.court.warm_up.map(|facts| facts.day.number);
         // First, while the chain is as it was.
-        let session = self.session.id;
+        let session = self.session;
         self.leave(item, place, |stored| {
             stored.due = None;
             stored.attempts.push(Attempt {
@@ -344,6 +283,8 @@ impl<'a> Beginning<'a> {
                 recipient: item.recipient.key().cast_signed(),
                 tier_slot,
                 price,
+                content,
+                warm_up_day,
                 facts: DeliveryFacts::default(),
             });
         })?;
@@ -352,7 +293,7 @@ impl<'a> Beginning<'a> {
             tenant,
             message,
             item.n,
-            self.session.id.as_bytes(),
+            self.session.as_bytes(),
             int(self.epoch),
             self.incarnation.as_ref().map(|id| id.as_bytes()),
             self.batch.id.as_bytes(),
@@ -361,23 +302,25 @@ impl<'a> Beginning<'a> {
             item.recipient.key().cast_signed(),
             tier_slot,
             price.map(|price| price.micros),
-            price.as_ref().map(|price| price.currency.as_str())
+            price.as_ref().map(|price| price.currency.as_str()),
+            content == Chosen::Fallback,
+            warm_up_day
         ])?;
         tx.conn.prepare_cached(INSERT_OPEN)?.execute(params![
-            self.session.id.as_bytes(),
+            self.session.as_bytes(),
             micros(end_by),
             tenant,
             message,
             item.n,
             int(self.epoch)
         ])?;
-        self.quota.take();
+        self.touched.push((item, grant));
         self.changes.cost(self.tenant, item.campaign, price, 1);
         if item.n > 1 {
             self.changes.retry(self.tenant, item.campaign);
         }
         let key = AttemptKey { tenant: self.tenant, message: item.message, n: item.n };
-        self.begun.attempts.push(BegunAttempt { key, start_by, end_by, price });
+        self.begun.attempts.push(BegunAttempt { key, start_by, end_by, content, price });
         Ok(())
     }
 
@@ -393,7 +336,7 @@ impl<'a> Beginning<'a> {
         self.tx.conn.prepare_cached(PUT_DUE)?.execute(params![
             self.tenant.as_bytes(),
             item.message.as_bytes(),
-            self.session.id.as_bytes(),
+            self.session.as_bytes(),
             lane_rank(item.lane),
             micros(until),
             item.n,
@@ -461,52 +404,6 @@ impl<'a> Beginning<'a> {
         }
     }
 
-    /// The contact of a message and its consent; whoever is no contact has refused nothing.
-    fn consent(&self, item: &BeginItem) -> Fallible<(Option<ContactId>, Consent)> {
-        // Whom a single message's address belongs to may have changed since it was read.
-        if let Some(contact) = item.contact.filter(|_| item.campaign.is_some()) {
-            let consent = self
-                .tx
-                .conn
-                .prepare_cached(CONSENT_OF)?
-                .query_row(params![self.tenant.as_bytes(), contact.as_bytes()], |row| {
-                    named(row, 0, Consent::from_name)
-                })
-                .optional()?;
-            if let Some(consent) = consent {
-                return Ok((Some(contact), consent));
-            }
-        }
-        // The contact may have come after the message, with its stop word.
-        let contact = contacts::by_address(self.tx.conn, self.tenant, &item.recipient)?;
-        Ok(contact.map_or((None, Consent::Allowed), |contact| (Some(contact.id), contact.consent)))
-    }
-
-    fn last_user_message_at(&self, contact: ContactId) -> Fallible<Option<DateTime<Utc>>> {
-        let found = self
-            .tx
-            .conn
-            .prepare_cached(WINDOW_OF)?
-            .query_row(
-                params![self.tenant.as_bytes(), self.session.id.as_bytes(), contact.as_bytes()],
-                |row| at(row, 0),
-            )
-            .optional()?;
-        Ok(found)
-    }
-
-    fn template_breaker(&mut self, item: &BeginItem) -> Fallible<Option<Breaker>> {
-        let Some(template) = &item.template else { return Ok(None) };
-        if let Some(known) = self.templates.get(template) {
-            return Ok(known.clone());
-        }
-        let (name, language) = template.clone();
-        let scope = BreakerScope::Template(self.session.id, name, language);
-        let breaker = breakers::open_at(self.tx.conn, self.tenant, &scope, self.tx.now)?;
-        self.templates.insert(template.clone(), breaker.clone());
-        Ok(breaker)
-    }
-
     /// Moves the feeds and writes what the batch took and changed.
     fn write(self) -> Fallible<BegunBatch> {
         let conn = self.tx.conn;
@@ -522,7 +419,10 @@ impl<'a> Beginning<'a> {
                 return Err(Fault::Broken("a feed moved under its own batch"));
             }
         }
-        self.quota.write(conn, self.tenant)?;
+        for (item, grant) in &self.touched {
+            self.court.write_touch(item, grant)?;
+        }
+        self.court.write_limits(u64::try_from(self.touched.len()).unwrap_or(u64::MAX))?;
         self.changes.write(self.tx)?;
         Ok(self.begun)
     }

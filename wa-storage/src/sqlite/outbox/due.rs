@@ -7,20 +7,26 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row, params};
-use wa_core::model::{CampaignId, ContactId, Lane, MessageId, Recipient, SessionId, TenantId, micros};
+use wa_core::model::{
+    CampaignContent, CampaignId, ContactId, Lane, MessageId, Recipient, SessionId, TenantId, micros,
+};
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{CampaignBrief, DueBody, DueMessage, DuePage, DueQuery, DueSource, MAX_PAGE};
+
+use wa_core::rules::pace;
 
 use super::{holds, lane_rank};
 use crate::sqlite::audience::contacts;
 use crate::sqlite::codec::{
     id, json, named, opt_at, opt_id, opt_json, opt_parsed, opt_uint, recipient, uint,
 };
+use crate::sqlite::directory::settings_of;
 use crate::sqlite::error::Fallible;
+use crate::sqlite::numbers::session_of_any;
 use crate::sqlite::reader::Snapshot;
 
 const DUE_ROWS: &str = "SELECT d.tenant, d.message, d.n, d.campaign, m.contact, m.phone, m.bsuid, m.params, \
-     s.content, s.valid_until, s.reply_to \
+     s.content, s.valid_until, s.reply_to, s.fallback \
      FROM due d \
      JOIN message m ON m.tenant = d.tenant AND m.id = d.message \
      LEFT JOIN single s ON s.tenant = d.tenant AND s.message = d.message \
@@ -45,9 +51,13 @@ const FEED_MESSAGES: &str = "SELECT m.id, m.contact, m.phone, m.bsuid, m.params 
 pub(in crate::sqlite) const HOT: &[&str] = &[DUE_ROWS, NEXT_DUE, FEEDS, FEED_MESSAGES];
 
 pub(super) fn due(snapshot: &Snapshot<'_>, scope: &WorkerScope, ask: &DueQuery) -> Fallible<DuePage> {
-    let mut page = DuePage { at: snapshot.now, messages: Vec::new(), next_at: None };
+    let mut page = DuePage { at: snapshot.now, messages: Vec::new(), next_at: None, pace: None };
     if !holds(snapshot.conn, scope, ask.session, snapshot.now)? {
         return Ok(page);
+    }
+    if let Some((tenant, session)) = session_of_any(snapshot.conn, ask.session)? {
+        let settings = settings_of(snapshot.conn, tenant)?.unwrap_or_default();
+        page.pace = Some(pace::of(&session, &settings));
     }
     let mut reading = Reading {
         snapshot,
@@ -124,6 +134,7 @@ impl Reading<'_> {
                     let contact = contacts::by_address(conn, message.tenant, &message.recipient)?;
                     message.contact = contact.map(|contact| contact.id);
                     message.reply_to = opt_parsed(row, 10)?;
+                    message.fallback = opt_json(row, 11)?;
                     message
                 }
             };
@@ -166,6 +177,7 @@ impl Reading<'_> {
                         recipient: recipient(row, 2)?,
                         body: DueBody::Values(values(row, 4)?),
                         reply_to: None,
+                        fallback: None,
                         lane,
                         valid_until,
                         source: DueSource::Feed,
@@ -188,15 +200,12 @@ impl Reading<'_> {
             .snapshot
             .conn
             .prepare_cached(
-                "SELECT content, rate, lane, valid_until FROM campaign WHERE tenant = ?1 AND id = ?2",
+                "SELECT content, rate, lane, valid_until, fallback FROM campaign WHERE tenant = ?1 AND id = ?2",
             )?
             .query_row(params![tenant.as_bytes(), campaign.as_bytes()], |row| {
+                let (content, fallback) = (json::<CampaignContent>(row, 0)?, opt_json(row, 4)?);
                 Ok(Definition {
-                    brief: Arc::new(CampaignBrief {
-                        id: campaign,
-                        content: json(row, 0)?,
-                        rate: opt_uint(row, 1)?,
-                    }),
+                    brief: Arc::new(CampaignBrief::new(campaign, content, fallback, opt_uint(row, 1)?)),
                     lane: named(row, 2, Lane::from_name)?,
                     valid_until: opt_at(row, 3)?,
                 })
@@ -224,6 +233,7 @@ impl DueRow {
             recipient,
             body,
             reply_to: None,
+            fallback: None,
             lane,
             valid_until,
             source: DueSource::Row,

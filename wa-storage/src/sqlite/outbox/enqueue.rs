@@ -14,10 +14,20 @@ use crate::sqlite::message::{PUT_DUE, Stored, is_cancelled_in_feed};
 use crate::sqlite::writer::Tx;
 
 pub(super) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMessage) -> Fallible<Enqueue> {
-    let NewMessage { id: new, session, recipient, content, reply_to, lane, due_at, valid_until, key } =
-        message;
+    let NewMessage {
+        id: new,
+        session,
+        recipient,
+        content,
+        reply_to,
+        fallback,
+        lane,
+        due_at,
+        valid_until,
+        key,
+    } = message;
     // Instants are not part of it: a caller who repeats a call "now" means the same message.
-    let digest = Fingerprint::of_json(&(session, recipient, content, reply_to, lane))
+    let digest = Fingerprint::of_json(&(session, recipient, content, reply_to, fallback, lane))
         .ok_or(Fault::Broken("a message has no JSON form"))?;
     let owns = tx
         .conn
@@ -36,8 +46,8 @@ pub(super) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMessage) -> Fa
         .execute(params![tenant.as_bytes(), new.as_bytes(), phone, bsuid])?;
     tx.conn
         .prepare_cached(
-            "INSERT INTO single (tenant, message, session, lane, content, reply_to, valid_until, key, fingerprint) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO single (tenant, message, session, lane, content, reply_to, valid_until, key, fingerprint, \
+             fallback) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             tenant.as_bytes(),
@@ -48,7 +58,8 @@ pub(super) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMessage) -> Fa
             reply_to.as_ref().map(|quoted| quoted.as_str()),
             opt_micros(*valid_until),
             key.as_ref().map(|key| key.as_str()),
-            digest.as_bytes()
+            digest.as_bytes(),
+            fallback.as_ref().map(to_json).transpose()?
         ])?;
     tx.conn.prepare_cached(PUT_DUE)?.execute(params![
         tenant.as_bytes(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 use wa_core::model::{
-    AttemptKey, Breaker, BreakerScope, CampaignContent, CampaignState, Consent, ConsentSource,
+    AttemptKey, Breaker, BreakerScope, CampaignContent, CampaignState, Chosen, Consent, ConsentSource,
     ContactAttributes, ContactId, Content, DeliveryFacts, Fact, HoldReason, Lane, MessageId, MessageState,
     NumberId, SessionId, SkipReason, TenantId, TenantSettings, TransportName, micros,
 };
@@ -20,7 +20,7 @@ use wa_core::rules::{consent, status};
 use super::reserve;
 use crate::sqlite::audience::contacts;
 use crate::sqlite::changes::Changes;
-use crate::sqlite::codec::{at, failure, json, named, parsed, provider_hash, uint};
+use crate::sqlite::codec::{at, failure, named, opt_json, parsed, provider_hash, uint};
 use crate::sqlite::directory::settings_of;
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::message::{Attempt, Due, PUT_DUE, Stored, put_result};
@@ -202,7 +202,7 @@ impl<'a> Merger<'a> {
             self.changes.cost(stored.tenant, stored.campaign, attempt.price, -1);
         }
         put_result(tx.conn, stored.tenant, stored.id, attempt.n, &attempt.facts)?;
-        let session = attempt.session;
+        let (session, chosen) = (attempt.session, attempt.content);
         if !undelivered {
             // Evidence of delivery came after a failure had scheduled a retry: it must not be sent again.
             stored.delete_due(tx.conn)?;
@@ -212,7 +212,7 @@ impl<'a> Merger<'a> {
             Some(Next::Fail) | None => {}
         }
         if let Some(rule) = breaker {
-            self.open_breaker(stored, session, rule)?;
+            self.open_breaker(stored, session, chosen, rule)?;
         }
         if let Some(opt_out) = consent {
             self.opt_out(stored, opt_out)?;
@@ -268,11 +268,17 @@ impl<'a> Merger<'a> {
         Ok(())
     }
 
-    fn open_breaker(&mut self, stored: &Stored, session: SessionId, rule: BreakerRule) -> Fallible<()> {
+    fn open_breaker(
+        &mut self,
+        stored: &Stored,
+        session: SessionId,
+        chosen: Chosen,
+        rule: BreakerRule,
+    ) -> Fallible<()> {
         let BreakerRule { template_only, reason, code, lasts } = rule;
         let scope = if template_only {
             // Content without a template cannot be stopped by one.
-            let Some(Content::Template(template)) = self.content(stored)? else { return Ok(()) };
+            let Some(Content::Template(template)) = self.content(stored, chosen)? else { return Ok(()) };
             BreakerScope::Template(session, template.name, template.language)
         } else {
             BreakerScope::Session(session)
@@ -285,24 +291,28 @@ impl<'a> Merger<'a> {
         Ok(())
     }
 
-    fn content(&self, stored: &Stored) -> Fallible<Option<Content>> {
-        let content = match stored.campaign {
-            Some(campaign) => self
-                .tx
-                .conn
-                .prepare_cached("SELECT content FROM campaign WHERE tenant = ?1 AND id = ?2")?
-                .query_row(params![stored.tenant.as_bytes(), campaign.as_bytes()], |row| {
-                    Ok(json::<CampaignContent>(row, 0)?.pattern().clone())
-                })
-                .optional()?,
-            None => self
-                .tx
-                .conn
-                .prepare_cached("SELECT content FROM single WHERE tenant = ?1 AND message = ?2")?
-                .query_row(params![stored.tenant.as_bytes(), stored.id.as_bytes()], |row| json(row, 0))
-                .optional()?,
+    fn content(&self, stored: &Stored, chosen: Chosen) -> Fallible<Option<Content>> {
+        let column = match chosen {
+            Chosen::Own => "content",
+            Chosen::Fallback => "fallback",
         };
-        Ok(content)
+        let conn = self.tx.conn;
+        let Some(campaign) = stored.campaign else {
+            let key = params![stored.tenant.as_bytes(), stored.id.as_bytes()];
+            let sql = format!("SELECT {column} FROM single WHERE tenant = ?1 AND message = ?2");
+            let content = conn.prepare_cached(&sql)?.query_row(key, |row| match chosen {
+                Chosen::Own => opt_json(row, 0),
+                Chosen::Fallback => Ok(opt_json(row, 0)?.map(Content::Template)),
+            });
+            return Ok(content.optional()?.flatten());
+        };
+        let key = params![stored.tenant.as_bytes(), campaign.as_bytes()];
+        let sql = format!("SELECT {column} FROM campaign WHERE tenant = ?1 AND id = ?2");
+        let content = conn
+            .prepare_cached(&sql)?
+            .query_row(key, |row| opt_json::<CampaignContent>(row, 0))
+            .optional()?;
+        Ok(content.flatten().map(|content| content.pattern().clone()))
     }
 
     fn opt_out(&mut self, stored: &Stored, opt_out: Consent) -> Fallible<()> {

@@ -1,6 +1,8 @@
 //! The room of the send protocol.
 
 mod begin;
+mod consider;
+mod court;
 mod due;
 mod enqueue;
 mod feed;
@@ -10,23 +12,26 @@ mod settle;
 mod sweep;
 
 #[cfg(test)]
-pub(super) use {begin::HOT as BEGIN_STATEMENTS, due::HOT as DUE_STATEMENTS, sweep::HOT as SWEEP_STATEMENTS};
+pub(super) use {
+    begin::HOT as BEGIN_STATEMENTS, begin::JUDGING as JUDGE_STATEMENTS, due::HOT as DUE_STATEMENTS,
+    sweep::HOT as SWEEP_STATEMENTS,
+};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{BatchId, Lane, MessageId, SessionId, micros};
 use wa_core::port::store::{
-    Abandoned, AttemptFact, BeginBatch, Begun, CancelMessage, DuePage, DueQuery, Enqueue, Outbox, Settled,
-    StoreError, Swept,
+    Abandoned, AttemptFact, BeginBatch, Begun, CancelMessage, Consider, Considered, DuePage, DueQuery,
+    Enqueue, Outbox, Settled, StoreError, Swept,
 };
 use wa_core::port::{Scope, WorkerScope};
 use wa_core::rules::judge::Judge;
 
-use super::codec::int;
+use super::codec::{int, undecodable};
 use super::error::Fallible;
 use super::{Durability, SqliteStore};
 pub(super) use begin::KEEP_BATCHES;
@@ -63,6 +68,16 @@ impl Outbox for SqliteStore {
         self.write(Durability::Full, move |tx| begin::begin(tx, &scope, &batch, judge.as_ref())).await
     }
 
+    async fn consider(
+        &self,
+        scope: &Scope,
+        ask: &Consider,
+        judge: Arc<dyn Judge>,
+    ) -> Result<Considered, StoreError> {
+        let (tenant, ask) = (scope.tenant(), ask.clone());
+        self.read(move |snapshot| consider::consider(snapshot, tenant, &ask, judge.as_ref())).await
+    }
+
     async fn abandon(&self, _scope: &WorkerScope, batch: BatchId) -> Result<Abandoned, StoreError> {
         self.write(Durability::Full, move |tx| settle::abandon(tx, batch)).await
     }
@@ -86,6 +101,13 @@ pub(super) const fn lane_rank(lane: Lane) -> i64 {
         Lane::Transactional => 0,
         Lane::Bulk => 1,
     }
+}
+
+/// The lane of a column.
+pub(super) fn lane_of(row: &Row<'_>, index: usize) -> rusqlite::Result<Lane> {
+    let rank: i64 = row.get(index)?;
+    let lane = Lane::ALL.iter().copied().find(|lane| lane_rank(*lane) == rank);
+    lane.ok_or_else(|| undecodable(index))
 }
 
 /// Whether a scope holds a session at an instant.

@@ -4,9 +4,11 @@
 //! `tier_usage.used` is the number of rows of `tier_slot`. A slot is held by every attempt that
 //! relies on it and goes back with the last of them.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
-use wa_core::model::{Entitlement, MessageId, Period, TenantId, Tier, micros};
+use wa_core::model::{Entitlement, MessageId, Period, SessionId, TenantId, Tier, micros};
 use wa_core::rules::judge::QuotaFacts;
 use wa_core::rules::tier::{SLOT, TierFacts};
 
@@ -17,7 +19,10 @@ use crate::sqlite::message::Attempt;
 pub(in crate::sqlite) const SELECT_SLOT: &str =
     "SELECT until FROM tier_slot WHERE portfolio = ?1 AND recipient = ?2";
 pub(in crate::sqlite) const PURGE_SLOTS: &str = "DELETE FROM tier_slot WHERE portfolio = ?1 AND until <= ?2";
-pub(in crate::sqlite) const NEXT_FREE: &str = "SELECT min(until) FROM tier_slot WHERE portfolio = ?1";
+pub(in crate::sqlite) const ENDED_SLOTS: &str =
+    "SELECT count(*) FROM tier_slot WHERE portfolio = ?1 AND until <= ?2";
+pub(in crate::sqlite) const NEXT_FREE: &str =
+    "SELECT until, recipient FROM tier_slot WHERE portfolio = ?1 AND until > ?2 ORDER BY until";
 
 /// When the latest attempt began that relies on a recipient's slot, one attempt left out.
 pub(in crate::sqlite) const LATEST_USE: &str = "SELECT max(a.begun_at) FROM attempt a \
@@ -83,13 +88,34 @@ pub(in crate::sqlite) fn used_of(conn: &Connection, tenant: TenantId, period: Pe
     Ok(used.unwrap_or(0))
 }
 
+/// Forgets the slots of a session's portfolio that have ended.
+pub(super) fn purge_slots(conn: &Connection, session: SessionId, now: DateTime<Utc>) -> Fallible<()> {
+    let found: Option<(String, String, Option<u32>)> = conn
+        .prepare_cached("SELECT transport, portfolio, tier FROM session WHERE id = ?1")?
+        .query_row(params![session.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((transport, portfolio, Some(_))) = found else { return Ok(()) };
+    let portfolio = portfolio_key(&transport, &portfolio);
+    let ended = conn.prepare_cached(PURGE_SLOTS)?.execute(params![portfolio, micros(now)])?;
+    if ended > 0 {
+        change_used(conn, &portfolio, -i64::try_from(ended).unwrap_or(i64::MAX))?;
+    }
+    Ok(())
+}
+
 /// The slots of a portfolio while a batch takes from them.
+///
+/// Nothing is written until [`write`](Self::write); what the batch took lies beside what is stored.
 #[derive(Debug)]
 pub(super) struct TierMeter {
     portfolio: String,
     limit: Option<u32>,
     used: u32,
-    next_free_at: Option<DateTime<Utc>>,
+    /// The stored slot that frees up first, of those that the batch did not prolong.
+    next_free: Option<(DateTime<Utc>, u64)>,
+    /// Whose slots the batch took or shares, one entry per attempt.
+    taken: Vec<u64>,
+    own: HashSet<u64>,
     now: DateTime<Utc>,
 }
 
@@ -100,61 +126,94 @@ impl TierMeter {
         tier: Tier,
         now: DateTime<Utc>,
     ) -> Fallible<Self> {
-        let mut meter = Self { portfolio, limit: tier.limit(), used: 0, next_free_at: None, now };
+        let (limit, taken, own) = (tier.limit(), Vec::new(), HashSet::new());
+        let mut meter = Self { portfolio, limit, used: 0, next_free: None, taken, own, now };
         if meter.limit.is_some() {
-            let ended = conn.prepare_cached(PURGE_SLOTS)?.execute(params![meter.portfolio, micros(now)])?;
-            if ended > 0 {
-                change_used(conn, &meter.portfolio, -i64::try_from(ended).unwrap_or(i64::MAX))?;
-            }
-            meter.used = conn
+            let ended: u32 = conn
+                .prepare_cached(ENDED_SLOTS)?
+                .query_row(params![meter.portfolio, micros(now)], |row| uint(row, 0))?;
+            let used: u32 = conn
                 .prepare_cached("SELECT used FROM tier_usage WHERE portfolio = ?1")?
                 .query_row([&meter.portfolio], |row| uint(row, 0))
                 .optional()?
                 .unwrap_or(0);
-            meter.next_free_at =
-                conn.prepare_cached(NEXT_FREE)?.query_row([&meter.portfolio], |row| opt_at(row, 0))?;
+            meter.used = used.saturating_sub(ended);
+            meter.next_free = meter.next_free(conn)?;
         }
         Ok(meter)
     }
 
-    pub(super) fn facts(&self, conn: &Connection, recipient: u64) -> Fallible<TierFacts> {
-        let mut has_slot = false;
-        if self.limit.is_some() {
-            let until = conn
-                .prepare_cached(SELECT_SLOT)?
-                .query_row(params![self.portfolio, recipient.cast_signed()], |row| at(row, 0))
-                .optional()?;
-            has_slot = until.is_some_and(|until| until > self.now);
+    fn next_free(&self, conn: &Connection) -> Fallible<Option<(DateTime<Utc>, u64)>> {
+        let mut statement = conn.prepare_cached(NEXT_FREE)?;
+        let mut rows = statement.query(params![self.portfolio, micros(self.now)])?;
+        while let Some(row) = rows.next()? {
+            let recipient = row.get::<_, i64>(1)?.cast_unsigned();
+            if !self.own.contains(&recipient) {
+                return Ok(Some((at(row, 0)?, recipient)));
+            }
         }
-        Ok(TierFacts { limit: self.limit, used: self.used, has_slot, next_free_at: self.next_free_at })
+        Ok(None)
+    }
+
+    pub(super) fn facts(&self, conn: &Connection, recipient: u64) -> Fallible<TierFacts> {
+        let has_slot = self.limit.is_some() && self.has_slot(conn, recipient)?;
+        let own = (!self.own.is_empty()).then(|| self.own_end());
+        let next_free_at = self.next_free.map(|(until, _)| until).or(own);
+        Ok(TierFacts { limit: self.limit, used: self.used, has_slot, next_free_at })
+    }
+
+    fn has_slot(&self, conn: &Connection, recipient: u64) -> Fallible<bool> {
+        if self.own.contains(&recipient) {
+            return Ok(true);
+        }
+        let until = conn
+            .prepare_cached(SELECT_SLOT)?
+            .query_row(params![self.portfolio, recipient.cast_signed()], |row| at(row, 0))
+            .optional()?;
+        Ok(until.is_some_and(|until| until > self.now))
+    }
+
+    fn own_end(&self) -> DateTime<Utc> {
+        self.now.checked_add_signed(SLOT).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     /// Takes a slot, or prolongs and shares the one that the recipient has.
     pub(super) fn take(&mut self, conn: &Connection, recipient: u64) -> Fallible<()> {
-        let until = self.now.checked_add_signed(SLOT).unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let key = params![self.portfolio, recipient.cast_signed(), micros(self.now), micros(until)];
-        let shared = conn
-            .prepare_cached(
-                "UPDATE tier_slot SET uses = uses + 1, until = max(until, ?4) \
-                 WHERE portfolio = ?1 AND recipient = ?2 AND until > ?3",
-            )?
-            .execute(key)?;
-        if shared > 0 {
-            // It may have been the one that frees up first.
-            self.next_free_at =
-                conn.prepare_cached(NEXT_FREE)?.query_row([&self.portfolio], |row| opt_at(row, 0))?;
-        } else {
+        if self.limit.is_some() && !self.has_slot(conn, recipient)? {
+            self.used = self.used.saturating_add(1);
+        }
+        self.taken.push(recipient);
+        self.own.insert(recipient);
+        if self.next_free.is_some_and(|(_, whose)| whose == recipient) {
+            // It was the one that frees up first.
+            self.next_free = self.next_free(conn)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what the batch took.
+    pub(super) fn write(&self, conn: &Connection) -> Fallible<()> {
+        let until = self.own_end();
+        for recipient in &self.taken {
+            let key = params![self.portfolio, recipient.cast_signed(), micros(self.now), micros(until)];
+            let shared = conn
+                .prepare_cached(
+                    "UPDATE tier_slot SET uses = uses + 1, until = max(until, ?4) \
+                     WHERE portfolio = ?1 AND recipient = ?2 AND until > ?3",
+                )?
+                .execute(key)?;
+            if shared > 0 {
+                continue;
+            }
             // An ended slot of this recipient is gone already where the limit is finite.
             let new = conn
                 .prepare_cached(
                     "INSERT OR IGNORE INTO tier_slot (portfolio, recipient, taken_at, until, uses) \
                      VALUES (?1, ?2, ?3, ?4, 1)",
                 )?
-                .execute(params![self.portfolio, recipient.cast_signed(), micros(self.now), micros(until)])?;
+                .execute(key)?;
             if new > 0 {
                 change_used(conn, &self.portfolio, 1)?;
-                self.used = self.used.saturating_add(1);
-                self.next_free_at.get_or_insert(until);
             }
         }
         Ok(())
@@ -172,6 +231,23 @@ pub(super) fn give_back(
         "UPDATE quota_usage SET used = used - 1 WHERE tenant = ?1 AND period = ?2 AND used > 0",
     )?
     .execute(params![tenant.as_bytes(), Period::of(attempt.begun_at).to_string()])?;
+    // Only templates have a row; for anything else nothing is there to delete.
+    conn.prepare_cached(
+        "DELETE FROM touch WHERE tenant = ?1 AND recipient = ?2 AND at = ?3 AND message = ?4 AND n = ?5",
+    )?
+    .execute(params![
+        tenant.as_bytes(),
+        attempt.recipient,
+        micros(attempt.begun_at),
+        message.as_bytes(),
+        attempt.n
+    ])?;
+    if let Some(day) = attempt.warm_up_day {
+        conn.prepare_cached(
+            "UPDATE warm_up_usage SET used = used - 1 WHERE session = ?1 AND day = ?2 AND used > 0",
+        )?
+        .execute(params![attempt.session.as_bytes(), day])?;
+    }
     if !attempt.tier_slot {
         return Ok(());
     }

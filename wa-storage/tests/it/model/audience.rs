@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use wa_core::model::{
     CampaignAction, CampaignContent, CampaignId, Consent, ConsentSource, ContactAttributes, ContactId,
-    Fingerprint, ImportId, ImportLine, ImportRow, Lane, LineProblem, NewCampaign,
+    Content, Fingerprint, ImportId, ImportLine, ImportRow, Lane, LineProblem, NewCampaign,
 };
 use wa_core::port::store::{
     ActOutcome, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, StartImport, UpsertContact,
@@ -21,6 +21,10 @@ impl Script {
         }
         if self.percent(20) {
             attributes.insert("city".to_owned(), "Bonn".to_owned());
+        }
+        if self.percent(20) {
+            let zone = if self.percent(80) { "Asia/Tokyo" } else { "nowhere" };
+            attributes.insert("time_zone".to_owned(), zone.to_owned());
         }
         attributes
     }
@@ -53,6 +57,7 @@ impl Script {
             id: CampaignId::from_uuid(self.uuid()),
             name: format!("campaign {}", self.roll(40)).parse().expect("a name"),
             content: CampaignContent::new(self.content(text)),
+            fallback: self.fallback().map(Content::Template).map(CampaignContent::new),
             list: self.list(),
             sessions,
             lane: if self.percent(80) { Lane::Bulk } else { Lane::Transactional },
@@ -118,7 +123,7 @@ impl Script {
     }
 
     pub(super) async fn audience(&mut self) -> Step {
-        match self.roll(32) {
+        match self.roll(36) {
             0 | 1 => {
                 let (scope, list) = (self.scope(), self.list());
                 let source = Fingerprint::of(&self.roll(6).to_be_bytes());
@@ -173,7 +178,7 @@ impl Script {
                 let (tenant, id) = self.contact();
                 let scope = self.scope_of(tenant);
                 let consent = [
-                    Consent::Allowed,
+                    Consent::OptedIn,
                     Consent::Allowed,
                     Consent::NoMarketing,
                     Consent::OptedOut,
@@ -202,6 +207,30 @@ impl Script {
                 let scope = self.scope_of(tenant);
                 let found = both!(self.pair, s => s.audience().campaign(&scope, id));
                 self.tell("campaign", found.is_ok_and(|it| it.is_some()), id);
+            }
+            32 | 33 => {
+                let who = [self.recipient(), self.recipient()];
+                let scope = self.scope();
+                let new = both!(self.pair, s => s.audience().suppress(&scope, &who));
+                self.tell("suppress", new.as_ref().is_ok_and(|it| it.is_some()), (who, new));
+            }
+            34 => {
+                let scope = self.scope();
+                let listed = both!(self.pair, s => s.audience().suppressed(&scope, None, 100));
+                let mut who: Vec<_> = listed.into_iter().flatten().map(|it| it.address).collect();
+                if who.is_empty() && self.percent(80) {
+                    who.push(self.recipient());
+                    both!(self.pair, s => s.audience().suppress(&scope, &who)).ok();
+                }
+                who.push(self.recipient());
+                let gone = both!(self.pair, s => s.audience().unsuppress(&scope, &who));
+                self.tell("unsuppress", gone.as_ref().is_ok_and(|it| *it > 0), (who, gone));
+            }
+            35 => {
+                let (scope, limit) = (self.scope(), self.limit());
+                let after = self.percent(40).then(|| self.phone().into());
+                let page = both!(self.pair, s => s.audience().suppressed(&scope, after.as_ref(), limit));
+                self.tell("suppressed", page.is_ok(), (after, page));
             }
             28 => {
                 let (tenant, id) = self.campaign();

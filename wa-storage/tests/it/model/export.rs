@@ -50,6 +50,7 @@ impl Script {
     async fn compare_tenant(&self, tenant: TenantId) -> Step {
         let (pair, of) = (&self.pair, scope::tenant(tenant));
         both!(pair, s => s.directory().settings(&of)).expect("settings");
+        both!(pair, s => s.audience().suppressed(&of, None, 1_000)).expect("a page");
         both!(pair, s => s.ledger().entitlement(&of)).expect("an entitlement");
         both!(pair, s => s.ledger().usage(&of, Period::of(self.now()))).expect("usage");
         both!(pair, s => s.ledger().cost(&of, None)).expect("a cost");

@@ -7,8 +7,8 @@ use chrono::TimeDelta;
 use wa_core::model::{BatchId, Content, Lane, MessageId, NewMessage, Outcome, SessionId, TenantId};
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{
-    Abandoned, AttemptFact, BeginBatch, BeginItem, Begun, CancelMessage, DueBody, DueMessage, DueQuery,
-    Enqueue, Settled, Swept,
+    Abandoned, Alternative, AttemptFact, BeginBatch, BeginItem, Begun, CancelMessage, Consider, Considered,
+    DueBody, DueMessage, DueQuery, Enqueue, Settled, Swept,
 };
 use wa_core::rules::judge::Judge;
 
@@ -19,7 +19,8 @@ use super::script::{Script, Step};
 
 impl Script {
     pub(super) async fn outbox(&mut self) -> Step {
-        match self.roll(40) {
+        match self.roll(42) {
+            40 | 41 => self.consider().await,
             0..=8 => self.enqueue().await,
             9 => self.cancel().await,
             10 => {
@@ -50,6 +51,7 @@ impl Script {
             recipient: self.recipient(),
             content: self.content("now"),
             reply_to: self.percent(20).then(|| format!("wamid.{}", self.roll(2)).parse().expect("an id")),
+            fallback: self.fallback(),
             lane: if self.percent(60) { Lane::Transactional } else { Lane::Bulk },
             due_at: self.now() + TimeDelta::seconds(ahead),
             valid_until: self.percent(10).then(|| self.now() + TimeDelta::seconds(9)),
@@ -170,6 +172,49 @@ impl Script {
         Ok(())
     }
 
+    async fn consider(&mut self) -> Step {
+        let Some((session, _, due)) = self.something_due().await? else { return Ok(()) };
+        let owner = self.sessions.get(&session).map_or_else(|| self.tenant(), |known| known.tenant);
+        let scope = self.scope_of(owner);
+        let mut items: Vec<_> = due.iter().map(item).collect();
+        // Hypothetical ones, to whoever has an address.
+        for _ in 0..self.roll(4) {
+            if let Some(known) = self.pick(&items).cloned() {
+                items.push(BeginItem {
+                    message: MessageId::from_uuid(self.uuid()),
+                    recipient: self.recipient(),
+                    contact: if self.percent(50) { known.contact } else { None },
+                    ..known
+                });
+            }
+        }
+        let recent_since = self.percent(50).then(|| self.now() - TimeDelta::seconds(600));
+        let ask = Consider { session, items, recent_since };
+        let (first, second) = (Arc::new(Listener::new(None)), Arc::new(Listener::new(None)));
+        let mut judges = [Arc::clone(&second), Arc::clone(&first)]
+            .into_iter()
+            .map(|it| it as Arc<dyn Judge>)
+            .collect::<Vec<_>>();
+        let judged = both!(
+            self.pair,
+            s => s.outbox().consider(&scope, &ask, judges.pop().expect("one each")),
+            |judged: Considered| match judged {
+                Considered::Judged(mut judged) => {
+                    // Of one instant, in any order.
+                    judged.recent.sort_by_key(|it| (it.begun_at, it.recipient));
+                    Considered::Judged(judged)
+                }
+                Considered::NoSession => Considered::NoSession,
+            }
+        );
+        if first.heard() != second.heard() {
+            let (memory, sqlite) = (first.heard().join("\n"), second.heard().join("\n"));
+            return Err(differ("what the judge was told", &memory, &sqlite));
+        }
+        self.tell("consider", matches!(judged, Ok(Considered::Judged(_))), (ask, judged));
+        Ok(())
+    }
+
     async fn settle(&mut self) -> Step {
         let mut facts = Vec::new();
         for _ in 0..1 + self.roll(4) {
@@ -230,6 +275,17 @@ impl Script {
     }
 }
 
+/// The template that can stand in for a due message.
+fn fallback(due: &DueMessage) -> Option<Alternative> {
+    if let Some(template) = &due.fallback {
+        return Some(template.into());
+    }
+    match due.campaign.as_ref()?.fallback.as_ref()?.pattern() {
+        Content::Template(template) => Some(template.into()),
+        _ => None,
+    }
+}
+
 /// The item as dispatch makes it.
 fn item(due: &DueMessage) -> BeginItem {
     let content: &Content = match (&due.body, &due.campaign) {
@@ -253,6 +309,7 @@ fn item(due: &DueMessage) -> BeginItem {
         category: content.category(),
         needs_window: content.needs_window(),
         template,
+        fallback: fallback(due),
         valid_until: due.valid_until,
         unsendable: None,
     }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use wa_core::model::{
-    Breaker, BreakerReason, BreakerScope, Category, Entitlement, EventId, FailureCode, IncarnationId,
-    InstanceId, NewSession, NumberId, Period, PriceList, Quality, RejectClass, SessionId, SessionReport,
-    SessionState, StreamPosition, TagKey, TenantSettings, Throughput, Tier, TransportName,
+    BeyondCap, Breaker, BreakerReason, BreakerScope, Category, Entitlement, EventId, FailureCode,
+    FrequencyCap, Gap, GapSetting, IncarnationId, Included, InstanceId, Lane, NewSession, NumberId,
+    OutsideWindow, Period, PriceList, Quality, QualityPolicy, QuietHours, QuietSettings, RejectClass,
+    SessionId, SessionReport, SessionSetting, SessionState, StreamPosition, TagKey, TemplateCooldown,
+    TenantSettings, Throughput, Tier, TransportName, WarmUp, WhenRed,
 };
 use wa_core::port::store::{AcquireSessions, AddSession, DispatchState, ReaderName, StoreIdentity};
 use wa_core::port::{Notice, NoticeKind};
@@ -94,12 +96,70 @@ impl Script {
                     retry_after_seconds: vec![1, 5],
                     prices: self.percent(75).then_some(prices),
                     time_zone: "Europe/Berlin".parse().expect("a zone"),
-                    quiet_hours: None,
+                    quiet_hours: self.percent(12).then(|| self.night()),
+                    ..self.rules()
                 };
                 let put = both!(self.pair, s => s.directory().put_settings(&scope, &settings));
                 self.tell("put_settings", put.is_ok_and(|it| it), settings);
             }
         }
+        Ok(())
+    }
+
+    fn night(&self) -> QuietSettings {
+        let hour = |n: u64| format!("{n:02}:00").parse().expect("a time");
+        let from = self.roll(24);
+        let night = QuietHours::daily(hour(from), hour((from + 1 + self.roll(9)) % 24));
+        let lanes = if self.percent(50) { vec![Lane::Bulk] } else { Lane::ALL.to_vec() };
+        QuietSettings { lanes: lanes.into_iter().collect(), ..QuietSettings::new([night]) }
+    }
+
+    /// Settings of the rules that hang on the recipient and the number.
+    fn rules(&self) -> TenantSettings {
+        let included = || if self.percent(30) { Included::Included } else { Included::Exempt };
+        let cooldown = || TemplateCooldown {
+            hours: u8::try_from(1 + self.roll(8)).expect("small"),
+            authentication: included(),
+            transactional: included(),
+        };
+        let cap = || FrequencyCap {
+            times: u8::try_from(1 + self.roll(3)).expect("small"),
+            days: u8::try_from(1 + self.roll(2)).expect("small"),
+            categories: if self.percent(60) {
+                [Category::Marketing].into()
+            } else {
+                [Category::Marketing, Category::Utility].into()
+            },
+            beyond: if self.percent(50) { BeyondCap::Wait } else { BeyondCap::Skip },
+        };
+        let outside = [OutsideWindow::Block, OutsideWindow::Fallback, OutsideWindow::Send];
+        TenantSettings {
+            template_cooldown: self.percent(35).then(cooldown),
+            frequency_cap: self.percent(20).then(cap),
+            window_tracking: self.percent(85),
+            cost_tracking: self.percent(85),
+            outside_window: *self.pick(&outside).expect("three"),
+            quality: QualityPolicy { yellow_percent: 40, red: WhenRed::Hold },
+            require_opt_in: self.percent(8),
+            safe_mode: self.percent(8).then(|| (0..4).map(|_| self.recipient()).collect()),
+            ..TenantSettings::default()
+        }
+    }
+
+    async fn set_session(&mut self) -> Step {
+        let (session, tenant) = self.session();
+        let scope = self.scope_of(tenant);
+        let warm_up = || WarmUp {
+            since: self.percent(70).then(|| self.now()),
+            caps: (0..=self.roll(3)).map(|_| u32::try_from(1 + self.roll(6)).expect("few")).collect(),
+        };
+        let change = if self.percent(70) {
+            SessionSetting::WarmUp(self.percent(50).then(warm_up))
+        } else {
+            SessionSetting::Gap(GapSetting::Of(Gap { millis: 1_500, jitter_millis: 500 }))
+        };
+        let set = both!(self.pair, s => s.numbers().set_session(&scope, session, &change));
+        self.tell("set_session", set.is_ok_and(|it| it.is_some()), (session, change));
         Ok(())
     }
 
@@ -173,7 +233,8 @@ impl Script {
     }
 
     pub(super) async fn numbers(&mut self) -> Step {
-        match self.roll(24) {
+        match self.roll(26) {
+            24 | 25 => self.set_session().await?,
             0 | 1 => self.add_session().await?,
             2 => {
                 let (session, tenant) = self.session();
@@ -202,7 +263,9 @@ impl Script {
                     state,
                     throughput: self.percent(20).then(|| Throughput::try_from(20).expect("a throughput")),
                     tier: self.percent(70).then(|| *self.pick(&tier).expect("three")),
-                    quality: self.percent(20).then_some(Quality::Green),
+                    quality: self
+                        .percent(20)
+                        .then(|| if self.percent(70) { Quality::Green } else { Quality::Red }),
                 };
                 let stored = both!(self.pair, s => s.numbers().report_session(&scope, session, &report));
                 self.tell("report_session", stored.is_ok_and(|it| it.is_some()), (session, report));

@@ -206,6 +206,14 @@ impl Script {
         Content::Template(template.expect("a template"))
     }
 
+    /// A template that stands in outside the window, sometimes.
+    pub(super) fn fallback(&self) -> Option<TemplateContent> {
+        match self.content("instead") {
+            Content::Template(template) if self.percent(40) => Some(template),
+            _ => None,
+        }
+    }
+
     pub(super) fn list(&self) -> wa_core::model::ListName {
         ["people", "friends"][self.index(2)].parse().expect("a list name")
     }

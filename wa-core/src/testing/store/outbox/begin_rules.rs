@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::model::{
-    BeyondCap, Breaker, BreakerReason, BreakerScope, Category, Chosen, Consent, ConsentSource, Content, Fact,
-    FrequencyCap, HoldReason, Lane, MessageId, NewMessage, OutsideWindow, PriceList, Quality, Recipient,
-    RejectClass, SessionId, SessionReport, SessionSetting, SkipReason, TemplateContent, TenantSettings,
-    WarmUp,
+    BeyondCap, Breaker, BreakerReason, BreakerScope, Bsuid, Category, Chosen, Consent, ConsentSource,
+    Content, Fact, FrequencyCap, HoldReason, Lane, MessageId, NewMessage, OutsideWindow, PriceList, Quality,
+    QuietHours, QuietSettings, Recipient, RejectClass, SessionId, SessionReport, SessionSetting, SkipReason,
+    TemplateContent, TenantSettings, TimeZone, WarmUp,
 };
-use crate::port::store::BegunBatch;
+use crate::port::store::{BegunBatch, UpsertContact};
 use crate::port::{Scope, WorkerScope};
 use crate::testing::store::world::{
     World, accepted, found, must, only, rejected, sorted, standard, template, value,
@@ -201,7 +201,7 @@ pub(crate) async fn begin_keeps_the_suppression_list(w: World) {
         offer(&w, &scope, session.id, free).await;
         w.due(&own, session.id).await.messages
     };
-    let user: Recipient = Recipient::from(value::<crate::model::Bsuid>("US.7"));
+    let user: Recipient = Recipient::from(value::<Bsuid>("US.7"));
     assert_eq!(must(w.audience().suppress(&scope, &[ada.into(), user.clone()]).await), Some(2));
     let batch = w.begin(&own, session.id, &page, standard()).await;
     let skipped: Vec<_> = batch.skips.iter().map(|(_, why)| *why).collect();
@@ -255,6 +255,53 @@ pub(crate) async fn begin_holds_marketing_of_a_bad_number(w: World) {
     found(w.numbers().report_session(&scope, session.id, &rate(Quality::Yellow)).await);
     w.pass(60);
     assert_eq!(w.begin_due(&own, session.id).await.attempts.len(), 3);
+}
+
+pub(crate) async fn begin_waits_out_quiet_hours(w: World) {
+    let (scope, session, own) = w.one().await;
+    // Quiet where the tenant is, for another hour; nowhere else at this time.
+    let berlin: TimeZone = value("Europe/Berlin");
+    let shown = |hours: i64| {
+        let at = w.now() + chrono::TimeDelta::hours(hours);
+        crate::rules::civil::shown(&berlin, at).format("%H:00").to_string()
+    };
+    let night = QuietHours::daily(value(&shown(0)), value(&shown(1)));
+    let settings = TenantSettings {
+        time_zone: berlin,
+        quiet_hours: Some(QuietSettings::new([night])),
+        ..without_cooldown()
+    };
+    w.put_settings(&scope, &settings).await;
+    // Of no country that the number names: the tenant's zone counts.
+    let somewhere: Recipient = value::<Bsuid>("US.1").into();
+    let person = w.fresh_phone();
+    let elsewhere = UpsertContact {
+        attributes: [("time_zone".to_owned(), "Asia/Tokyo".to_owned())].into(),
+        ..w.upsert(person)
+    };
+    found(w.audience().upsert_contact(&scope, &elsewhere).await);
+    let german = Recipient::from(crate::testing::store::world::phone("4915112345678"));
+    let waits = [
+        offer(&w, &scope, session.id, somewhere.clone()).await,
+        offer(&w, &scope, session.id, german.clone()).await,
+    ];
+    let awake = offer(&w, &scope, session.id, person).await;
+    let urgent = NewMessage { lane: Lane::Transactional, ..w.message(session.id, somewhere.clone()) };
+    w.enqueue(&scope, &urgent).await;
+    let late = NewMessage { valid_until: Some(w.after(60)), ..w.message(session.id, german) };
+    w.enqueue(&scope, &late).await;
+    w.clock.advance(Duration::from_micros(1));
+    let batch = w.begin_due(&own, session.id).await;
+    assert_eq!(sorted(begun(&batch)), sorted([awake, urgent.id]), "by zone and by lane");
+    assert_eq!(batch.skips, [(late.id, SkipReason::QuietHours)]);
+    let (first, _, until) = batch.waits.first().copied().expect("two wait");
+    assert_eq!(batch.waits, waits.map(|id| (id, HoldReason::QuietHours, until)), "{first:?}");
+    let ahead = until - w.now();
+    assert!(ahead > chrono::TimeDelta::zero() && ahead <= chrono::TimeDelta::hours(1), "{ahead}");
+    w.clock.advance(ahead.to_std().expect("ahead") - Duration::from_micros(1));
+    assert!(w.due_ids(&own, session.id).await.is_empty(), "not a microsecond before");
+    w.clock.advance(Duration::from_micros(1));
+    assert_eq!(sorted(begun(&w.begin_due(&own, session.id).await)), sorted(waits));
 }
 
 pub(crate) async fn begin_falls_back_to_the_template(w: World) {
