@@ -7,6 +7,7 @@ mod judge;
 mod pair;
 mod purity;
 mod retry;
+mod sendable;
 mod settle;
 mod status;
 mod tally;
