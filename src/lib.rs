@@ -24,8 +24,8 @@ pub use service::{EngineConfig, Kit, KitError, Running};
 /// What most applications import.
 pub mod prelude {
     pub use crate::model::{
-        CampaignContent, Category, Consent, Content, Lane, MessageState, Phone, Recipient, Region,
-        TemplateContent,
+        CampaignContent, Category, Consent, Content, Interactive, Lane, Location, Media, MediaKind, MediaRef,
+        MessageState, Phone, Reaction, Recipient, Region, TemplateContent,
     };
     pub use crate::port::store::Store;
     pub use crate::service::{

@@ -25,6 +25,11 @@ pub struct CampaignName(String);
 
 /// What a campaign says, with `{{column}}` placeholders where each contact has its own value.
 ///
+/// Every text of every kind of content may hold some: bodies, captions, labels, ids, links, the texts
+/// of a flow's data. The pattern itself is content and keeps the limits of its kind as it is written,
+/// so a link names its `https://` outside of a placeholder. What is filled is checked again for each
+/// contact.
+///
 /// ```
 /// use wa_core::model::{CampaignContent, Content};
 /// let content = CampaignContent::new(Content::text("Hello {{name}}")?);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::model::{AttemptKey, Content, Recipient, SessionId, SessionReport};
+use crate::model::{AttemptKey, Content, ProviderMessageId, Recipient, SessionId, SessionReport};
 use crate::port::{
     Acknowledge, Capabilities, Clock, SendOutcome, SendPermit, SessionRef, Transport, TransportError,
     TransportErrorKind,
@@ -27,6 +27,8 @@ pub struct SentRequest {
     pub recipient: Recipient,
     /// What it says.
     pub content: Content,
+    /// The message that it quotes.
+    pub reply_to: Option<ProviderMessageId>,
     /// The text of the attempt tag.
     pub tag: String,
     /// When, by the transport's clock.
@@ -59,14 +61,13 @@ pub enum Reply {
 /// ```
 pub struct ScriptedTransport {
     clock: Arc<dyn Clock>,
-    capabilities: Capabilities,
     state: Mutex<State>,
 }
 
 type Rule = Box<dyn FnMut(&SentRequest) -> Reply + Send>;
 
-#[derive(Default)]
 struct State {
+    capabilities: Capabilities,
     script: VecDeque<Reply>,
     rule: Option<Rule>,
     sent: Vec<SentRequest>,
@@ -78,16 +79,28 @@ struct State {
 impl ScriptedTransport {
     /// A transport with every capability that accepts everything.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let capabilities = Capabilities::ALL;
-        let report = Some(SessionReport::default());
-        Self { clock, capabilities, state: Mutex::new(State { report, ..State::default() }) }
+        let state = State {
+            capabilities: Capabilities::ALL,
+            script: VecDeque::new(),
+            rule: None,
+            sent: Vec::new(),
+            expired: Vec::new(),
+            acknowledged: Vec::new(),
+            report: Some(SessionReport::default()),
+        };
+        Self { clock, state: Mutex::new(state) }
     }
 
     /// Sets what the transport can do.
     #[must_use]
-    pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
-        self.capabilities = capabilities;
+    pub fn with_capabilities(self, capabilities: Capabilities) -> Self {
+        self.set_capabilities(capabilities);
         self
+    }
+
+    /// Sets what the transport can do; before the engine runs, which may ask only once.
+    pub fn set_capabilities(&self, capabilities: Capabilities) {
+        self.lock().capabilities = capabilities;
     }
 
     /// Decides each request that no scripted reply is left for.
@@ -137,6 +150,7 @@ impl ScriptedTransport {
             session: permit.session().id,
             recipient: permit.recipient().clone(),
             content: permit.content().clone(),
+            reply_to: permit.reply_to().cloned(),
             tag: permit.tag().as_str().to_owned(),
             at: self.clock.now(),
         };
@@ -164,7 +178,7 @@ impl ScriptedTransport {
 #[async_trait]
 impl Transport for ScriptedTransport {
     fn capabilities(&self) -> Capabilities {
-        self.capabilities
+        self.lock().capabilities
     }
 
     async fn send(&self, permit: SendPermit) -> SendOutcome {
@@ -195,7 +209,7 @@ impl fmt::Debug for ScriptedTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
         f.debug_struct("ScriptedTransport")
-            .field("capabilities", &self.capabilities)
+            .field("capabilities", &state.capabilities)
             .field("scripted", &state.script.len())
             .field("sent", &state.sent.len())
             .finish_non_exhaustive()

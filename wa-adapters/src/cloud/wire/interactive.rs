@@ -247,7 +247,7 @@ fn carousel(cards: &Cards) -> Result<Vec<Value>, Unsendable> {
             let card = |(index, card): (usize, &ReplyCard)| {
                 let ReplyCard { header: above, body, buttons } = card;
                 let buttons: Vec<_> = buttons.iter().map(quick).collect();
-                // A card with replies has the type of one with a link; its action tells them apart.
+                // Unconfirmed: a card with replies has the type of one with a link; its action tells them apart.
                 Fields::new()
                     .put("card_index", index)
                     .put("type", "cta_url")

@@ -11,6 +11,7 @@ mod quiet;
 mod recipients;
 mod recur;
 mod retry;
+mod sendable;
 mod settle;
 mod status;
 mod tally;

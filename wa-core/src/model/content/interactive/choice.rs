@@ -1,5 +1,7 @@
 //! Buttons that reply, menus, and buttons that open a page.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::content::check::{Checked, Flaw, Place, hidden, repeated};
@@ -66,7 +68,7 @@ impl ListMenu {
         let Self { button, sections } = self;
         at.field("button").text(button, 20)?;
         at.field("sections").count(sections.len(), 1, 10)?;
-        let rows = || sections.iter().flat_map(|section| &section.rows);
+        let mut ids = BTreeSet::new();
         for (index, ListSection { title, rows }) in sections.iter().enumerate() {
             let at = at.item("sections", index);
             at.field("title").must(title.is_some() || sections.len() == 1, Flaw::Missing)?;
@@ -75,15 +77,12 @@ impl ListMenu {
             for (index, ListRow { id, title, description }) in rows.iter().enumerate() {
                 let at = at.item("rows", index);
                 at.field("id").text(id, 200)?;
+                at.field("id").must(ids.insert(id), Flaw::Repeated)?;
                 at.field("title").text(title, 24)?;
                 at.field("description").optional(description.as_ref(), 72)?;
             }
         }
-        at.field("sections").field("rows").count(rows().count(), 1, 10)?;
-        match repeated(rows().map(|row| row.id.as_str())) {
-            Some(row) => Err(at.item("rows", row).field("id").wrong(Flaw::Repeated)),
-            None => Ok(()),
-        }
+        at.field("sections").field("rows").count(ids.len(), 1, 10)
     }
 }
 

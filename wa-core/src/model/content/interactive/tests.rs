@@ -153,7 +153,7 @@ fn buttons_and_rows_are_counted_and_told_apart() {
     check(Action::List(untitled), "action.sections[1].title");
     let mut twice = menu(&[1, 1]);
     twice.sections[1].rows[0].id = "1".to_owned();
-    check(Action::List(twice), "action.rows[1].id");
+    check(Action::List(twice), "action.sections[1].rows[0].id");
     let mut long = menu(&[1]);
     long.sections[0].rows[0].description = Some("x".repeat(73));
     check(Action::List(long), "action.sections[0].rows[0].description");
