@@ -71,7 +71,8 @@ impl Script {
 
     async fn run_schedule(&mut self) -> Step {
         let mut found = both!(self.pair, s => s.schedules().due_schedules(&admin(), 100)).expect("a page");
-        if found.due.is_empty() && !self.schedules.is_empty() && self.percent(60) {
+        if found.due.is_empty() && self.percent(85) {
+            self.create_schedule().await?;
             self.pair.clock.advance(Duration::from_secs(75));
             found = both!(self.pair, s => s.schedules().due_schedules(&admin(), 100)).expect("a page");
         }
@@ -91,6 +92,9 @@ impl Script {
     }
 
     pub(super) async fn schedules(&mut self) -> Step {
+        if self.schedules.is_empty() {
+            self.create_schedule().await?;
+        }
         let (tenant, id) = self.known_schedule();
         let scope = self.scope_of(tenant);
         match self.roll(14) {
