@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use wa_core::model::{
     CampaignId, CampaignState, Category, ContactAttributes, Content, EventBody, Phone, Recurrence, Repeat,
     ScheduleId, TemplateContent, micros, whole_micros,
 };
-use wa_core::port::Clock;
 use wa_core::port::store::{RunSchedule, Store};
+use wa_core::port::{Clock, SystemClock};
 use wa_core::service::{Kit, NewRecurring, Number, TenantHandle};
 use wa_core::testing::{ScriptedTransport, scope};
 use wa_storage::{SqliteOptions, SqliteStore};
@@ -20,7 +20,7 @@ use wa_storage::{SqliteOptions, SqliteStore};
 #[derive(Debug)]
 struct LeapingClock {
     from: DateTime<Utc>,
-    started: Instant,
+    started: Duration,
     leaps: AtomicI64,
 }
 
@@ -34,11 +34,11 @@ impl LeapingClock {
 impl Clock for LeapingClock {
     fn now(&self) -> DateTime<Utc> {
         let leaps = TimeDelta::microseconds(self.leaps.load(Ordering::SeqCst));
-        whole_micros(self.from + leaps + TimeDelta::from_std(self.started.elapsed()).expect("short"))
+        whole_micros(self.from + leaps + TimeDelta::from_std(self.monotonic()).expect("short"))
     }
 
     fn monotonic(&self) -> Duration {
-        self.started.elapsed()
+        SystemClock.monotonic() - self.started
     }
 }
 
@@ -104,7 +104,7 @@ async fn a_run_that_was_made_before_a_crash_is_launched_after_it_and_sent_once()
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("wa.db");
     let from = "2026-03-27T22:00:00Z".parse().expect("an instant");
-    let clock = Arc::new(LeapingClock { from, started: Instant::now(), leaps: AtomicI64::new(0) });
+    let clock = Arc::new(LeapingClock { from, started: SystemClock.monotonic(), leaps: AtomicI64::new(0) });
 
     let process = start(&path, &clock).await;
     let id = morning(&process).await;
