@@ -14,7 +14,7 @@ use crate::model::{
     DeliveryFacts, Fact, NumberId, Outcome, SessionId, SkipReason, StatusUpdate, TenantId, TransportName,
 };
 use crate::rules::judge;
-use crate::rules::retry::Next;
+use crate::rules::retry::{self, Next};
 use crate::rules::settle::{BreakerRule, consequences};
 use crate::rules::status;
 
@@ -140,7 +140,8 @@ impl TenantRow {
         }
     }
 
-    /// Puts a message into a due row, unless it is closed or its campaign was cancelled.
+    /// Puts a message into a due row, unless it is closed, its campaign was cancelled, or it would not
+    /// be valid any more.
     fn queue_again(&mut self, key: AttemptKey, due: DueRow, merged: &mut Merged) {
         if self.closed.contains_key(&key.message) {
             return;
@@ -149,6 +150,11 @@ impl TenantRow {
         let campaign = campaign.and_then(|campaign| self.campaigns.get(&campaign));
         if campaign.is_some_and(|row| row.campaign.state == CampaignState::Cancelled) {
             self.close(key.message, SkipReason::Cancelled);
+            return;
+        }
+        let valid_until = self.messages.get(&key.message).and_then(|message| message.valid_until);
+        if retry::comes_too_late(due.due_at, valid_until) {
+            self.close(key.message, SkipReason::Expired);
             return;
         }
         self.due.insert(key.message, due);

@@ -103,6 +103,21 @@ pub fn next(
     }
 }
 
+/// Whether a message would not be valid any more when its retry begins: then it is closed as expired
+/// at once instead of waiting in vain.
+///
+/// ```
+/// use wa_core::{model::from_micros, rules::retry};
+/// let (at, later) = (from_micros(1_000_000), from_micros(1_000_001));
+/// assert!(retry::comes_too_late(at, Some(at)));
+/// assert!(!retry::comes_too_late(at, Some(later)));
+/// assert!(!retry::comes_too_late(at, None));
+/// ```
+#[must_use]
+pub fn comes_too_late(at: DateTime<Utc>, valid_until: Option<DateTime<Utc>>) -> bool {
+    valid_until.is_some_and(|until| at >= until)
+}
+
 /// How an attempt that is definitely undelivered ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {

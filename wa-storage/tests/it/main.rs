@@ -14,4 +14,5 @@ mod lease;
 mod model;
 mod protocol;
 mod scale;
+mod schedules;
 mod world;

@@ -99,7 +99,7 @@ fn a_process_lost_between_making_and_launching_a_run_loses_and_doubles_nothing()
     let (worker, intake) = stage.kit.steps();
     (stage.worker, stage.intake) = (worker, intake);
     stage.run_for(Duration::from_secs(120));
-    assert_eq!(runs(&stage, schedule.id), [run.clone()]);
+    assert_eq!(runs(&stage, schedule.id), std::slice::from_ref(&run));
     let counts = counts(&stage, run.campaign);
     assert_eq!((counts.audience, counts.accepted, counts.pending), (1_201, 1_201, 0));
 }

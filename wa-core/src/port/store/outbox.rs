@@ -161,6 +161,7 @@ pub trait Outbox: Send + Sync {
     /// - `settle_is_not_fenced`: a worker whose lease passed can still bring its outcome.
     /// - `settle_gives_back_once`: quota, tier slot and cost return on the first definite non-delivery only.
     /// - `settle_schedules_a_retry`: by the tenant's policy, and no more often than it allows.
+    /// - `settle_schedules_no_retry_past_the_validity`: a retry that would not begin before `valid_until` closes the message as expired, at once.
     /// - `settle_puts_a_throttled_message_back`: without using up a retry.
     /// - `settle_opens_a_breaker`: a dead credential stops its session, in the same commit.
     /// - `settle_records_a_marketing_opt_out`: a refusal of class `opted_out` sets the contact's consent.

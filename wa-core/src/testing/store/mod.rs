@@ -335,6 +335,7 @@ macro_rules! __store_clauses {
                 settle_is_not_fenced
                 settle_gives_back_once
                 settle_schedules_a_retry
+                settle_schedules_no_retry_past_the_validity
                 settle_puts_a_throttled_message_back
                 settle_opens_a_breaker
                 settle_records_a_marketing_opt_out

@@ -13,14 +13,14 @@ use wa_core::model::{
     ContactAttributes, ContactId, Content, DeliveryFacts, Fact, HoldReason, Lane, MessageId, MessageState,
     NumberId, SessionId, SkipReason, TenantId, TenantSettings, TransportName, micros,
 };
-use wa_core::rules::retry::Next;
+use wa_core::rules::retry::{self, Next};
 use wa_core::rules::settle::{self, BreakerRule};
 use wa_core::rules::{consent, status};
 
 use super::reserve;
 use crate::sqlite::audience::contacts;
 use crate::sqlite::changes::Changes;
-use crate::sqlite::codec::{at, failure, named, opt_json, parsed, provider_hash, uint};
+use crate::sqlite::codec::{at, failure, json, named, opt_at, opt_json, parsed, provider_hash, uint};
 use crate::sqlite::directory::settings_of;
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::message::{Attempt, Due, PUT_DUE, Stored, put_result};
@@ -232,27 +232,33 @@ impl<'a> Merger<'a> {
         if stored.closed.is_some() {
             return Ok(());
         }
-        let lane = match stored.campaign {
+        let (lane, valid_until) = match stored.campaign {
             Some(campaign) => {
-                let (state, lane) = tx
+                let (state, lane, valid_until) = tx
                     .conn
-                    .prepare_cached("SELECT state, lane FROM campaign WHERE tenant = ?1 AND id = ?2")?
+                    .prepare_cached(
+                        "SELECT state, lane, valid_until FROM campaign WHERE tenant = ?1 AND id = ?2",
+                    )?
                     .query_row(params![stored.tenant.as_bytes(), campaign.as_bytes()], |row| {
-                        Ok((named(row, 0, CampaignState::from_name)?, named(row, 1, Lane::from_name)?))
+                        let state = named(row, 0, CampaignState::from_name)?;
+                        Ok((state, named(row, 1, Lane::from_name)?, opt_at(row, 2)?))
                     })?;
                 if state == CampaignState::Cancelled {
                     // What would have begun again was cancelled meanwhile.
                     return stored.close(tx.conn, SkipReason::Cancelled, tx.now);
                 }
-                lane
+                (lane, valid_until)
             }
             None => tx
                 .conn
-                .prepare_cached("SELECT lane FROM single WHERE tenant = ?1 AND message = ?2")?
+                .prepare_cached("SELECT lane, valid_until FROM single WHERE tenant = ?1 AND message = ?2")?
                 .query_row(params![stored.tenant.as_bytes(), stored.id.as_bytes()], |row| {
-                    named(row, 0, Lane::from_name)
+                    Ok((named(row, 0, Lane::from_name)?, opt_at(row, 1)?))
                 })?,
         };
+        if retry::comes_too_late(at, valid_until) {
+            return stored.close(tx.conn, SkipReason::Expired, tx.now);
+        }
         tx.conn.prepare_cached(PUT_DUE)?.execute(params![
             stored.tenant.as_bytes(),
             stored.id.as_bytes(),

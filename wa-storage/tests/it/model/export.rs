@@ -75,6 +75,7 @@ impl Script {
                 both!(pair, s => s.audience().import_report(&of, import.id, 0, 1_000)).expect("lines");
             }
         }
+        self.compare_schedules(tenant).await?;
         let campaigns = both!(pair, s => s.audience().campaigns(&of, None, 1_000)).expect("campaigns");
         for campaign in campaigns {
             both!(pair, s => s.reports().counts(&of, campaign.id)).expect("counts");

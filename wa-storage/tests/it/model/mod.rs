@@ -14,6 +14,7 @@ mod judge;
 mod outbox;
 mod pair;
 mod rooms;
+mod schedules;
 mod script;
 
 use std::collections::BTreeMap;
@@ -100,5 +101,5 @@ async fn memory_and_sqlite_give_the_same_answers_and_leave_the_same_behind() {
     }
 }
 
-/// The methods of the eight rooms, the steps of time and the re-opens.
-const OPERATIONS: usize = 69;
+/// The methods of the nine rooms, the steps of time and the re-opens.
+const OPERATIONS: usize = 77;

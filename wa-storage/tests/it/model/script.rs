@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 use wa_core::model::{
     AttemptKey, BatchId, Bsuid, CampaignId, Category, ContactId, Content, ImportId, MessageId, Phone,
-    Recipient, SessionId, TemplateContent, TenantId, TransportName, from_micros,
+    Recipient, ScheduleId, SessionId, TemplateContent, TenantId, TransportName, from_micros,
 };
 use wa_core::port::store::{BeginBatch, Lease, RawBody};
 use wa_core::port::{Clock, Scope, WorkerScope};
@@ -32,6 +32,7 @@ pub(super) struct Script {
     pub(super) leases: BTreeMap<SessionId, (u64, Lease)>,
     pub(super) contacts: Vec<(TenantId, ContactId)>,
     pub(super) campaigns: Vec<(TenantId, CampaignId)>,
+    pub(super) schedules: Vec<(TenantId, ScheduleId)>,
     pub(super) messages: Vec<(TenantId, MessageId)>,
     pub(super) attempts: Vec<(AttemptKey, SessionId)>,
     pub(super) batches: Vec<(BatchId, DateTime<Utc>)>,
@@ -65,6 +66,7 @@ impl Script {
             leases: BTreeMap::new(),
             contacts: Vec::new(),
             campaigns: Vec::new(),
+            schedules: Vec::new(),
             messages: Vec::new(),
             attempts: Vec::new(),
             batches: Vec::new(),
@@ -97,7 +99,8 @@ impl Script {
             8..=16 => self.reopen(),
             17..=20 => self.directory().await,
             21..=31 => self.numbers().await,
-            32..=46 => self.audience().await,
+            32..=43 => self.audience().await,
+            44..=46 => self.schedules().await,
             47..=79 => self.outbox().await,
             80..=88 => self.inbox().await,
             89..=91 => self.ledger().await,

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::model::{
-    BreakerReason, BreakerScope, Category, Consent, ConsentSource, EventBody, Fact, HoldReason, MessageState,
-    NewMessage, NewSession, Outcome, RejectClass, TenantSettings, Tier,
+    BreakerReason, BreakerScope, CampaignAction, Category, Consent, ConsentSource, EventBody, Fact,
+    HoldReason, MessageState, NewCampaign, NewMessage, NewSession, Outcome, RejectClass, SkipReason,
+    TenantSettings, Tier,
 };
 use crate::port::store::{AttemptFact, ProjectedEvent};
 use crate::testing::store::world::{
@@ -103,6 +104,44 @@ pub(crate) async fn settle_schedules_a_retry(w: World) {
     let key = w.begun(&scope, session.id, &own).await.key;
     assert_eq!(w.settle(key, rejected(RejectClass::Recipient, 131_026)).await.due_at, None);
     assert_eq!(w.state(&scope, key.message).await, MessageState::Failed);
+}
+
+pub(crate) async fn settle_schedules_no_retry_past_the_validity(w: World) {
+    let (scope, session, own) = w.one().await;
+    let settings = TenantSettings { retry_after_seconds: vec![7], ..TenantSettings::default() };
+    w.put_settings(&scope, &settings).await;
+    let refused = rejected(RejectClass::Retry, 131_000);
+    let throttled = rejected(RejectClass::Throttled, 130_429);
+    for (outcome, wait) in [(refused, 7), (throttled, 1), (Outcome::NotSent, 2)] {
+        for (valid, expires) in [(wait, true), (wait + 1, false)] {
+            let valid_until = Some(w.after(valid));
+            let single = NewMessage { valid_until, ..w.message(session.id, w.fresh_phone()) };
+            let content = template("offer", Category::Marketing);
+            let single = w.enqueue(&scope, &NewMessage { content, ..single }).await;
+            let (list, _) = w.list(&scope, 1).await;
+            let new = NewCampaign { valid_until, ..w.new_campaign(&list, &[session.id]) };
+            let campaign = w.draft(&scope, &new).await;
+            w.launch(&scope, campaign.id, 10).await;
+            let begun = w.begin_due(&own, session.id).await.attempts;
+            assert_eq!(begun.len(), 2, "both are valid when they begin");
+            for attempt in begun {
+                let settled = w.settle(attempt.key, outcome.clone()).await;
+                let view = w.view(&scope, attempt.key.message).await;
+                if expires {
+                    assert_eq!((settled.due_at, view.state), (None, MessageState::Skipped));
+                    assert_eq!((view.skipped, view.held), (Some(SkipReason::Expired), None));
+                } else {
+                    assert_eq!((settled.due_at, view.state), (Some(w.after(wait)), MessageState::Held));
+                }
+            }
+            let counts = w.counts(&scope, campaign.id).await;
+            let expected = if expires { (1, 0, Some(&1)) } else { (0, 1, None) };
+            assert_eq!((counts.skipped, counts.pending, counts.reasons.get("skipped:expired")), expected);
+            w.act(&scope, campaign.id, CampaignAction::Cancel).await;
+            must(w.outbox().cancel(&scope, single).await);
+            assert!(w.due_ids(&own, session.id).await.is_empty());
+        }
+    }
 }
 
 pub(crate) async fn settle_puts_a_throttled_message_back(w: World) {
