@@ -12,7 +12,7 @@ use super::Simulator;
 use super::callbacks::Posting;
 use super::clock::{Micros, RealClock, SECOND, SimulatorClock, length};
 use super::faults::{Fault, FaultError, checked};
-use super::house::HouseRules;
+use super::house::{HouseRules, Scope};
 use super::line::Lines;
 use super::people::People;
 use super::prices::{PriceModel, Pricing, Rates, Till};
@@ -109,6 +109,7 @@ impl SimulatorBuilder {
                 slow: Duration::from_secs(2),
                 throttle_hold: Duration::from_secs(1),
                 storm: Duration::from_secs(10),
+                held: Duration::from_secs(600),
                 log: None,
                 remember: true,
             },
@@ -250,6 +251,14 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Messages in a scope to recipients with this beginning (of the phone's digits or the user id)
+    /// are accepted and then fail with a code: 131026 for numbers without `WhatsApp`, 131049 for
+    /// marketing to the United States, 130472, 131053 and the like. The first that fits holds.
+    pub fn failing(mut self, beginning: impl Into<String>, scope: Scope, code: u32) -> Self {
+        self.conditions.failing.push((beginning.into(), scope, code));
+        self
+    }
+
     /// By which model messages are charged. Default: by date.
     pub fn price_model(mut self, model: PriceModel) -> Self {
         self.pricing.model = model;
@@ -292,6 +301,12 @@ impl SimulatorBuilder {
     /// neither as used nor as lost in [`Pace`](super::Pace). Default 1 s.
     pub fn throttle_hold(mut self, hold: Duration) -> Self {
         self.settings.throttle_hold = hold;
+        self
+    }
+
+    /// How much later a template is sent that [`Fault::HeldForQuality`] hits. Default 10 minutes.
+    pub fn held_for(mut self, hold: Duration) -> Self {
+        self.settings.held = hold;
         self
     }
 

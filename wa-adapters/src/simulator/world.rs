@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) slow: Duration,
     /// How long a sender may hold back after an injected throttle; its pace does not count then.
     pub(crate) throttle_hold: Duration,
+    /// How much later a held template is sent.
+    pub(crate) held: Duration,
     /// How long a storm of throttling lasts.
     pub(crate) storm: Duration,
     pub(crate) log: Option<PathBuf>,
