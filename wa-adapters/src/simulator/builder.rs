@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Simulator;
 use super::callbacks::Posting;
 use super::clock::{Micros, RealClock, SECOND, SimulatorClock, length};
+use super::crowd::Crowd;
 use super::faults::{Fault, FaultError, checked};
 use super::house::{HouseRules, Scope};
 use super::line::Lines;
@@ -51,8 +52,8 @@ pub enum StartError {
     /// The simulator has no password to its controls, so it listens on loopback only.
     #[error("the simulator listens on loopback only, not on {0}")]
     NotLoopback(SocketAddr),
-    /// A share of [`StatusTimes`] is not between 0 and 1.
-    #[error("a share of statuses is a number from 0 to 1")]
+    /// A share of [`StatusTimes`] or [`Crowd`] is not between 0 and 1.
+    #[error("a share of statuses or of users is a number from 0 to 1")]
     Share,
     /// The webhook address is not one.
     #[error("{0:?} is not an http or https address")]
@@ -108,6 +109,7 @@ impl SimulatorBuilder {
                 posting,
                 slow: Duration::from_secs(2),
                 throttle_hold: Duration::from_secs(1),
+                crowd: Crowd::default(),
                 storm: Duration::from_secs(10),
                 held: Duration::from_secs(600),
                 log: None,
@@ -259,6 +261,13 @@ impl SimulatorBuilder {
         self
     }
 
+    /// What users do by themselves after a delivery. Default: nothing. With a log, what they have
+    /// not done yet is not kept.
+    pub fn crowd(mut self, crowd: Crowd) -> Self {
+        self.settings.crowd = crowd;
+        self
+    }
+
     /// By which model messages are charged. Default: by date.
     pub fn price_model(mut self, model: PriceModel) -> Self {
         self.pricing.model = model;
@@ -364,7 +373,8 @@ impl SimulatorBuilder {
             checked(*fault, *probability)?;
         }
         let StatusTimes { delivered, read, played, .. } = self.settings.times;
-        if ![delivered, read, played].iter().all(|share| (0.0..=1.0).contains(share)) {
+        let Crowd { answers, stops, .. } = self.settings.crowd;
+        if ![delivered, read, played, answers, stops].iter().all(|share| (0.0..=1.0).contains(share)) {
             return Err(StartError::Share);
         }
         for (place, (id, profile)) in self.numbers.iter().enumerate() {

@@ -48,6 +48,7 @@ impl World {
                 Err(Refusal::new(100, "The content type is application/json."))
             }
         });
+        self.act_due();
         let mut state = self.state();
         if state.closed {
             return Reply::Lost;
@@ -116,6 +117,7 @@ impl World {
             state.stats.count_breach(breach);
             state.note_violation(asked, now, breach, code, Some(&sent.wamid), details);
         }
+        state.acts.draw(&sent);
         let answer = answer(message, &sent, is_held);
         let sent = Arc::new(sent);
         state.queue.push_statuses(&sent, state.next_send, |_| false);
