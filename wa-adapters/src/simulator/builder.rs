@@ -11,8 +11,9 @@ use std::time::Duration;
 use super::Simulator;
 use super::callbacks::Posting;
 use super::clock::{Micros, RealClock, SECOND, SimulatorClock, length};
+use super::crowd::Crowd;
 use super::faults::{Fault, FaultError, checked};
-use super::house::HouseRules;
+use super::house::{HouseRules, Scope};
 use super::line::Lines;
 use super::people::People;
 use super::prices::{PriceModel, Pricing, Rates, Till};
@@ -51,8 +52,8 @@ pub enum StartError {
     /// The simulator has no password to its controls, so it listens on loopback only.
     #[error("the simulator listens on loopback only, not on {0}")]
     NotLoopback(SocketAddr),
-    /// A share of [`StatusTimes`] is not between 0 and 1.
-    #[error("a share of statuses is a number from 0 to 1")]
+    /// A share of [`StatusTimes`] or [`Crowd`] is not between 0 and 1.
+    #[error("a share of statuses or of users is a number from 0 to 1")]
     Share,
     /// The webhook address is not one.
     #[error("{0:?} is not an http or https address")]
@@ -108,7 +109,9 @@ impl SimulatorBuilder {
                 posting,
                 slow: Duration::from_secs(2),
                 throttle_hold: Duration::from_secs(1),
+                crowd: Crowd::default(),
                 storm: Duration::from_secs(10),
+                held: Duration::from_secs(600),
                 log: None,
                 remember: true,
             },
@@ -250,6 +253,21 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Messages in a scope to recipients with this beginning (of the phone's digits or the user id)
+    /// are accepted and then fail with a code: 131026 for numbers without `WhatsApp`, 131049 for
+    /// marketing to the United States, 130472, 131053 and the like. The first that fits holds.
+    pub fn failing(mut self, beginning: impl Into<String>, scope: Scope, code: u32) -> Self {
+        self.conditions.failing.push((beginning.into(), scope, code));
+        self
+    }
+
+    /// What users do by themselves after a delivery. Default: nothing. With a log, what they have
+    /// not done yet is not kept.
+    pub fn crowd(mut self, crowd: Crowd) -> Self {
+        self.settings.crowd = crowd;
+        self
+    }
+
     /// By which model messages are charged. Default: by date.
     pub fn price_model(mut self, model: PriceModel) -> Self {
         self.pricing.model = model;
@@ -292,6 +310,12 @@ impl SimulatorBuilder {
     /// neither as used nor as lost in [`Pace`](super::Pace). Default 1 s.
     pub fn throttle_hold(mut self, hold: Duration) -> Self {
         self.settings.throttle_hold = hold;
+        self
+    }
+
+    /// How much later a template is sent that [`Fault::HeldForQuality`] hits. Default 10 minutes.
+    pub fn held_for(mut self, hold: Duration) -> Self {
+        self.settings.held = hold;
         self
     }
 
@@ -349,7 +373,8 @@ impl SimulatorBuilder {
             checked(*fault, *probability)?;
         }
         let StatusTimes { delivered, read, played, .. } = self.settings.times;
-        if ![delivered, read, played].iter().all(|share| (0.0..=1.0).contains(share)) {
+        let Crowd { answers, stops, .. } = self.settings.crowd;
+        if ![delivered, read, played, answers, stops].iter().all(|share| (0.0..=1.0).contains(share)) {
             return Err(StartError::Share);
         }
         for (place, (id, profile)) in self.numbers.iter().enumerate() {

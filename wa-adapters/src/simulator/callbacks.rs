@@ -155,9 +155,15 @@ impl Ord for Item {
 pub(crate) async fn post_due(world: Arc<World>) {
     let mut stopping = world.stopping();
     loop {
+        world.act_due();
         let next = {
             let mut state = world.state();
             let next = state.queue.next(world.now(), &world.settings.posting);
+            let next = match (next, state.acts.next_at()) {
+                (Next::Nothing, Some(at)) => Next::At(at),
+                (Next::At(due), Some(at)) => Next::At(due.min(at)),
+                (next @ (Next::Post(_) | Next::Nothing | Next::At(_)), _) => next,
+            };
             // What this task leaves behind is for the next one.
             if matches!(next, Next::Post(_)) && state.queue.pending() > 0 {
                 world.due.notify_one();

@@ -37,6 +37,8 @@ pub enum Fault {
     /// Per request: from this one on the number is throttled for a while, as
     /// [`Throttled`](Self::Throttled).
     ThrottleStorm,
+    /// Per template: answered `held_for_quality_assessment`, and sent later.
+    HeldForQuality,
 }
 
 /// Why a text is not `NAME=P`.
@@ -56,7 +58,7 @@ pub enum FaultError {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ReplyLost,
         Self::Slow,
         Self::ErrorBefore,
@@ -68,6 +70,7 @@ impl Fault {
         Self::StatusMissing,
         Self::FailedAfterSent,
         Self::ThrottleStorm,
+        Self::HeldForQuality,
     ];
 
     /// The name in `--fault NAME=P` and in the statistics.
@@ -85,6 +88,7 @@ impl Fault {
             Self::StatusMissing => "status-missing",
             Self::FailedAfterSent => "failed-after-sent",
             Self::ThrottleStorm => "throttle-storm",
+            Self::HeldForQuality => "held-for-quality",
         }
     }
 

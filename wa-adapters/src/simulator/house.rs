@@ -43,6 +43,17 @@ pub enum Scope {
     Marketing,
 }
 
+impl Scope {
+    pub(crate) const fn covers(self, in_window: bool, is_template: bool, is_marketing: bool) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::OutsideWindows => !in_window,
+            Self::Templates => is_template,
+            Self::Marketing => is_marketing,
+        }
+    }
+}
+
 /// When a stop binds the sender.
 ///
 /// With it, marketing sends before the grace has passed are refused (131050) without a violation,

@@ -6,6 +6,7 @@ mod builder;
 mod callbacks;
 mod clock;
 mod controls;
+mod crowd;
 mod error;
 mod facts;
 mod faults;
@@ -42,6 +43,7 @@ use tokio::task::JoinHandle;
 pub use accepted::Accepted;
 pub use builder::{SimulatorBuilder, StartError};
 pub use clock::{ManualClock, RealClock, SimulatorClock, Wait};
+pub use crowd::Crowd;
 pub use faults::{Fault, FaultError};
 pub use house::{
     Budget, Cooldown, FrequencyCap, HouseRules, QuietHours, Scope, Stop, WarmUpStage, ZoneOffsets,

@@ -179,7 +179,7 @@ fn look_up(
             "whatsapp_business_manager_messaging_limit" | "messaging_limit_tier" => {
                 json!(tier_name(world.state().truth.limit_of(profile)))
             }
-            "status" => json!("CONNECTED"),
+            "status" => json!(world.state().truth.status_of(profile, world.now())),
             "name_status" => json!("APPROVED"),
             "code_verification_status" => json!("VERIFIED"),
             "platform_type" => json!("CLOUD_API"),

@@ -58,6 +58,8 @@ pub(crate) struct Course {
     pub(crate) struck: Vec<Fault>,
     /// When it is delivered, whatever the statuses say.
     pub(crate) delivered_at: Option<Micros>,
+    /// It is answered as held for quality assessment.
+    pub(crate) is_held: bool,
 }
 
 /// Draws the statuses of a send: the undisturbed course, then what the faults make of it.
@@ -122,7 +124,19 @@ pub(crate) fn plan(
         true
     });
     steps.extend(late);
-    Course { steps, struck, delivered_at }
+    Course { steps, struck, delivered_at, is_held: false }
+}
+
+impl Course {
+    /// Everything happens later by this.
+    pub(crate) fn postpone(&mut self, by: Micros) {
+        for step in &mut self.steps {
+            step.at += by;
+            step.due += by;
+        }
+        self.delivered_at = self.delivered_at.map(|at| at + by);
+        self.is_held = true;
+    }
 }
 
 /// The course of a send that fails for a reason of the rules: nothing but that.

@@ -89,6 +89,8 @@ pub(crate) struct Template {
     pub(crate) quality: &'static str,
     /// When it was created over HTTP; one of the builder is old.
     born: Micros,
+    /// It says the most that a message may cost.
+    has_max_price: bool,
     components: Value,
     header: Header,
     body: BTreeSet<String>,
@@ -136,6 +138,7 @@ impl Templates {
             status,
             quality: "UNKNOWN",
             born: Micros::MIN,
+            has_max_price: false,
             components: json!([{ "type": "BODY", "text": text }]),
             header: Header::None,
             body,
@@ -148,6 +151,12 @@ impl Templates {
     /// The template of this name and language.
     pub(crate) fn find(&mut self, name: &str, language: &str) -> Option<&mut Template> {
         self.all.iter_mut().find(|one| one.name == name && one.language == language)
+    }
+
+    /// Whether the template says the most that a message may cost.
+    pub(crate) fn has_max_price(&self, used: &TemplateUse) -> bool {
+        let mut all = self.all.iter();
+        all.any(|one| one.has_max_price && one.name == used.name && one.language == used.language)
     }
 
     /// Whether the marketing endpoint does not know the template yet.
@@ -332,6 +341,7 @@ impl Template {
             status: TemplateStatus::Pending,
             quality: "UNKNOWN",
             born,
+            has_max_price: ["bid_spec", "optimization_spec"].iter().any(|key| body.contains_key(*key)),
             components: body.get("components").cloned().unwrap_or_default(),
             header: Header::None,
             body: BTreeSet::new(),

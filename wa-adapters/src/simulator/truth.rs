@@ -12,6 +12,7 @@ use super::accepted::{Accepted, Status};
 use super::clock::{Micros, micros};
 use super::error::{Breach, Refusal};
 use super::facts::Fact;
+use super::house::Scope;
 use super::ledger::Ledger;
 use super::meters::{MarketingCap, Pairs, Throughput, Tier, Windows};
 use super::pace::Track;
@@ -53,6 +54,8 @@ pub(crate) struct Conditions {
     pub(crate) unknown_target: UnknownTarget,
     /// How long the marketing endpoint takes to know a new template.
     pub(crate) template_sync: Micros,
+    /// Whom messages do not reach: the beginning of the recipient, which messages, and the code.
+    pub(crate) failing: Vec<(String, Scope, u32)>,
 }
 
 /// How an admissible send is accounted.
@@ -188,6 +191,16 @@ impl Truth {
             judgement.is_dropped = true;
             return Ok(judgement);
         }
+        if message.template.as_ref().is_some_and(|used| self.templates.has_max_price(used)) {
+            if endpoint == Endpoint::Messages {
+                let details = "A template with a maximum price goes by /marketing_messages.";
+                return Err(Refusal::new(131_061, details));
+            }
+            if matches!(message.to, Recipient::UserId(_)) {
+                let details = "A template with a maximum price goes to phone numbers only.";
+                return Err(Refusal::new(131_062, details));
+            }
+        }
         if let (Endpoint::Marketing, Some(used)) = (endpoint, &message.template)
             && self.templates.is_syncing(used, now, self.conditions.template_sync)
         {
@@ -319,6 +332,15 @@ impl Truth {
     /// The limit in force for a number.
     pub(crate) fn limit_of(&self, profile: &NumberProfile) -> Option<u32> {
         self.portfolios.get(&profile.portfolio).and_then(Tier::limit)
+    }
+
+    /// The `status` of a number's look-up.
+    pub(crate) fn status_of(&self, profile: &NumberProfile, now: Micros) -> &'static str {
+        match self.accounts.get(&profile.account) {
+            Some(trouble) if trouble.is_banned => "BANNED",
+            Some(trouble) if now < trouble.restricted_until => "RESTRICTED",
+            _ => "CONNECTED",
+        }
     }
 
     /// Another messaging limit holds for a portfolio.

@@ -137,12 +137,7 @@ impl Watch {
 }
 
 fn in_scope(scope: Scope, sent: &Accepted) -> bool {
-    match scope {
-        Scope::Everything => true,
-        Scope::OutsideWindows => !sent.in_window,
-        Scope::Templates => sent.template.is_some(),
-        Scope::Marketing => sent.is_marketing,
-    }
+    scope.covers(sent.in_window, sent.template.is_some(), sent.is_marketing)
 }
 
 /// The recipient's time of day, if it is quiet then.

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, watch};
 use super::accepted::Accepted;
 use super::callbacks::{Posting, Queue, signature};
 use super::clock::{Micros, SimulatorClock, micros};
+use super::crowd::{Acts, Crowd};
 use super::error::{Breach, Refusal};
 use super::facts::Fact;
 use super::faults::{Fault, Faults};
@@ -41,6 +42,9 @@ pub(crate) struct Settings {
     pub(crate) slow: Duration,
     /// How long a sender may hold back after an injected throttle; its pace does not count then.
     pub(crate) throttle_hold: Duration,
+    pub(crate) crowd: Crowd,
+    /// How much later a held template is sent.
+    pub(crate) held: Duration,
     /// How long a storm of throttling lasts.
     pub(crate) storm: Duration,
     pub(crate) log: Option<PathBuf>,
@@ -75,6 +79,8 @@ pub(crate) struct State {
     pub(crate) stats: Stats,
     pub(crate) queue: Queue,
     pub(crate) faults: Faults,
+    /// What users will do by themselves.
+    pub(crate) acts: Acts,
     /// None accepts any token that is not empty.
     pub(crate) token: Option<String>,
     pub(crate) accepted: Vec<Arc<Accepted>>,
@@ -179,11 +185,13 @@ impl World {
             log = Some(opened);
         }
         let faults = Faults::new(settings.seed, stats.requests, &settings.faults);
+        let acts = Acts::new(settings.crowd, settings.seed, stats.requests);
         let state = State {
             truth,
             stats,
             queue,
             faults,
+            acts,
             token,
             accepted,
             violations,

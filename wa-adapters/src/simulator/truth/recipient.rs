@@ -56,6 +56,10 @@ impl Truth {
         }
         judgement.fails = if self.people.has_left(user) {
             Some(Refusal::new(131_026, "The user has left this phone number."))
+        } else if let Some((_, _, code)) = self.conditions.failing.iter().find(|(beginning, scope, _)| {
+            user.starts_with(beginning.as_str()) && scope.covers(in_window, template.is_some(), is_marketing)
+        }) {
+            Some(Refusal::new(*code, "Set by the test: messages do not reach this recipient."))
         } else if is_marketing && !in_window && !self.marketing_cap.has_room(user, now) {
             Some(Refusal::new(131_049, "The user has had enough marketing messages today."))
         } else if self.conditions.unknown_target == UnknownTarget::Fails

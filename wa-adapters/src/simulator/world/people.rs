@@ -182,6 +182,20 @@ impl World {
         Ok(())
     }
 
+    /// Lets users do what is due.
+    pub(crate) fn act_due(&self) {
+        loop {
+            let Some(act) = self.state().acts.pop_due(self.now()) else { return };
+            let user = User::from(&act.user);
+            // Both fail only for a number or a user that is none, and no send was accepted for these.
+            let _ = if act.stops {
+                self.preference(&act.number, &user, true)
+            } else {
+                self.receive(&act.number, &user, &Incoming::text("An answer of the simulator")).map(drop)
+            };
+        }
+    }
+
     /// Two names in one webhook are one person.
     fn meet(&self, state: &mut State, names: &Names) {
         if let (Some(phone), Some(user_id)) = (&names.phone, &names.user_id)

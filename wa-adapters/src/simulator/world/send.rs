@@ -48,6 +48,7 @@ impl World {
                 Err(Refusal::new(100, "The content type is application/json."))
             }
         });
+        self.act_due();
         let mut state = self.state();
         if state.closed {
             return Reply::Lost;
@@ -102,6 +103,7 @@ impl World {
         if let Some(Err(_)) = state.log.as_mut().map(|log| log.accepted(&sent)) {
             return state.refuse(Refusal::new(131_000, "The simulator cannot write its log."));
         }
+        let is_held = course.is_held;
         if self.receiver.is_some() {
             course.struck.into_iter().for_each(|fault| state.stats.count_fault(fault));
         }
@@ -115,7 +117,8 @@ impl World {
             state.stats.count_breach(breach);
             state.note_violation(asked, now, breach, code, Some(&sent.wamid), details);
         }
-        let answer = answer(message, &sent);
+        state.acts.draw(&sent);
+        let answer = answer(message, &sent, is_held);
         let sent = Arc::new(sent);
         state.queue.push_statuses(&sent, state.next_send, |_| false);
         state.next_send += 1;
@@ -149,6 +152,9 @@ impl World {
             None if judgement.is_dropped => Course::default(),
             None => plan(now, message.is_voice, &settings.times, &settings.posting, &mut state.faults),
         };
+        if message.template.is_some() && is_sent && state.strikes(Fault::HeldForQuality) {
+            course.postpone(length(settings.held));
+        }
         if self.receiver.is_none() {
             course.steps.clear();
         }
@@ -222,14 +228,14 @@ impl State {
 /// So many are kept in memory; the journal has them all.
 pub(super) const MOST_VIOLATIONS: usize = 10_000;
 
-fn answer(message: &Message, sent: &Accepted) -> Value {
+fn answer(message: &Message, sent: &Accepted, is_held: bool) -> Value {
     let contact = match &message.to {
         Recipient::Phone(phone) => json!({ "input": message.input, "wa_id": phone }),
         Recipient::UserId(id) => json!({ "input": message.input, "wa_id": "", "user_id": id }),
         Recipient::Misaddressed(_) => json!({ "input": message.input, "wa_id": "" }),
     };
     let receipt = if message.template.is_some() {
-        json!({ "id": sent.wamid, "message_status": "accepted" })
+        json!({ "id": sent.wamid, "message_status": if is_held { "held_for_quality_assessment" } else { "accepted" } })
     } else {
         json!({ "id": sent.wamid })
     };

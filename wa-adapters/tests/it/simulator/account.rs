@@ -139,6 +139,8 @@ async fn a_restricted_account_answers_users_only_and_a_banned_one_nobody() {
     assert_eq!(value["ban_info"]["waba_ban_state"], "DISABLE");
     let refused = world.client.send(&text(USER, "hello")).await;
     assert_eq!((refused.status, refused.code), (403, 131_031));
+    let shown = world.client.get(&format!("/v26.0/{NUMBER}?fields=status")).await;
+    assert_eq!(shown.body["status"], "BANNED");
     world.simulator.set_banned(ACCOUNT, false).unwrap();
     assert_eq!(world.told().await.1["ban_info"]["waba_ban_state"], "REINSTATE");
     assert_eq!(world.client.send(&text(USER, "hello")).await.status, 200);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use wa_adapters::simulator::{Fault, ManualClock, Simulator, StatusTimes};
 
-use super::setup::{Client, Receiver, SECRET, USER, exact, template, user};
+use super::setup::{Client, NUMBER, Receiver, SECRET, USER, exact, template, text, user};
 
 async fn with(fault: Fault) -> (Simulator, Client) {
     let simulator = exact().fault(fault, 1.0).start().await.expect("a start");
@@ -207,4 +207,26 @@ async fn throttle_storm_refuses_for_a_while_and_is_no_violation() {
     assert_eq!(client.send(&template(&user(0), &[])).await.status, 200);
     let stats = simulator.stop().await;
     assert_eq!((stats.violations(), stats.refused[&130_429], stats.faults["throttle-storm"]), (0, 2, 1));
+}
+
+#[tokio::test]
+async fn held_for_quality_answers_so_and_sends_later() {
+    let clock = ManualClock::default();
+    let mut receiver = Receiver::start().await;
+    let hold = Duration::from_secs(60);
+    let builder = exact().clock(clock.clone()).held_for(hold).fault(Fault::HeldForQuality, 1.0);
+    let simulator = builder.webhook(&receiver.url, SECRET).start().await.unwrap();
+    let client = Client::of(&simulator);
+    let answer = client.send(&template(USER, &[])).await;
+    assert_eq!(answer.body["messages"][0]["message_status"], "held_for_quality_assessment");
+    simulator.open_window(NUMBER, USER).unwrap();
+    let prompt = client.send(&text(USER, "no template")).await;
+    assert!(prompt.body["messages"][0].get("message_status").is_none());
+    clock.advance(Duration::from_secs(1));
+    let first = receiver.collect("statuses", 2).await;
+    assert!(first.iter().all(|status| status["id"] == prompt.wamid()));
+    clock.advance(hold);
+    let held = &receiver.collect("statuses", 1).await[0];
+    assert_eq!((held["id"].as_str(), &held["status"]), (Some(answer.wamid()), &Value::from("sent")));
+    assert_eq!(held["timestamp"], (1_793_491_200 + 60).to_string());
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use wa_adapters::simulator::{
-    ManualClock, RecipientErrors, StatusTimes, TemplateCategory, TemplateStatus, UnknownTarget,
+    ManualClock, RecipientErrors, Scope, StatusTimes, TemplateCategory, TemplateStatus, UnknownTarget,
 };
 
 use super::setup::{Client, NUMBER, Receiver, SECRET, USER, exact, published, template, text, user};
@@ -325,4 +325,57 @@ async fn the_marketing_endpoint_learns_of_a_new_template_late() {
     assert_eq!(client.send(&template(USER, &[])).await.status, 200, "the other endpoint knows it");
     clock.advance(takes);
     assert_eq!(client.post(&path, &template(USER, &[])).await.status, 200);
+}
+
+#[tokio::test]
+async fn messages_to_chosen_recipients_fail_with_the_chosen_code() {
+    let clock = ManualClock::default();
+    let mut receiver = Receiver::start().await;
+    let simulator = exact()
+        .template("news", "en_US", TemplateCategory::Marketing, TemplateStatus::Approved, 0)
+        .failing("1", Scope::Marketing, 131_049)
+        .failing("4915199", Scope::Everything, 131_026)
+        .clock(clock.clone())
+        .webhook(&receiver.url, SECRET)
+        .start()
+        .await
+        .unwrap();
+    let client = Client::of(&simulator);
+    let mut expected = Vec::new();
+    for (name, to, code) in [
+        ("news", "15551234567", Some(131_049)),
+        ("greeting", "15551234567", None),
+        ("news", USER, None),
+        ("greeting", "4915199000000", Some(131_026)),
+    ] {
+        let mut body = template(to, &[]);
+        body["template"]["name"] = name.into();
+        expected.push((client.send(&body).await.wamid().to_owned(), code));
+    }
+    clock.advance(std::time::Duration::from_secs(1));
+    let statuses = receiver.collect("statuses", 6).await;
+    for (wamid, code) in expected {
+        let failed = |status: &&Value| status["id"] == wamid && status["status"] == "failed";
+        let found = statuses.iter().find(failed).map(|status| status["errors"][0]["code"].as_u64().unwrap());
+        assert_eq!(found, code);
+    }
+    assert_eq!(simulator.stop().await.violations(), 0);
+}
+
+#[tokio::test]
+async fn a_template_with_a_maximum_price_goes_by_the_marketing_endpoint_to_phones() {
+    let simulator = exact().new_templates_are(TemplateStatus::Approved).start().await.unwrap();
+    let client = Client::of(&simulator);
+    let created = json!({
+        "name": "greeting", "language": "en_US", "category": "MARKETING", "optimization_spec": { "max": 1 },
+        "components": [{ "type": "BODY", "text": "Hello" }],
+    });
+    assert_eq!(client.post("/v26.0/200000000000001/message_templates", &created).await.status, 200);
+    let path = format!("/v26.0/{NUMBER}/marketing_messages");
+    let mut body = template(USER, &[]);
+    assert_eq!(client.send(&body).await.code, 131_061);
+    assert_eq!(client.post(&path, &body).await.status, 200);
+    body.as_object_mut().unwrap().remove("to");
+    body["recipient"] = ID.into();
+    assert_eq!(client.post(&path, &body).await.code, 131_062);
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wa_adapters::simulator::{Incoming, ManualClock, SimulatorError, StatusTimes, TemplateCategory, User};
+use wa_adapters::simulator::{
+    Crowd, Incoming, ManualClock, SimulatorError, StartError, StatusTimes, TemplateCategory, User,
+};
 
-use super::setup::{Client, NUMBER, Receiver, SECRET, USER, exact, template, text};
+use super::setup::{Client, NUMBER, Receiver, SECRET, USER, exact, template, text, user};
 
 const ID: &str = "US.13491208655302741918";
 
@@ -174,4 +176,42 @@ async fn a_voice_message_is_played_and_others_are_read_by_hand() {
     let status = &receiver.collect("statuses", 1).await[0];
     assert_eq!((&status["id"], &status["status"]), (&json!(music), &json!("played")));
     assert!(matches!(simulator.read("wamid.x"), Err(SimulatorError::UnknownMessage(_))));
+}
+
+#[tokio::test]
+async fn a_crowd_answers_and_stops_by_itself_as_the_seed_has_it() {
+    let crowd = Crowd {
+        answers: 0.5,
+        answers_after: Duration::from_secs(60),
+        stops: 0.5,
+        stops_after: Duration::from_secs(30),
+    };
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let clock = ManualClock::default();
+        let mut receiver = Receiver::start().await;
+        let builder = exact().any_template(TemplateCategory::Marketing).crowd(crowd).clock(clock.clone());
+        let simulator = builder.webhook(&receiver.url, SECRET).start().await.unwrap();
+        let client = Client::of(&simulator);
+        for n in 0..20 {
+            client.send(&template(&user(n), &[])).await.wamid();
+        }
+        let mut codes = Vec::new();
+        clock.advance(Duration::from_secs(31));
+        for n in 0..20 {
+            codes.push(client.send(&template(&user(n), &["after the stops"])).await.code);
+        }
+        clock.advance(Duration::from_secs(30));
+        for n in 0..20 {
+            codes.push(client.send(&text(&user(n), "after the answers")).await.code);
+        }
+        let count = |code: u64| codes.iter().filter(|one| **one == code).count();
+        assert!((3..18).contains(&count(131_050)) && (3..18).contains(&count(131_047)), "{codes:?}");
+        let answers = receiver.collect("messages", 20 - count(131_047)).await;
+        assert_eq!(simulator.stats().inbound, u64::try_from(answers.len()).unwrap());
+        runs.push(codes);
+    }
+    assert_eq!(runs[0], runs[1]);
+    let wrong = exact().crowd(Crowd { stops: 1.5, ..crowd }).start().await;
+    assert!(matches!(wrong, Err(StartError::Share)));
 }
