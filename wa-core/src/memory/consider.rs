@@ -32,5 +32,5 @@ pub(super) fn consider(
     let mut court = Court::open(state, tenant, session, judge, now);
     let verdicts = items.map(|item| (item.message, court.judge(item))).collect();
     let recent = ask.recent_since.map(|since| tenant.recent(session.id, since)).unwrap_or_default();
-    Considered::Judged(Judged { at: now, session: session.clone(), groups, verdicts, recent })
+    Considered::Judged(Box::new(Judged { at: now, session: session.clone(), groups, verdicts, recent }))
 }

@@ -236,7 +236,7 @@ pub(super) async fn check(tenant: &TenantHandle, message: &Message) -> Result<Se
             asked.rebuilt(&judged.session, &pace, abilities.gap, &judged.recent, judged.at)
         }
     };
-    Ok(seen.tell(judged, facts, group, room))
+    Ok(seen.tell(*judged, facts, group, room))
 }
 
 /// What the running engine says, if one runs here and holds the session.

@@ -411,7 +411,7 @@ pub struct Consider {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Considered {
     /// It was judged.
-    Judged(Judged),
+    Judged(Box<Judged>),
     /// The session is not the tenant's.
     NoSession,
 }

@@ -34,5 +34,11 @@ pub(super) fn consider(
         Some(since) => recent_of(snapshot.conn, ask.session, since)?,
         None => Vec::new(),
     };
-    Ok(Considered::Judged(Judged { at: snapshot.now, session: court.session, groups, verdicts, recent }))
+    Ok(Considered::Judged(Box::new(Judged {
+        at: snapshot.now,
+        session: court.session,
+        groups,
+        verdicts,
+        recent,
+    })))
 }

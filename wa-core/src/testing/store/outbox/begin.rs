@@ -291,7 +291,7 @@ pub(crate) async fn begin_sees_what_committed_before(w: World) {
     found(w.numbers().report_session(&scope, session.id, &yellow).await);
     let warm_up = SessionSetting::WarmUp(Some(WarmUp { since: Some(w.now()), caps: vec![7] }));
     found(w.numbers().set_session(&scope, session.id, &warm_up).await);
-    assert_eq!(must(w.audience().suppress(&scope, &[contact.recipient.clone()]).await), Some(1));
+    assert_eq!(must(w.audience().suppress(&scope, std::slice::from_ref(&contact.recipient)).await), Some(1));
     w.act(&scope, campaign.id, CampaignAction::Pause).await;
 
     let judge = Arc::new(Remembering::default());

@@ -223,8 +223,7 @@ pub(crate) async fn begin_needs_an_opt_in_where_asked(w: World) {
     w.clock.advance(Duration::from_micros(1));
     let batch = w.begin_due(&own, session.id).await;
     assert_eq!(begun(&batch), [notice], "only marketing needs it");
-    let reasons: Vec<_> = batch.skips.iter().copied().collect();
-    assert_eq!(reasons, [(early, SkipReason::NotOptedIn), (stranger, SkipReason::NotOptedIn)]);
+    assert_eq!(batch.skips, [(early, SkipReason::NotOptedIn), (stranger, SkipReason::NotOptedIn)]);
 
     let source = ConsentSource::Caller;
     let opted = w.audience().set_consent(&scope, contact.id, Consent::OptedIn, source).await;

@@ -14,7 +14,7 @@ use crate::testing::store::world::{World, found, item, must, only, standard, tem
 
 async fn consider(w: &World, scope: &Scope, ask: &Consider, judge: Arc<dyn Judge>) -> Judged {
     match must(w.outbox().consider(scope, ask, judge).await) {
-        Considered::Judged(judged) => judged,
+        Considered::Judged(judged) => *judged,
         Considered::NoSession => panic!("the session is the tenant's own"),
     }
 }
