@@ -75,12 +75,12 @@ pub(super) fn reported(code: Option<i64>) -> FailureCode {
         },
         None => (0, "a failure without a reason"),
     };
-    FailureCode { code, class: RejectClass::Request, title: title.to_owned() }
+    FailureCode { code, class: RejectClass::Request, title: title.to_owned(), details: None }
 }
 
 impl ErrorEntry {
     /// This entry as the failure of one attempt.
     pub(super) fn failure(&self, code: i64) -> FailureCode {
-        FailureCode { code, class: self.class, title: self.title.to_owned() }
+        FailureCode { code, class: self.class, title: self.title.to_owned(), details: None }
     }
 }

@@ -250,7 +250,8 @@ fn root_cause(error: &reqwest::Error) -> String {
 }
 
 fn refused_here(title: &str) -> SendOutcome {
-    let failure = FailureCode { code: 0, class: RejectClass::Request, title: title.to_owned() };
+    let failure =
+        FailureCode { code: 0, class: RejectClass::Request, title: title.to_owned(), details: None };
     SendOutcome::Rejected { failure, retry_after: None }
 }
 

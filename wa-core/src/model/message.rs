@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::attempt::DeliveryFacts;
+use super::attempt::{DeliveryFacts, FailureCode};
 use super::content::Content;
 use super::ids::{CampaignId, MessageId, SessionId};
 use super::recipient::Recipient;
@@ -157,6 +157,21 @@ pub struct AttemptView {
     pub end_by: DateTime<Utc>,
     /// What is known about it.
     pub facts: DeliveryFacts,
+}
+
+impl MessageView {
+    /// The failure that stands for the message: that of its latest attempt that has one.
+    #[must_use]
+    pub fn failure(&self) -> Option<&FailureCode> {
+        self.attempts.iter().rev().find_map(|attempt| attempt.facts.failure.as_ref())
+    }
+
+    /// Whether it failed although the failure could have passed: tried again as often as it may be.
+    #[must_use]
+    pub fn is_critical(&self) -> bool {
+        let chain: Vec<&DeliveryFacts> = self.attempts.iter().map(|attempt| &attempt.facts).collect();
+        self.state == MessageState::Failed && crate::rules::failure::is_critical(&chain)
+    }
 }
 
 macro_rules! names {

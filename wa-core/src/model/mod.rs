@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock, draws randomness or does I/O.
 
+mod alert;
 mod attempt;
 mod breaker;
 mod campaign;
@@ -24,7 +25,8 @@ mod tenant;
 mod time;
 mod value;
 
-pub use attempt::{AttemptKey, DeliveryFacts, Fact, FailureCode, Outcome, RejectClass};
+pub use alert::{AlertSettings, CampaignAlert, RetryBackoff, Undelivered};
+pub use attempt::{AttemptKey, DeliveryFacts, Fact, FailureCode, FailureDetails, Outcome, RejectClass};
 pub use breaker::{Breaker, BreakerReason, BreakerScope};
 pub use campaign::{
     Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::alert::{AlertSettings, RetryBackoff};
 use super::ids::TenantId;
 use super::money::PriceList;
 use super::value::{ValueError, is_label, text_value};
@@ -33,6 +34,13 @@ pub struct TenantSettings {
     pub max_retries: u8,
     /// Seconds before each retry; the last one repeats.
     pub retry_after_seconds: Vec<u32>,
+    /// Waits that grow instead of the fixed ones in `retry_after_seconds`.
+    pub retry_backoff: Option<RetryBackoff>,
+    /// How often a message is tried again by itself after "not now for this recipient", a day later
+    /// and then twice as long each time: 0 to 5. Meta punishes accounts that repeat these too eagerly.
+    pub later_retries: u8,
+    /// When somebody is told that something goes wrong, and when a campaign is paused for it.
+    pub alerts: AlertSettings,
     /// What messages cost; `None` while nothing is known.
     pub prices: Option<PriceList>,
 }
@@ -40,7 +48,15 @@ pub struct TenantSettings {
 impl Default for TenantSettings {
     /// Not paused; up to 3 retries after 5, 10 and 15 seconds; no prices.
     fn default() -> Self {
-        Self { paused: false, max_retries: 3, retry_after_seconds: vec![5, 10, 15], prices: None }
+        Self {
+            paused: false,
+            max_retries: 3,
+            retry_after_seconds: vec![5, 10, 15],
+            retry_backoff: None,
+            later_retries: 0,
+            alerts: AlertSettings::default(),
+            prices: None,
+        }
     }
 }
 
@@ -50,7 +66,22 @@ impl TenantSettings {
     /// # Errors
     /// Which setting is out of range.
     pub fn validate(&self) -> Result<(), ValueError> {
-        let Self { paused: _, max_retries, retry_after_seconds, prices } = self;
+        let Self {
+            paused: _,
+            max_retries,
+            retry_after_seconds,
+            retry_backoff,
+            later_retries,
+            alerts,
+            prices,
+        } = self;
+        if let Some(backoff) = retry_backoff {
+            backoff.validate()?;
+        }
+        if *later_retries > 5 {
+            return Err(ValueError::new("later_retries", "0 to 5"));
+        }
+        alerts.validate()?;
         if *max_retries > 10 {
             return Err(ValueError::new("max_retries", "0 to 10"));
         }

@@ -49,8 +49,12 @@ fn merge_id(facts: &mut DeliveryFacts, id: &str) -> bool {
 }
 
 fn merge_failure(facts: &mut DeliveryFacts, fact: Fact, failure: &FailureCode, at: DateTime<Utc>) -> bool {
-    // Of several failures one must be shown whatever their order: the lower code, then title and class.
-    let rank = |it: &FailureCode| (it.code, it.title.clone(), it.class);
+    // Of several failures one must be shown whatever their order: the lower code, then title and
+    // class, then the one that says more.
+    let rank = |it: &FailureCode| {
+        let FailureCode { code, class, title, details } = it.clone();
+        (code, title, class, details.is_none(), details)
+    };
     let better = facts.failure.as_ref().is_none_or(|known| rank(failure) < rank(known));
     if better {
         facts.failure = Some(failure.clone());

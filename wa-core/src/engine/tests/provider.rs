@@ -129,7 +129,7 @@ impl Transport for Provider {
                 self.dice.one_of(&[RejectClass::Retry, RejectClass::Recipient, RejectClass::OptedOut])
             };
             let retry_after = self.dice.per_mille(300).then(|| self.dice.millis(8_000));
-            let failure = FailureCode { code: 1, class, title: "refused".to_owned() };
+            let failure = FailureCode { code: 1, class, title: "refused".to_owned(), details: None };
             return SendOutcome::Rejected { failure, retry_after };
         }
         *truth.may_have_taken.entry(key.message).or_default() += 1;

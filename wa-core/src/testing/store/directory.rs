@@ -1,7 +1,8 @@
 //! The cases of the Directory room.
 
 use crate::model::{
-    Category, HoldReason, IncarnationId, InstanceId, PriceList, TagKey, Tenant, TenantId, TenantSettings,
+    AlertSettings, Category, HoldReason, IncarnationId, InstanceId, PriceList, RetryBackoff, TagKey, Tenant,
+    TenantId, TenantSettings,
 };
 use crate::port::store::StoreIdentity;
 use crate::testing::scope;
@@ -93,6 +94,9 @@ pub(super) async fn put_settings_come_back(mut w: World) {
         paused: true,
         max_retries: 0,
         retry_after_seconds: vec![86_400, 1],
+        retry_backoff: Some(RetryBackoff { base_seconds: 7, factor: 3, cap_seconds: 90, jitter_percent: 20 }),
+        later_retries: 2,
+        alerts: AlertSettings { failing_percent: 7, pause_failures: 0, ..AlertSettings::default() },
         prices: Some(prices),
     };
     w.put_settings(&one, &TenantSettings::default()).await;

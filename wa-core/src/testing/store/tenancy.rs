@@ -13,18 +13,19 @@ use chrono::{DateTime, Utc};
 
 use super::{OpenStore, StoreFixture};
 use crate::model::{
-    AttemptKey, BatchId, Breaker, BreakerScope, Campaign, CampaignAction, CampaignCounts, CampaignId,
-    CampaignName, Consent, ConsentSource, Contact, ContactId, Entitlement, Event, EventId, ImportId,
-    ImportProgress, ListName, MessageId, MessageView, NewCampaign, NewMessage, NewSession, NumberId, Period,
-    QuotaUsage, RawId, Recipient, Session, SessionId, SessionReport, StreamPosition, Tenant, TenantId,
-    TenantName, TenantSettings, TransportName, WorkerId, from_micros,
+    AttemptKey, BatchId, Breaker, BreakerScope, Campaign, CampaignAction, CampaignAlert, CampaignCounts,
+    CampaignId, CampaignName, Consent, ConsentSource, Contact, ContactId, Entitlement, Event, EventId,
+    ImportId, ImportProgress, ListName, MessageId, MessageView, NewCampaign, NewMessage, NewSession,
+    NumberId, Period, QuotaUsage, RawId, Recipient, Session, SessionId, SessionReport, StreamPosition,
+    Tenant, TenantId, TenantName, TenantSettings, TransportName, WorkerId, from_micros,
 };
 use crate::port::store::{
     Abandoned, AcquireSessions, ActOutcome, AddSession, Advanced, AttemptFact, Audience, BeginBatch, Begun,
-    CancelMessage, Cost, CreateCampaign, Directory, DispatchState, DuePage, DueQuery, Enqueue, ImportChunk,
-    ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Projected,
-    Projection, RawBody, ReaderName, RecentAttempt, ReportedLine, Reports, Route, Settled, StartImport,
-    Store, StoreError, StoreIdentity, StoredInbound, Swept, UpsertContact, WindowView,
+    CancelMessage, Cost, CreateCampaign, Directory, DispatchState, DuePage, DueQuery, Enqueue, FailureFilter,
+    ImportChunk, ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger, Listened,
+    Numbers, Outbox, Projected, Projection, RawBody, ReaderName, RecentAttempt, Redrive, Redriven,
+    ReportedLine, Reports, RetryMessage, Route, Settled, StartImport, Store, StoreError, StoreIdentity,
+    StoredInbound, Swept, UpsertContact, WindowView,
 };
 use crate::port::{AdminScope, Clock, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -349,6 +350,24 @@ impl Outbox for Trespassing {
         self.store.outbox().cancel(scope, message).await
     }
 
+    async fn retry(&self, scope: &Scope, message: MessageId) -> Answer<RetryMessage> {
+        let told = self.store.outbox().retry(&self.stranger, message).await;
+        refused("retry", told, &RetryMessage::Missing);
+        self.store.outbox().retry(scope, message).await
+    }
+
+    async fn redrive(&self, scope: &Scope, ask: &Redrive) -> Answer<Redriven> {
+        let told = self.store.outbox().redrive(&self.stranger, ask).await;
+        refused("redrive", told, &Redriven::default());
+        self.store.outbox().redrive(scope, ask).await
+    }
+
+    async fn listen(&self, scope: &WorkerScope, limit: u32) -> Answer<Listened> {
+        let told = self.store.outbox().listen(&self.nobody(), limit).await;
+        refused("listen", told, &Listened::default());
+        self.store.outbox().listen(scope, limit).await
+    }
+
     async fn due(&self, scope: &WorkerScope, ask: &DueQuery) -> Answer<DuePage> {
         let told = self.store.outbox().due(&self.nobody(), ask).await;
         refused("due", told.map(|page| (page.messages, page.next_at)), &(vec![], None));
@@ -520,5 +539,26 @@ impl Reports for Trespassing {
     ) -> Answer<Vec<MessageView>> {
         refused("in_doubt", self.store.reports().in_doubt(&self.stranger, after, limit).await, &vec![]);
         self.store.reports().in_doubt(scope, after, limit).await
+    }
+
+    async fn failed(
+        &self,
+        scope: &Scope,
+        filter: &FailureFilter,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Answer<Vec<MessageView>> {
+        refused("failed", self.store.reports().failed(&self.stranger, filter, after, limit).await, &vec![]);
+        self.store.reports().failed(scope, filter, after, limit).await
+    }
+
+    async fn silent(&self, scope: &Scope, after: Option<MessageId>, limit: u32) -> Answer<Vec<MessageView>> {
+        refused("silent", self.store.reports().silent(&self.stranger, after, limit).await, &vec![]);
+        self.store.reports().silent(scope, after, limit).await
+    }
+
+    async fn alert(&self, scope: &Scope, campaign: CampaignId) -> Answer<Option<CampaignAlert>> {
+        refused("alert", self.store.reports().alert(&self.stranger, campaign).await, &None);
+        self.store.reports().alert(scope, campaign).await
     }
 }

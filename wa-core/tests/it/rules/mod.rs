@@ -34,7 +34,7 @@ pub(crate) fn any_instant() -> impl Strategy<Value = DateTime<Utc>> {
 }
 
 pub(crate) fn failure(code: i64, class: RejectClass) -> FailureCode {
-    FailureCode { code, class, title: format!("title of {code}") }
+    FailureCode { code, class, title: format!("title of {code}"), details: None }
 }
 
 /// Facts of an attempt that was refused for this class.

@@ -11,7 +11,7 @@ use super::{any_class, epoch, only, refused};
 
 fn ask(chain: &[DeliveryFacts], retry_after: Option<Duration>) -> Next {
     let chain: Vec<&DeliveryFacts> = chain.iter().collect();
-    next(&chain, &TenantSettings::default(), retry_after, epoch())
+    next(&chain, &TenantSettings::default(), retry_after, 0, epoch())
 }
 
 fn again(seconds: i64, why: HoldReason) -> Next {
@@ -99,11 +99,11 @@ fn own_waits_are_kept_and_the_last_one_repeats() {
     let settings =
         TenantSettings { max_retries: 4, retry_after_seconds: vec![7, 9], ..TenantSettings::default() };
     let fault = refused(RejectClass::Retry);
-    let waits: Vec<Next> = (1..=5).map(|n| next(&vec![&fault; n], &settings, None, epoch())).collect();
+    let waits: Vec<Next> = (1..=5).map(|n| next(&vec![&fault; n], &settings, None, 0, epoch())).collect();
     let retry = |seconds| again(seconds, HoldReason::Retry);
     assert_eq!(waits, [retry(7), retry(9), retry(9), retry(9), Next::Fail]);
     let never = TenantSettings { max_retries: 0, ..TenantSettings::default() };
-    assert_eq!(next(&[&fault], &never, None, epoch()), Next::Fail);
+    assert_eq!(next(&[&fault], &never, None, 0, epoch()), Next::Fail);
 }
 
 #[test]
@@ -131,7 +131,7 @@ proptest! {
         for class in classes {
             chain.push(class.map_or_else(|| only(Fact::NotSent), refused));
             let refs: Vec<&DeliveryFacts> = chain.iter().collect();
-            match next(&refs, &settings, None, epoch()) {
+            match next(&refs, &settings, None, 0, epoch()) {
                 Next::Again { at, why } => {
                     prop_assert!(at > epoch());
                     retries += usize::from(why == HoldReason::Retry);

@@ -140,7 +140,7 @@ impl Blocking {
         let ambiguous = |why: &str| SendOutcome::Ambiguous { why: why.to_owned() };
         let not_sent = |why: &str| SendOutcome::NotSent { why: why.to_owned() };
         let rejected = |class| SendOutcome::Rejected {
-            failure: FailureCode { code: 0, class, title: "refused".to_owned() },
+            failure: FailureCode { code: 0, class, title: "refused".to_owned(), details: None },
             retry_after: None,
         };
         let answer = match result {
