@@ -132,6 +132,10 @@ impl Transport for CloudTransport {
         Capabilities { templates: true, windows: true, echo: true, read_receipts: true }
     }
 
+    fn advice(&self, code: i64) -> Option<&'static str> {
+        lookup(code).map(|entry| entry.advice)
+    }
+
     async fn send(&self, permit: SendPermit) -> SendOutcome {
         let Some(address) = self.address(&permit.session().number, "/messages") else {
             return refused_here("the number id is not one of the Cloud API; copy it from WhatsApp Manager");
@@ -199,10 +203,13 @@ fn outcome(result: Result<Reply, reqwest::Error>, timeout: Duration) -> SendOutc
 fn answered(reply: Reply) -> (Exchange, String) {
     let Reply { status, retry_after: _, body } = reply;
     let (body, why) = match serde_json::from_slice::<AnswerBody>(&body) {
-        Ok(answer) => match (answer.error_code(), answer.into_message_id()) {
-            (Some(code), _) => match lookup(code) {
+        Ok(answer) => match (answer.error_code(), answer.error_details(), answer.into_message_id()) {
+            (Some(code), details, _) => match lookup(code) {
                 Some(entry) => (
-                    Answer::KnownError { failure: entry.failure(code), may_strike_late: entry.strikes_late },
+                    Answer::KnownError {
+                        failure: FailureCode { details, ..entry.failure(code) },
+                        may_strike_late: entry.strikes_late,
+                    },
                     format!("HTTP {status} with error {code} ({})", entry.title),
                 ),
                 None => (
@@ -210,10 +217,10 @@ fn answered(reply: Reply) -> (Exchange, String) {
                     format!("HTTP {status} with error {code}, which this version does not know"),
                 ),
             },
-            (None, Some(provider_id)) => {
+            (None, _, Some(provider_id)) => {
                 (Answer::Taken { provider_id }, format!("HTTP {status} with a message id"))
             }
-            (None, None) => (Answer::Unreadable, format!("HTTP {status} without a message id")),
+            (None, _, None) => (Answer::Unreadable, format!("HTTP {status} without a message id")),
         },
         Err(_) => (Answer::Unreadable, format!("HTTP {status} with an unreadable body")),
     };

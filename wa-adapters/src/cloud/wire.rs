@@ -4,12 +4,15 @@
 //! necessary; Typing indicators and Business-scoped user ids, read May 2026. Limits are the model's,
 //! existence of templates is Meta's to judge: nothing is checked here.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use wa_core::model::{
-    ButtonType, CarouselCard, Component, Content, HeaderMedia, MediaRef, Parameter, TemplateContent,
+    ButtonType, CarouselCard, Component, Content, FailureDetails, HeaderMedia, MediaRef, Parameter,
+    TemplateContent,
 };
 use wa_core::port::{Acknowledge, SendPermit, Typing};
+
+use super::error::details;
 
 /// What this version of the adapter cannot write; newer content than it knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,6 +208,12 @@ struct SentBody {
 #[derive(Debug, Deserialize)]
 struct ErrorBody {
     code: Option<i64>,
+    #[serde(default, rename = "error_data", deserialize_with = "read_details")]
+    details: Option<FailureDetails>,
+}
+
+fn read_details<'de, D: Deserializer<'de>>(from: D) -> Result<Option<FailureDetails>, D::Error> {
+    Ok(Option::<Value>::deserialize(from)?.as_ref().and_then(details))
 }
 
 impl<'a> SendBody<'a> {
@@ -241,6 +250,11 @@ impl AnswerBody {
     /// The code of a Graph error, if this is one.
     pub(super) fn error_code(&self) -> Option<i64> {
         self.error.as_ref().and_then(|error| error.code)
+    }
+
+    /// What Meta says beside the code of a Graph error.
+    pub(super) fn error_details(&self) -> Option<FailureDetails> {
+        self.error.as_ref().and_then(|error| error.details.clone())
     }
 
     /// The id of the accepted message, if there is one.

@@ -146,6 +146,18 @@ pub struct MessageView {
     pub attempts: Vec<AttemptView>,
 }
 
+/// What a customer is shown of a message: no codes, no retries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CustomerView {
+    /// Waits, is being sent, or nobody knows yet.
+    OnItsWay,
+    /// Sent ✓.
+    Sent,
+    /// Not sent.
+    NotSent,
+}
+
 /// One attempt as a report shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptView {
@@ -164,6 +176,22 @@ impl MessageView {
     #[must_use]
     pub fn failure(&self) -> Option<&FailureCode> {
         self.attempts.iter().rev().find_map(|attempt| attempt.facts.failure.as_ref())
+    }
+
+    /// What a customer of the tenant is shown.
+    #[must_use]
+    pub const fn customer_view(&self) -> CustomerView {
+        match self.state {
+            MessageState::Pending | MessageState::Held | MessageState::Attempting | MessageState::InDoubt => {
+                CustomerView::OnItsWay
+            }
+            MessageState::Accepted
+            | MessageState::Sent
+            | MessageState::Delivered
+            | MessageState::Read
+            | MessageState::Played => CustomerView::Sent,
+            MessageState::Failed | MessageState::Skipped => CustomerView::NotSent,
+        }
     }
 
     /// Whether it failed although the failure could have passed: tried again as often as it may be.

@@ -43,7 +43,7 @@ pub use ids::{
 pub use import::{ImportLine, ImportProgress, ImportRow, LineOutcome, LineProblem};
 pub use inbound::{InboundEvent, InboundKind, InboundMessage, StatusUpdate, WebhookPricing};
 pub use message::{
-    AttemptView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
+    AttemptView, CustomerView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
 };
 pub use money::{Currency, Money, MoneyError, PriceList};
 pub use phone::{Phone, PhoneError, Region};

@@ -110,6 +110,33 @@ pub fn message_state(facts: &MessageFacts<'_>) -> MessageState {
     }
 }
 
+/// Whether it is settled what became of a message, as far as somebody who waits for it cares.
+///
+/// In doubt counts as decided while nothing but acceptance is waited for: no answer will come any more.
+#[must_use]
+pub const fn is_decided(state: MessageState, awaited: Awaited) -> bool {
+    match state {
+        MessageState::Pending | MessageState::Held | MessageState::Attempting => false,
+        MessageState::InDoubt | MessageState::Accepted | MessageState::Sent => {
+            matches!(awaited, Awaited::Answer)
+        }
+        MessageState::Delivered
+        | MessageState::Read
+        | MessageState::Played
+        | MessageState::Failed
+        | MessageState::Skipped => true,
+    }
+}
+
+/// What somebody who waits for a message waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// That the provider took it, or that it will not: accepted, failed, skipped or in doubt.
+    Answer,
+    /// That it reached the recipient, or that it will not: delivered, read, failed or skipped.
+    Delivery,
+}
+
 /// The failure that a report shows for a message: that of the latest attempt that has one.
 #[must_use]
 pub fn shown_failure(attempts: &[AttemptView]) -> Option<&FailureCode> {

@@ -167,6 +167,10 @@ impl Transport for ScriptedTransport {
         self.capabilities
     }
 
+    fn advice(&self, _: i64) -> Option<&'static str> {
+        None
+    }
+
     async fn send(&self, permit: SendPermit) -> SendOutcome {
         let reply = self.decide(&permit);
         match reply {

@@ -12,11 +12,11 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use wa_core::model::{
-    Bsuid, Category, Fact, InboundEvent, InboundKind, InboundMessage, NumberId, Phone, Recipient,
-    StatusUpdate, WebhookPricing, from_micros,
+    Bsuid, Category, Fact, FailureCode, FailureDetails, InboundEvent, InboundKind, InboundMessage, NumberId,
+    Phone, Recipient, StatusUpdate, WebhookPricing, from_micros,
 };
 
-use crate::cloud::error::reported;
+use crate::cloud::error::{details, reported};
 
 /// The year 9999; later stamps are not instants.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -78,7 +78,8 @@ impl Context<'_> {
         let (Some(fact), Some(number), Some(id)) = parts else {
             return self.unknown(&format!("status.{name}"));
         };
-        let failure = (fact == Fact::Failed).then(|| reported(error_code(item)));
+        let failure = (fact == Fact::Failed)
+            .then(|| FailureCode { details: error_details(item), ..reported(error_code(item)) });
         InboundEvent::Status(StatusUpdate {
             number,
             provider_id: id.to_owned(),
@@ -175,6 +176,13 @@ fn fact(status: &str) -> Option<Fact> {
 /// The first code among the errors of a status.
 fn error_code(item: &Value) -> Option<i64> {
     list(item, "errors").iter().find_map(|error| number(error, "code"))
+}
+
+/// What Meta says beside the first code.
+fn error_details(item: &Value) -> Option<FailureDetails> {
+    let errors = list(item, "errors");
+    let error = errors.iter().find(|error| number(error, "code").is_some()).or_else(|| errors.first())?;
+    details(error.get("error_data")?)
 }
 
 fn pricing(value: &Value) -> Option<WebhookPricing> {

@@ -105,6 +105,10 @@ impl Transport for Provider {
         Capabilities { templates: true, windows: true, echo: true, read_receipts: true }
     }
 
+    fn advice(&self, _: i64) -> Option<&'static str> {
+        None
+    }
+
     async fn send(&self, permit: SendPermit) -> SendOutcome {
         let not_sent = SendOutcome::NotSent { why: "nothing left".to_owned() };
         if self.clock.monotonic() >= permit.start_by() {

@@ -244,6 +244,10 @@ impl Transport for Panics {
         Capabilities { templates: true, windows: true, echo: true, read_receipts: true }
     }
 
+    fn advice(&self, _: i64) -> Option<&'static str> {
+        None
+    }
+
     async fn send(&self, _: SendPermit) -> SendOutcome {
         panic!("a defect in send")
     }

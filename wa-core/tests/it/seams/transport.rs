@@ -194,6 +194,10 @@ impl Transport for Blocking {
         Capabilities { templates: false, windows: false, echo: true, read_receipts: false }
     }
 
+    fn advice(&self, _: i64) -> Option<&'static str> {
+        None
+    }
+
     async fn send(&self, permit: SendPermit) -> SendOutcome {
         if self.clock.monotonic() >= permit.start_by() && self.fault != Fault::IgnoresTheDeadline {
             return SendOutcome::NotSent { why: "too late".to_owned() };
