@@ -81,7 +81,7 @@ pub(crate) async fn campaign(args: Args) -> Result<Done, Failure> {
         report.counts = stage.tenant.campaigns().counts(campaign.id).await?;
         if let Some(path) = &args.export {
             let unwritable = |error| Failure::other(&format!("{} cannot be written", path.display()), error);
-            let file = std::fs::File::create(path).map_err(unwritable)?;
+            let file = File::create(path).map_err(unwritable)?;
             stage.tenant.campaigns().export_csv(campaign.id, std::io::BufWriter::new(file)).await?;
         }
     }

@@ -1,5 +1,6 @@
 //! The engine's steps, driven single-threaded on manual time.
 
+mod failures;
 mod faults;
 mod ownership;
 mod provider;

@@ -1,13 +1,16 @@
 //! What the rules claim, checked from their documentation and from Meta's, not from their code.
 
+mod alert;
 mod campaign;
 mod classify;
 mod consent;
 mod judge;
 mod pair;
 mod purity;
+mod redrive;
 mod retry;
 mod settle;
+mod silence;
 mod status;
 mod tally;
 mod throughput;
