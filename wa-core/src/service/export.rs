@@ -260,7 +260,7 @@ impl<W: Write> Sheet<W> {
                 self.put(|csv| csv.serialize(&line))?;
             }
             ExportFormat::JsonLines => {
-                let line = Line::of(view, advice, |text| Cow::Borrowed(text));
+                let line = Line::of(view, advice, Cow::Borrowed);
                 let mut line = serde_json::to_value(&line).map_err(|error| KitError::Export(error.into()))?;
                 if let Some(fields) = line.as_object_mut() {
                     fields.retain(|_, value| !value.is_null() && value.as_str() != Some(""));

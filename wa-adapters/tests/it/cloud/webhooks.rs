@@ -176,6 +176,26 @@ fn a_failed_status_always_says_why_and_never_asks_for_an_unfounded_retry() {
 }
 
 #[test]
+fn a_failed_status_passes_on_what_meta_says_beside_the_code() {
+    let details = |error: Value| {
+        let errors = json!([error]);
+        let item = json!({"id": "wamid.A", "status": "failed", "timestamp": "1", "errors": errors});
+        status(item).failure.expect("a failure").details
+    };
+    let said = "Message failed to send because more than 24 hours have passed";
+    let error = json!({"code": 131_047, "title": "no", "error_data": {"details": said}});
+    let passed_on = details(error).expect("details");
+    assert_eq!(passed_on.as_str(), said);
+    assert!(!format!("{passed_on:?}").contains("hours"), "they may name a person");
+    assert!(details(json!({"code": 131_047, "error_data": said})).is_some(), "an older form");
+    for none in [json!(null), json!({}), json!({"details": 7}), json!({"details": " "}), json!([])] {
+        assert_eq!(details(json!({"code": 131_047, "error_data": none})), None);
+    }
+    let long = details(json!({"code": 1, "error_data": {"details": "x".repeat(100_000)}})).expect("details");
+    assert_eq!(long.as_str().len(), 500);
+}
+
+#[test]
 fn pricing_is_read_in_its_old_and_new_forms() {
     let pricing = |value: Value| status(json!({"id": "wamid.A", "status": "sent", "pricing": value})).pricing;
     let expect = |value: Value, billable, category, kind: Option<&str>| {
