@@ -34,8 +34,8 @@ fn notices(stage: &Stage) -> Vec<NoticeKind> {
     ports.notifiers.push(Arc::new(told.clone()));
     let notices = Notices::new(ports);
     while block_on(notices.step()).expect("a page") {}
-    let told = told.0.lock().expect("nobody panics").clone();
-    told
+    let told = told.0.lock().expect("nobody panics");
+    told.clone()
 }
 
 fn state_of(stage: &Stage, campaign: CampaignId) -> CampaignState {
