@@ -76,7 +76,12 @@ impl Transport for Gateway {
             Err(_) => return SendOutcome::Ambiguous { why: "no answer".to_owned() },
         };
         let refused = |class, title: &str| SendOutcome::Rejected {
-            failure: FailureCode { code: i64::from(status.as_u16()), class, title: title.to_owned() },
+            failure: FailureCode {
+                code: i64::from(status.as_u16()),
+                class,
+                title: title.to_owned(),
+                details: None,
+            },
             retry_after: None,
         };
         match (status.as_u16(), answer.id, answer.error.as_deref()) {
@@ -87,6 +92,10 @@ impl Transport for Gateway {
             (429, None, Some("too fast")) => refused(RejectClass::Throttled, "too fast"),
             _ => SendOutcome::Ambiguous { why: format!("the answer {status} proves nothing") },
         }
+    }
+
+    fn advice(&self, code: i64) -> Option<&'static str> {
+        (code == 404).then_some("The gateway does not know this person. Check the number.")
     }
 
     async fn session(&self, _: &SessionRef) -> Result<SessionReport, TransportError> {

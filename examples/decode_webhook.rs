@@ -280,11 +280,11 @@ fn family(event: &InboundEvent) -> &'static str {
 
 fn status(update: &StatusUpdate) -> Value {
     // The title is the provider's own, the meaning is ours.
-    let error = |FailureCode { code, class, title }: &FailureCode| {
+    let error = |FailureCode { code, class, title, details: _ }: &FailureCode| {
         json!({
             "code": code,
             "title": update.failure_title.as_ref().unwrap_or(title),
-            "details": update.failure_details,
+            "details": update.failure.as_ref().and_then(|failure| failure.details.as_ref()),
             "meaning": title,
             "class": class,
         })

@@ -74,6 +74,9 @@ pub(crate) struct Args {
     /// Messages that may be in doubt after a crash, at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) max_in_doubt: Option<u32>,
+    /// Write what became of each recipient to this file, as CSV
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) export: Option<PathBuf>,
     /// Say what would be sent, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

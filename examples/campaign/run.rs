@@ -79,6 +79,11 @@ pub(crate) async fn campaign(args: Args) -> Result<Done, Failure> {
     let ended = ended?;
     if let Some(campaign) = stage.tenant.campaigns().find(&plan.name).await? {
         report.counts = stage.tenant.campaigns().counts(campaign.id).await?;
+        if let Some(path) = &args.export {
+            let unwritable = |error| Failure::other(&format!("{} cannot be written", path.display()), error);
+            let file = File::create(path).map_err(unwritable)?;
+            stage.tenant.campaigns().export_csv(campaign.id, std::io::BufWriter::new(file)).await?;
+        }
     }
     report.import = stage.tenant.contacts().imports(&plan.list).await?.pop();
     report.sends = report.counts.accepted.saturating_sub(before);

@@ -73,6 +73,21 @@ fn a_dry_run_sends_nothing() {
 }
 
 #[test]
+fn an_export_names_each_recipient() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, export) = (contacts(folder.path(), "contacts.csv", 100), folder.path().join("result.csv"));
+    let mut command = campaign();
+    command.args(["--template", "hello", "--contacts"]).arg(file).arg("--export").arg(&export);
+    let report = Run::of(&mut command).report();
+    assert_eq!(count(&report, "accepted"), 100);
+    let text = std::fs::read_to_string(export).expect("the export");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 101, "a header and a line for each");
+    assert!(lines[0].starts_with("message,phone,user_id,state,"), "{}", lines[0]);
+    assert!(lines[1..].iter().all(|line| line.contains(",+") && line.contains("wamid.")), "{text}");
+}
+
+#[test]
 fn a_rate_is_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = contacts(folder.path(), "contacts.csv", 100);

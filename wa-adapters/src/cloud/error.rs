@@ -6,7 +6,8 @@
 
 mod table;
 
-use wa_core::model::{FailureCode, RejectClass};
+use serde_json::Value;
+use wa_core::model::{FailureCode, FailureDetails, RejectClass};
 
 /// What is known about one code, or about a range of codes with one meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,12 +76,19 @@ pub(super) fn reported(code: Option<i64>) -> FailureCode {
         },
         None => (0, "a failure without a reason"),
     };
-    FailureCode { code, class: RejectClass::Request, title: title.to_owned() }
+    FailureCode { code, class: RejectClass::Request, title: title.to_owned(), details: None }
+}
+
+/// Meta's own words about an error, from its `error_data`: an object with `details`, or a text.
+///
+/// Source: Meta, Error codes, read May 2026.
+pub(super) fn details(error_data: &Value) -> Option<FailureDetails> {
+    error_data.get("details").unwrap_or(error_data).as_str().and_then(FailureDetails::new)
 }
 
 impl ErrorEntry {
     /// This entry as the failure of one attempt.
     pub(super) fn failure(&self, code: i64) -> FailureCode {
-        FailureCode { code, class: self.class, title: self.title.to_owned() }
+        FailureCode { code, class: self.class, title: self.title.to_owned(), details: None }
     }
 }

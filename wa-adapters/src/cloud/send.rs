@@ -134,6 +134,10 @@ impl Transport for CloudTransport {
         Capabilities { codes_to_user_ids: false, ..Capabilities::ALL }
     }
 
+    fn advice(&self, code: i64) -> Option<&'static str> {
+        lookup(code).map(|entry| entry.advice)
+    }
+
     async fn send(&self, permit: SendPermit) -> SendOutcome {
         let marketing = self.config.marketing_messages().filter(|marketing| marketing.takes(&permit));
         let path = if marketing.is_some() { "/marketing_messages" } else { "/messages" };
@@ -206,10 +210,13 @@ fn outcome(result: Result<Reply, reqwest::Error>, timeout: Duration) -> SendOutc
 fn answered(reply: Reply) -> (Exchange, String) {
     let Reply { status, retry_after: _, body } = reply;
     let (body, why) = match serde_json::from_slice::<AnswerBody>(&body) {
-        Ok(answer) => match (answer.error_code(), answer.into_message_id()) {
-            (Some(code), _) => match lookup(code) {
+        Ok(answer) => match (answer.error_code(), answer.error_details(), answer.into_message_id()) {
+            (Some(code), details, _) => match lookup(code) {
                 Some(entry) => (
-                    Answer::KnownError { failure: entry.failure(code), may_strike_late: entry.strikes_late },
+                    Answer::KnownError {
+                        failure: FailureCode { details, ..entry.failure(code) },
+                        may_strike_late: entry.strikes_late,
+                    },
                     format!("HTTP {status} with error {code} ({})", entry.title),
                 ),
                 None => (
@@ -217,10 +224,10 @@ fn answered(reply: Reply) -> (Exchange, String) {
                     format!("HTTP {status} with error {code}, which this version does not know"),
                 ),
             },
-            (None, Some(provider_id)) => {
+            (None, _, Some(provider_id)) => {
                 (Answer::Taken { provider_id }, format!("HTTP {status} with a message id"))
             }
-            (None, None) => (Answer::Unreadable, format!("HTTP {status} without a message id")),
+            (None, _, None) => (Answer::Unreadable, format!("HTTP {status} without a message id")),
         },
         Err(_) => (Answer::Unreadable, format!("HTTP {status} with an unreadable body")),
     };
@@ -270,7 +277,8 @@ fn refused_as(code: i64) -> SendOutcome {
 }
 
 fn refused_here(title: &str) -> SendOutcome {
-    let failure = FailureCode { code: 0, class: RejectClass::Request, title: title.to_owned() };
+    let failure =
+        FailureCode { code: 0, class: RejectClass::Request, title: title.to_owned(), details: None };
     SendOutcome::Rejected { failure, retry_after: None }
 }
 

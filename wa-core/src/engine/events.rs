@@ -24,6 +24,30 @@ pub struct EventStream {
 /// How often the journal is looked at when nothing announces growth: other processes write too.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// Between two looks at the store on behalf of somebody who waits, however busy the journal is.
+const LOOK_APART: Duration = Duration::from_millis(20);
+
+/// Looks whenever the journal may have grown, until a look says that it is done or the time is over;
+/// gives the last look and whether it was done.
+pub(crate) async fn look_until<T, E>(
+    grew: &Signal,
+    wait: Duration,
+    mut look: impl AsyncFnMut() -> Result<(T, bool), E>,
+) -> Result<(T, bool), E> {
+    let start = tokio::time::Instant::now();
+    loop {
+        let seen = grew.count();
+        let looked = look().await?;
+        let left = wait.saturating_sub(start.elapsed());
+        if looked.1 || left.is_zero() {
+            return Ok(looked);
+        }
+        tokio::time::sleep(LOOK_APART.min(left)).await;
+        // Other processes write too, and nothing announces that here.
+        let _ = tokio::time::timeout(LOOK_EVERY.min(left), grew.raised_since(seen)).await;
+    }
+}
+
 impl EventStream {
     pub(crate) async fn open(ports: Ports, reader: ReaderName, grew: Signal) -> Result<Self, StoreError> {
         let read = ports.store.journal().position(&ports.admin(), &reader).await?;

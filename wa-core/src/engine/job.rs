@@ -16,10 +16,14 @@ use super::scheduler::{Round, round};
 use super::turn::{Turn, TurnDone};
 use crate::model::{BatchId, Lane, SessionId, SessionReport};
 use crate::port::store::{
-    Abandoned, AcquireSessions, DispatchState, DuePage, DueQuery, Lease, RecentAttempt, StoreError, Swept,
+    Abandoned, AcquireSessions, DispatchState, DuePage, DueQuery, Lease, Listened, RecentAttempt, StoreError,
+    Swept,
 };
 use crate::port::{Scope, SessionRef, Transport, TransportError, TransportErrorKind, WorkerScope};
 use crate::rules::pair;
+
+/// How many attempts of a number are listened to in one call.
+const LISTEN_AT_ONCE: u32 = 1_000;
 
 /// A call to make.
 #[derive(Debug)]
@@ -29,6 +33,7 @@ pub(crate) enum Job {
     Lease { scope: WorkerScope, lease: Duration, most: u32 },
     Report(SessionRef, Arc<dyn Transport>),
     Sweep(WorkerScope, Duration),
+    Listen(WorkerScope),
     Advance,
     Abandon(BatchId, usize, WorkerScope),
     Release(SessionId, DispatchState, WorkerScope),
@@ -44,6 +49,7 @@ pub(crate) enum Done {
     Lease(Result<Leased, StoreError>),
     Report(SessionRef, Result<SessionReport, TransportError>, Result<(), StoreError>),
     Sweep(Result<Swept, StoreError>),
+    Listen(Result<Listened, StoreError>),
     Advance(Result<Round, StoreError>),
     Abandon(BatchId, usize, Result<Abandoned, StoreError>),
     Release(SessionId, Result<bool, StoreError>),
@@ -67,6 +73,7 @@ impl Job {
             Self::Lease { .. } => "lease",
             Self::Report(..) => "report",
             Self::Sweep(..) => "sweep",
+            Self::Listen(..) => "listen",
             Self::Advance => "advance",
             Self::Abandon(..) => "abandon",
             Self::Release(..) => "release",
@@ -97,6 +104,7 @@ impl Job {
                 Done::Report(session, report, stored)
             }
             Self::Sweep(scope, grace) => Done::Sweep(store.outbox().sweep(&scope, grace).await),
+            Self::Listen(scope) => Done::Listen(store.outbox().listen(&scope, LISTEN_AT_ONCE).await),
             Self::Advance => Done::Advance(round(ports).await),
             Self::Abandon(batch, size, scope) => {
                 Done::Abandon(batch, size, store.outbox().abandon(&scope, batch).await)

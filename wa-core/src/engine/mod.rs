@@ -22,6 +22,7 @@ mod worker;
 
 pub use config::{ConfigError, EngineConfig};
 pub use events::EventStream;
+pub(crate) use events::look_until;
 pub use runner::{Running, StopReport};
 pub use worker::WorkerStatus;
 

@@ -18,7 +18,7 @@ use super::ports::Ports;
 use super::question::{Asked, Room};
 use super::turn::{PreparedBatch, Turn};
 use crate::model::{AttemptKey, BatchId, CampaignId, HoldReason, Outcome, SessionId};
-use crate::port::store::AttemptFact;
+use crate::port::store::{AttemptFact, Listened};
 use crate::port::{SendOutcome, SendPermit, Transport, WorkerScope};
 use crate::rules::judge::{Judge, StandardJudge};
 use crate::rules::throughput::Micros;
@@ -39,6 +39,9 @@ const APART: Micros = 200_000;
 /// How long a number that could send waits for a batch that is worth its commit.
 const STARVED: Micros = 100_000;
 
+/// How often the numbers are listened to.
+const LISTEN_EVERY: Duration = Duration::from_secs(60);
+
 /// What one process knows and wants.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -56,6 +59,7 @@ pub(crate) struct Worker {
     served: Option<SessionId>,
     lease: Every,
     sweep: Every,
+    listen: Every,
     advance: Every,
     entitle: Every,
     prune: Every,
@@ -98,6 +102,7 @@ impl Worker {
         Self {
             lease: Every::new(config.heartbeat, now),
             sweep: Every::new(config.heartbeat, now),
+            listen: Every::new(LISTEN_EVERY, now),
             advance: Every::new(poll, now),
             entitle: Every::new(config.health_every, now),
             prune: Every::new(Duration::from_secs(600), now),
@@ -221,6 +226,9 @@ impl Worker {
             jobs.push(Job::Abandon(batch, size, self.scope()));
         }
         if !self.stopping {
+            if self.listen.start(now) {
+                jobs.push(Job::Listen(self.scope()));
+            }
             if self.advance.start(now) {
                 jobs.push(Job::Advance);
             }
@@ -345,6 +353,20 @@ impl Worker {
                     Err(error) => tracing::warn!(%error, "open attempts were not swept"),
                 }
             }
+            Done::Listen(listened) => {
+                self.listen.done(now);
+                match listened {
+                    Ok(Listened { silent, deaf, more }) => {
+                        self.journal_grew |= !silent.is_empty() || !deaf.is_empty();
+                        for (tenant, session) in deaf {
+                            tracing::warn!(%tenant, %session, "the number sends and no status about it comes");
+                        }
+                        // What is left is walked through step by step, with room for others between.
+                        self.listen.not_after(more.then(|| now.saturating_add(APART)));
+                    }
+                    Err(error) => tracing::warn!(%error, "numbers were not listened to"),
+                }
+            }
             Done::Advance(advanced) => {
                 self.advance.done(now);
                 match advanced {
@@ -378,7 +400,7 @@ impl Worker {
         let mut at = [&self.lease, &self.sweep].iter().filter_map(|every| every.next_at()).min();
         let mut sooner = |other: Option<Micros>| at = at.into_iter().chain(other).min();
         if !self.stopping {
-            for every in [&self.advance, &self.entitle, &self.prune] {
+            for every in [&self.listen, &self.advance, &self.entitle, &self.prune] {
                 sooner(every.next_at());
             }
         }

@@ -66,10 +66,16 @@ impl Entries {
         }
     }
 
+    /// The messages whose state is another than before the call, each once, with both states.
+    pub(super) fn differing(
+        &self,
+    ) -> impl Iterator<Item = &(TenantId, MessageId, MessageState, MessageState)> {
+        self.states.iter().filter(|(_, _, old, new)| old != new)
+    }
+
     /// The messages whose state is another than before the call, each once.
     pub(super) fn net(&self) -> Vec<(TenantId, MessageId, MessageState)> {
-        let differ = self.states.iter().filter(|(_, _, old, new)| old != new);
-        differ.map(|(tenant, message, _, new)| (*tenant, *message, *new)).collect()
+        self.differing().map(|(tenant, message, _, new)| (*tenant, *message, *new)).collect()
     }
 }
 
@@ -80,9 +86,13 @@ impl State {
         for (tenant, message, state) in entries.net() {
             by_tenant.entry(tenant).or_default().push((message, state));
         }
+        let failures = self.failures(&entries);
+        let alerts = self.look_at_campaigns(&entries, now);
         let changes =
             by_tenant.into_iter().map(|(tenant, changes)| (tenant, EventBody::Messages { changes }));
-        for (tenant, body) in changes.chain(entries.events) {
+        let failures =
+            failures.into_iter().map(|(tenant, failures)| (tenant, EventBody::Undeliverable { failures }));
+        for (tenant, body) in changes.chain(failures).chain(entries.events).chain(alerts) {
             let position = StreamPosition(self.last_position.0 + 1);
             self.last_position = position;
             let event = Event { id: event_id(now, position), position, tenant, at: now, body };

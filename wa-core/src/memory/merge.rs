@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::rules::judge;
 use crate::rules::retry::{self, Next};
-use crate::rules::settle::{BreakerRule, consequences};
+use crate::rules::settle::{BreakerRule, Merge, consequences};
 use crate::rules::status;
 
 /// What is heard about an attempt.
@@ -113,7 +113,9 @@ impl TenantRow {
         let place = chain.iter().position(|(n, _)| *n == key.n).unwrap_or(usize::MAX);
         let facts: Vec<&DeliveryFacts> = chain.iter().map(|(_, attempt)| &attempt.facts).collect();
         let all_dead = facts.iter().all(|facts| facts.is_definitely_undelivered());
-        let follows = consequences(&before, &facts, place, &self.settings, retry_after, now);
+        let redriven = self.redriven.get(&key.message).map_or(0, |n| usize::from(*n));
+        let merge = Merge { key, before: &before, chain: &facts, place, redriven, retry_after };
+        let follows = consequences(&merge, &self.settings, now);
         if follows.gives_back
             && let Some(attempt) = self.attempts.get_mut(&(key.message, key.n))
         {
@@ -211,7 +213,6 @@ fn merge_status(facts: &mut DeliveryFacts, update: &StatusUpdate) {
         at,
         failure,
         failure_title: _,
-        failure_details: _,
         conversation: _,
         pricing: _,
     } = update;

@@ -5,6 +5,7 @@
 //! quota, tier and cost are never stored. It does not outlive its process, and it never knows that
 //! an owner of a session is dead before the lease has ended.
 
+mod alerts;
 mod audience;
 mod begin;
 mod consider;
@@ -18,6 +19,7 @@ mod ledger;
 mod merge;
 mod numbers;
 mod outbox;
+mod redrive;
 mod reports;
 mod schedules;
 mod state;

@@ -17,7 +17,8 @@ use crate::model::{
 };
 use crate::port::store::{
     Abandoned, AttemptFact, BeginBatch, Begun, CampaignBrief, CancelMessage, Consider, Considered, DueBody,
-    DueMessage, DuePage, DueQuery, DueSource, Enqueue, Outbox, Settled, StoreError, Swept,
+    DueMessage, DuePage, DueQuery, DueSource, Enqueue, Listened, Outbox, Redrive, Redriven, RetryMessage,
+    Settled, StoreError, Swept,
 };
 use crate::port::{Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -102,6 +103,43 @@ impl Outbox for MemoryStore {
             let settled = Settled { changed: entries.net(), unknown, opened, due_at };
             state.enter(entries, now);
             settled
+        }))
+    }
+
+    async fn retry(&self, scope: &Scope, message: MessageId) -> Result<RetryMessage, StoreError> {
+        Ok(self.write(|state, now| {
+            let mut entries = Entries::default();
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return RetryMessage::Missing };
+            let outcome = tenant.retry(message, now, &mut entries);
+            state.enter(entries, now);
+            outcome
+        }))
+    }
+
+    async fn redrive(&self, scope: &Scope, ask: &Redrive) -> Result<Redriven, StoreError> {
+        Ok(self.write(|state, now| {
+            let mut entries = Entries::default();
+            let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return Redriven::default() };
+            let redriven = tenant.redrive(ask, now, &mut entries);
+            state.enter(entries, now);
+            redriven
+        }))
+    }
+
+    async fn listen(&self, scope: &WorkerScope, limit: u32) -> Result<Listened, StoreError> {
+        Ok(self.write(|state, now| {
+            let held: Vec<_> = scope
+                .sessions()
+                .filter_map(|(id, _)| Some((id, state.held(scope, id, now)?.1.tenant.id)))
+                .collect();
+            let (mut entries, mut listened) = (Entries::default(), Listened::default());
+            for (session, tenant) in held {
+                if let Some(tenant) = state.tenants.get_mut(&tenant) {
+                    tenant.listen(session, limit, now, &mut listened, &mut entries);
+                }
+            }
+            state.enter(entries, now);
+            listened
         }))
     }
 

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use super::{MemoryStore, behind, page};
-use crate::model::{CampaignCounts, CampaignId, MessageId, MessageState, MessageView};
+use crate::model::{CampaignAlert, CampaignCounts, CampaignId, MessageId, MessageState, MessageView};
 use crate::port::Scope;
-use crate::port::store::{Reports, StoreError};
+use crate::port::store::{FailureFilter, Reports, StoreError};
 
 #[async_trait]
 impl Reports for MemoryStore {
@@ -50,5 +50,35 @@ impl Reports for MemoryStore {
             let doubted = ids.filter(|id| tenant.state_of(*id) == MessageState::InDoubt);
             page(doubted.filter_map(|id| tenant.view(id)), limit)
         }))
+    }
+
+    async fn failed(
+        &self,
+        scope: &Scope,
+        filter: &FailureFilter,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        Ok(self.read(|state, _| {
+            let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            page(tenant.failed(filter, after).filter_map(|id| tenant.view(id)), limit)
+        }))
+    }
+
+    async fn silent(
+        &self,
+        scope: &Scope,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        Ok(self.read(|state, _| {
+            let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            let ids = tenant.messages.range(behind(after)).map(|(id, _)| *id);
+            page(ids.filter(|id| tenant.is_silent(*id)).filter_map(|id| tenant.view(id)), limit)
+        }))
+    }
+
+    async fn alert(&self, scope: &Scope, campaign: CampaignId) -> Result<Option<CampaignAlert>, StoreError> {
+        Ok(self.read(|state, _| state.tenants.get(&scope.tenant())?.meters.get(&campaign)?.last.clone()))
     }
 }

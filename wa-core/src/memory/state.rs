@@ -20,6 +20,8 @@ use crate::port::store::{
     Cost, DispatchState, DueBody, RawBody, ReaderName, ReportedLine, StoreIdentity, StoredInbound,
 };
 use crate::port::{Notice, WorkerScope};
+use crate::rules::alert::Meter;
+use crate::rules::silence::Ear;
 use crate::rules::status::{MessageFacts, message_state};
 use crate::rules::tally::{self, Counter, Standing};
 use crate::rules::touch::Touch;
@@ -69,6 +71,14 @@ pub(super) struct TenantRow {
     pub(super) notices: BTreeMap<EventId, Notice>,
     /// Addresses that are never written to, and since when.
     pub(super) suppressed: BTreeMap<String, DateTime<Utc>>,
+    /// How many attempts a message had when it was last put back by hand.
+    pub(super) redriven: BTreeMap<MessageId, u16>,
+    /// What is remembered of campaigns that had failures.
+    pub(super) meters: BTreeMap<CampaignId, Meter>,
+    /// How far each session's attempts were listened to, and what was heard.
+    pub(super) listened: BTreeMap<SessionId, (DateTime<Utc>, Ear)>,
+    /// Attempts that were found silent, whatever was heard of them since.
+    pub(super) silent: BTreeSet<(MessageId, u16)>,
 }
 
 /// Who owns a session.
@@ -284,6 +294,10 @@ impl TenantRow {
             inbound: BTreeMap::new(),
             notices: BTreeMap::new(),
             suppressed: BTreeMap::new(),
+            redriven: BTreeMap::new(),
+            meters: BTreeMap::new(),
+            listened: BTreeMap::new(),
+            silent: BTreeSet::new(),
         }
     }
 

@@ -200,7 +200,7 @@ fn accepted(provider_id: &str) -> Outcome {
 }
 
 fn refused(class: RejectClass) -> Outcome {
-    Outcome::Rejected(FailureCode { code: 17, class, title: class.as_str().to_owned() })
+    Outcome::Rejected(FailureCode { code: 17, class, title: class.as_str().to_owned(), details: None })
 }
 
 fn status(attempt: Option<AttemptKey>, provider_id: &str, fact: Fact, at: DateTime<Utc>) -> ProjectedEvent {

@@ -54,6 +54,51 @@ pub struct FailureCode {
     pub class: RejectClass,
     /// The provider's title, without personal data.
     pub title: String,
+    /// What the provider says beside it (at Meta `error_data.details`), if anything.
+    pub details: Option<FailureDetails>,
+}
+
+/// A provider's own words about a failure: 1 to 500 characters on one line.
+///
+/// They may name a person or a number, so `Debug` shows their length only.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FailureDetails(String);
+
+impl FailureDetails {
+    /// The most characters that are kept.
+    pub const LONGEST: usize = 500;
+
+    /// Takes a provider's words, cut to what is kept; `None` where there is nothing to read.
+    ///
+    /// ```
+    /// use wa_core::model::FailureDetails;
+    /// let said = FailureDetails::new(" Message failed\nto send ").expect("words");
+    /// assert_eq!(said.as_str(), "Message failed to send");
+    /// assert!(FailureDetails::new(" \t").is_none());
+    /// ```
+    #[must_use]
+    pub fn new(said: &str) -> Option<Self> {
+        let line: String = said
+            .trim()
+            .chars()
+            .take(Self::LONGEST)
+            .map(|letter| if letter.is_control() { ' ' } else { letter })
+            .collect();
+        (!line.trim().is_empty()).then_some(Self(line))
+    }
+
+    /// The words.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for FailureDetails {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FailureDetails(len={})", self.0.chars().count())
+    }
 }
 
 /// What a definite refusal means for the next step.
@@ -114,7 +159,8 @@ pub enum Outcome {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliveryFacts {
     at: [Option<DateTime<Utc>>; Fact::ALL.len()],
-    /// Why it was rejected or failed; of several, that with the lower code, ties broken by title and class.
+    /// Why it was rejected or failed; of several, that with the lower code, ties broken by
+    /// title and class; then one with details.
     pub failure: Option<FailureCode>,
     /// The provider's message id.
     pub provider_id: Option<String>,

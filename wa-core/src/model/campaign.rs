@@ -178,6 +178,9 @@ pub struct CampaignCounts {
     pub accepted: u64,
     /// Definitely not delivered.
     pub failed: u64,
+    /// Of the failed: tried again in vain as often as they may be.
+    #[serde(default)]
+    pub critical: u64,
     /// Nobody knows.
     pub in_doubt: u64,
     /// Closed without an attempt that could have delivered.

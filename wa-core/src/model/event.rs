@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::alert::{CampaignAlert, Undelivered};
 use super::breaker::BreakerReason;
 use super::campaign::CampaignState;
 use super::contact::{Consent, ConsentSource};
@@ -40,6 +41,35 @@ pub enum EventBody {
     Messages {
         /// Message and new state.
         changes: Vec<(MessageId, MessageState)>,
+    },
+    /// Messages failed for good: no attempt can deliver any more and none is scheduled. One batch.
+    ///
+    /// Early enough to reach their recipients another way. A report of delivery that comes later all
+    /// the same is told by `Messages`.
+    Undeliverable {
+        /// The messages, in the order of the changes.
+        failures: Vec<Undelivered>,
+    },
+    /// A campaign fails more than it should, or was paused for it.
+    CampaignAlert {
+        /// The campaign.
+        campaign: CampaignId,
+        /// What was seen.
+        alert: CampaignAlert,
+    },
+    /// The provider took messages and has said nothing about them since.
+    Silent {
+        /// The number that sent them.
+        session: SessionId,
+        /// The messages, each told once per attempt.
+        messages: Vec<MessageId>,
+    },
+    /// A number sends and its provider's statuses do not come: connected, but deaf.
+    SessionDeaf {
+        /// The session.
+        session: SessionId,
+        /// How many attempts in a row were taken and never heard of.
+        silent: u32,
     },
     /// A user wrote.
     Inbound {

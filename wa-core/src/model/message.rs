@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::attempt::DeliveryFacts;
+use super::attempt::{DeliveryFacts, FailureCode};
 use super::content::Content;
 use super::ids::{CampaignId, MessageId, SessionId};
 use super::provider_id::ProviderMessageId;
@@ -189,6 +189,18 @@ pub struct MessageView {
     pub attempts: Vec<AttemptView>,
 }
 
+/// What a customer is shown of a message: no codes, no retries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CustomerView {
+    /// Waits, is being sent, or nobody knows yet.
+    OnItsWay,
+    /// Sent ✓.
+    Sent,
+    /// Not sent.
+    NotSent,
+}
+
 /// One attempt as a report shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptView {
@@ -202,6 +214,37 @@ pub struct AttemptView {
     pub content: Chosen,
     /// What is known about it.
     pub facts: DeliveryFacts,
+}
+
+impl MessageView {
+    /// The failure that stands for the message: that of its latest attempt that has one.
+    #[must_use]
+    pub fn failure(&self) -> Option<&FailureCode> {
+        self.attempts.iter().rev().find_map(|attempt| attempt.facts.failure.as_ref())
+    }
+
+    /// What a customer of the tenant is shown.
+    #[must_use]
+    pub const fn customer_view(&self) -> CustomerView {
+        match self.state {
+            MessageState::Pending | MessageState::Held | MessageState::Attempting | MessageState::InDoubt => {
+                CustomerView::OnItsWay
+            }
+            MessageState::Accepted
+            | MessageState::Sent
+            | MessageState::Delivered
+            | MessageState::Read
+            | MessageState::Played => CustomerView::Sent,
+            MessageState::Failed | MessageState::Skipped => CustomerView::NotSent,
+        }
+    }
+
+    /// Whether it failed although the failure could have passed: tried again as often as it may be.
+    #[must_use]
+    pub fn is_critical(&self) -> bool {
+        let chain: Vec<&DeliveryFacts> = self.attempts.iter().map(|attempt| &attempt.facts).collect();
+        self.state == MessageState::Failed && crate::rules::failure::is_critical(&chain)
+    }
 }
 
 macro_rules! names {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock, draws randomness or does I/O.
 
+mod alert;
 mod attempt;
 mod breaker;
 mod campaign;
@@ -30,7 +31,8 @@ mod tenant;
 mod time;
 mod value;
 
-pub use attempt::{AttemptKey, DeliveryFacts, Fact, FailureCode, Outcome, RejectClass};
+pub use alert::{AlertSettings, CampaignAlert, RetryBackoff, Undelivered};
+pub use attempt::{AttemptKey, DeliveryFacts, Fact, FailureCode, FailureDetails, Outcome, RejectClass};
 pub use breaker::{Breaker, BreakerReason, BreakerScope};
 pub(crate) use campaign::columns_of;
 pub use campaign::{
@@ -61,7 +63,8 @@ pub use inbound::{
     UserChange, UserChangeKind, WebhookConversation, WebhookPricing,
 };
 pub use message::{
-    AttemptView, Chosen, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
+    AttemptView, Chosen, CustomerView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey,
+    SkipReason,
 };
 pub use money::{Currency, Money, MoneyError, PriceList};
 pub use phone::{Phone, PhoneError, Region, Regions};

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::alert::{AlertSettings, RetryBackoff};
 use super::civil::TimeZone;
 use super::content::Category;
 use super::money::PriceList;
@@ -24,6 +25,13 @@ pub struct TenantSettings {
     pub max_retries: u8,
     /// Seconds before each retry; the last one repeats.
     pub retry_after_seconds: Vec<u32>,
+    /// Waits that grow instead of the fixed ones in `retry_after_seconds`.
+    pub retry_backoff: Option<RetryBackoff>,
+    /// How often a message is tried again by itself after "not now for this recipient", a day later
+    /// and then twice as long each time: 0 to 5. Meta punishes accounts that repeat these too eagerly.
+    pub later_retries: u8,
+    /// When somebody is told that something goes wrong, and when a campaign is paused for it.
+    pub alerts: AlertSettings,
     /// What messages cost; `None` while nothing is known.
     pub prices: Option<PriceList>,
     /// How long a recipient gets no second template; `None` switches it off.
@@ -193,6 +201,9 @@ impl Default for TenantSettings {
             paused: false,
             max_retries: 3,
             retry_after_seconds: vec![5, 10, 15],
+            retry_backoff: None,
+            later_retries: 0,
+            alerts: AlertSettings::default(),
             prices: None,
             template_cooldown: Some(TemplateCooldown::default()),
             window_tracking: true,
@@ -221,6 +232,9 @@ impl TenantSettings {
             paused: _,
             max_retries,
             retry_after_seconds,
+            retry_backoff,
+            later_retries,
+            alerts,
             prices,
             template_cooldown,
             window_tracking: _,
@@ -236,6 +250,13 @@ impl TenantSettings {
         if *max_retries > 10 {
             return Err(ValueError::new("max_retries", "0 to 10"));
         }
+        if let Some(backoff) = retry_backoff {
+            backoff.validate()?;
+        }
+        if *later_retries > 5 {
+            return Err(ValueError::new("later_retries", "0 to 5"));
+        }
+        alerts.validate()?;
         let waits_fit = retry_after_seconds.iter().all(|seconds| (1..=86_400).contains(seconds));
         if retry_after_seconds.is_empty() || retry_after_seconds.len() > 10 || !waits_fit {
             return Err(ValueError::new("retry_after_seconds", "1 to 10 waits of 1 to 86,400 seconds"));

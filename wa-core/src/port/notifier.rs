@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CampaignId, EventId, SessionId, TenantId};
+use crate::model::{CampaignCounts, CampaignId, EventId, SessionId, TenantId};
 
 /// Tells people. Called at least once per notice; the id is stable, so a receiver can deduplicate.
 ///
@@ -51,6 +51,38 @@ pub enum NoticeKind {
     CampaignCompleted {
         /// The campaign.
         campaign: CampaignId,
+        /// How many of its messages were where when the notice was made.
+        #[serde(default)]
+        counts: Option<Box<CampaignCounts>>,
+    },
+    /// More of a campaign's messages fail than the tenant tolerates.
+    CampaignFailing {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Messages that failed.
+        failed: u64,
+        /// Messages that were taken or failed.
+        answered: u64,
+    },
+    /// A campaign was paused: too many of its last messages failed for one reason.
+    CampaignPausedForFailures {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The reason, as counted: `failed:<code>`.
+        reason: String,
+        /// Messages that failed for it lately.
+        failed: u64,
+        /// Messages that were taken or failed lately.
+        answered: u64,
+    },
+    /// A number sends, and no status about its messages arrives.
+    SessionDeaf {
+        /// The session.
+        session: SessionId,
+        /// How many attempts in a row were taken and never heard of.
+        silent: u32,
+        /// What to do, in plain words.
+        advice: String,
     },
     /// A campaign was stopped by a rule.
     CampaignPaused {

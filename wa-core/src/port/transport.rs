@@ -43,6 +43,10 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// When the provider does not answer or refuses.
     async fn session(&self, session: &SessionRef) -> Result<SessionReport, TransportError>;
 
+    /// What a person can do about a code of this provider, in plain words; `None` where nothing is
+    /// known of the code. Data, as [`capabilities`](Self::capabilities) is.
+    fn advice(&self, code: i64) -> Option<&'static str>;
+
     /// Marks an inbound message as read, and shows that an answer is being typed if asked to.
     ///
     /// Safe to repeat.

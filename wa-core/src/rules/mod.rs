@@ -5,11 +5,14 @@
 
 pub mod adapt;
 pub mod address;
+pub mod advice;
+pub mod alert;
 pub mod campaign;
 pub mod civil;
 pub mod classify;
 pub mod consent;
 pub mod cooldown;
+pub mod failure;
 pub mod fallback;
 pub mod frequency;
 pub mod judge;
@@ -20,10 +23,12 @@ pub mod pause;
 pub mod quality;
 pub mod quiet;
 pub mod recur;
+pub mod redrive;
 pub mod retry;
 pub mod schedule;
 pub mod sendable;
 pub mod settle;
+pub mod silence;
 pub mod status;
 pub mod tally;
 pub mod template_lint;

@@ -1,24 +1,17 @@
 //! When a message that was definitely not delivered is tried again.
 //!
-//! By default up to three times, after 5, 10 and 15 seconds, and only for failures that may pass.
-//! Throttles and requests that never left use up no retry.
+//! By default up to three times, after 5, 10 and 15 seconds, and only for failures that may pass; or
+//! after waits that grow, shortened at random. Throttles and requests that never left use up no retry.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::pair;
-use crate::model::{DeliveryFacts, Fact, HoldReason, RejectClass, TenantSettings};
+use crate::model::{AttemptKey, DeliveryFacts, Fact, HoldReason, RejectClass, RetryBackoff, TenantSettings};
 
 /// A provider may ask for this long a wait at most.
 const LONGEST_ASKED: TimeDelta = TimeDelta::days(1);
-
-/// How long a recipient is left alone whom the provider does not want to get more now, in seconds;
-/// doubled each time.
-///
-/// Source: Meta, Error codes, 131049, read May 2026: do not retry immediately; wait at least 24 hours
-/// and longer each time.
-const LATER: u32 = 86_400;
 
 /// What follows a definite non-delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +29,14 @@ pub enum Next {
 
 /// Decides what follows when every attempt of a message is definitely undelivered.
 ///
-/// `attempts` is the whole chain, oldest first; `retry_after` is what the provider asked for.
+/// `attempts` is the chain since the message was last put in by hand, oldest first; `retry_after` is
+/// what the provider asked for; `word` decides what is left to chance (see [`word`]).
 #[must_use]
 pub fn next(
     attempts: &[&DeliveryFacts],
     settings: &TenantSettings,
     retry_after: Option<Duration>,
+    word: u64,
     now: DateTime<Utc>,
 ) -> Next {
     let Some(last) = attempts.last() else { return Next::Fail };
@@ -70,8 +65,13 @@ pub fn next(
             if retry >= usize::from(settings.max_retries) {
                 return Next::Fail;
             }
-            let waits = &settings.retry_after_seconds;
-            let seconds = waits.get(retry).or(waits.last()).copied().unwrap_or(15);
+            let seconds = match &settings.retry_backoff {
+                Some(backoff) => growing_seconds(backoff, retry, word),
+                None => {
+                    let waits = &settings.retry_after_seconds;
+                    waits.get(retry).or(waits.last()).copied().unwrap_or(15)
+                }
+            };
             again(seconds, HoldReason::Retry)
         }
         RejectClass::Throttled => {
@@ -88,11 +88,11 @@ pub fn next(
         }
         RejectClass::TemplatePaused => again(60, HoldReason::TemplateStopped),
         RejectClass::Later => {
-            let tries = trailing(attempts, End::Refused(class));
-            if tries > u32::from(settings.max_retries) {
+            let times = attempts.iter().filter(|facts| end_of(facts) == End::Refused(class)).count();
+            if times > usize::from(settings.later_retries) {
                 return Next::Fail;
             }
-            again(LATER.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1))), HoldReason::Later)
+            again(u32::try_from(patience_seconds(times)).unwrap_or(u32::MAX), HoldReason::Later)
         }
         RejectClass::WindowClosed
         | RejectClass::Recipient
@@ -116,6 +116,37 @@ pub fn next(
 #[must_use]
 pub fn comes_too_late(at: DateTime<Utc>, valid_until: Option<DateTime<Utc>>) -> bool {
     valid_until.is_some_and(|until| at >= until)
+}
+
+/// The number that stands for chance in what follows from an attempt: the same for the same attempt,
+/// so that every store decides alike, and unlike that of any other.
+#[must_use]
+pub fn word(key: AttemptKey) -> u64 {
+    let (high, low) = key.message.as_uuid().as_u64_pair();
+    let mut word = high ^ low.rotate_left(32) ^ u64::from(key.n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    // The finisher of SplitMix64: ids that differ in few bits give words that differ in half of them.
+    word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    word ^ (word >> 31)
+}
+
+/// How long a recipient is left alone after so many refusals of class `Later`: a day, doubled each time.
+///
+/// Source: Meta, Error codes, 131049, read May 2026: not sooner than 24 hours, in growing intervals.
+#[must_use]
+pub fn patience_seconds(times: usize) -> i64 {
+    let doublings = u32::try_from(times.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
+    86_400 * 2_i64.pow(doublings)
+}
+
+/// The wait before a retry, `retry` counted from 0, shortened by chance.
+fn growing_seconds(backoff: &RetryBackoff, retry: usize, word: u64) -> u32 {
+    let RetryBackoff { base_seconds, factor, cap_seconds, jitter_percent } = *backoff;
+    let power = u32::from(factor).saturating_pow(u32::try_from(retry).unwrap_or(u32::MAX));
+    let full = u64::from(base_seconds.saturating_mul(power).min(cap_seconds));
+    let most_off = full * u64::from(jitter_percent.min(100)) / 100;
+    let off = word % (most_off + 1);
+    u32::try_from((full - off).max(1)).unwrap_or(cap_seconds)
 }
 
 /// How an attempt that is definitely undelivered ended.

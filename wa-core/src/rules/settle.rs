@@ -5,7 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::retry::{self, Next};
-use crate::model::{BreakerReason, Consent, DeliveryFacts, Fact, FailureCode, RejectClass, TenantSettings};
+use crate::model::{
+    AttemptKey, BreakerReason, Consent, DeliveryFacts, Fact, FailureCode, RejectClass, TenantSettings,
+};
 
 /// What one merge of facts leads to, beside the facts themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,19 +35,28 @@ pub struct BreakerRule {
     pub lasts: Option<TimeDelta>,
 }
 
+/// One merge into one attempt of a message.
+#[derive(Debug, Clone, Copy)]
+pub struct Merge<'a> {
+    /// The attempt.
+    pub key: AttemptKey,
+    /// Its facts before the merge.
+    pub before: &'a DeliveryFacts,
+    /// The whole chain after it, oldest first.
+    pub chain: &'a [&'a DeliveryFacts],
+    /// The attempt's place in it.
+    pub place: usize,
+    /// How many attempts the message had when it was last put back by hand: retries are counted after
+    /// them.
+    pub redriven: usize,
+    /// What the provider asked for.
+    pub retry_after: Option<Duration>,
+}
+
 /// Decides what follows from a merge into one attempt.
-///
-/// `before` are the attempt's facts before the merge. `chain` is the whole chain after it, oldest
-/// first, and `place` the attempt's place in it.
 #[must_use]
-pub fn consequences(
-    before: &DeliveryFacts,
-    chain: &[&DeliveryFacts],
-    place: usize,
-    settings: &TenantSettings,
-    retry_after: Option<Duration>,
-    now: DateTime<Utc>,
-) -> Consequences {
+pub fn consequences(merge: &Merge<'_>, settings: &TenantSettings, now: DateTime<Utc>) -> Consequences {
+    let Merge { key, before, chain, place, redriven, retry_after } = *merge;
     let Some(after) = chain.get(place) else {
         return Consequences { gives_back: false, next: None, breaker: None, consent: None };
     };
@@ -55,7 +66,10 @@ pub fn consequences(
     let failure = after.failure.as_ref().filter(|_| new_failure);
     Consequences {
         gives_back: after.is_definitely_undelivered() && !before.has(Fact::Released),
-        next: (newly_dead && all_dead).then(|| retry::next(chain, settings, retry_after, now)),
+        next: (newly_dead && all_dead).then(|| {
+            let since = chain.get(redriven..).unwrap_or_default();
+            retry::next(since, settings, retry_after, retry::word(key), now)
+        }),
         breaker: failure.and_then(breaker_for),
         consent: failure
             .filter(|failure| failure.class == RejectClass::OptedOut)

@@ -49,8 +49,12 @@ fn merge_id(facts: &mut DeliveryFacts, id: &str) -> bool {
 }
 
 fn merge_failure(facts: &mut DeliveryFacts, fact: Fact, failure: &FailureCode, at: DateTime<Utc>) -> bool {
-    // Of several failures one must be shown whatever their order: the lower code, then title and class.
-    let rank = |it: &FailureCode| (it.code, it.title.clone(), it.class);
+    // Of several failures one must be shown whatever their order: the lower code, then title and
+    // class, then the one that says more.
+    let rank = |it: &FailureCode| {
+        let FailureCode { code, class, title, details } = it.clone();
+        (code, title, class, details.is_none(), details)
+    };
     let better = facts.failure.as_ref().is_none_or(|known| rank(failure) < rank(known));
     if better {
         facts.failure = Some(failure.clone());
@@ -104,6 +108,33 @@ pub fn message_state(facts: &MessageFacts<'_>) -> MessageState {
         None if facts.attempts.is_empty() => MessageState::Pending,
         None => MessageState::Failed,
     }
+}
+
+/// Whether it is settled what became of a message, as far as somebody who waits for it cares.
+///
+/// In doubt counts as decided while nothing but acceptance is waited for: no answer will come any more.
+#[must_use]
+pub const fn is_decided(state: MessageState, awaited: Awaited) -> bool {
+    match state {
+        MessageState::Pending | MessageState::Held | MessageState::Attempting => false,
+        MessageState::InDoubt | MessageState::Accepted | MessageState::Sent => {
+            matches!(awaited, Awaited::Answer)
+        }
+        MessageState::Delivered
+        | MessageState::Read
+        | MessageState::Played
+        | MessageState::Failed
+        | MessageState::Skipped => true,
+    }
+}
+
+/// What somebody who waits for a message waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// That the provider took it, or that it will not: accepted, failed, skipped or in doubt.
+    Answer,
+    /// That it reached the recipient, or that it will not: delivered, read, failed or skipped.
+    Delivery,
 }
 
 /// The failure that a report shows for a message: that of the latest attempt that has one.

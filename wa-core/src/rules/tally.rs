@@ -2,7 +2,8 @@
 //!
 //! Invariant: whatever the order of changes, the counts are what a recount over all messages gives.
 
-use crate::model::{CampaignCounts, Currency, DeliveryFacts, Fact, MessageState, SkipReason};
+use super::failure;
+use crate::model::{CampaignCounts, Currency, DeliveryFacts, MessageState, SkipReason};
 
 /// One number of a campaign's counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +18,8 @@ pub enum Counter {
     Accepted,
     /// Not delivered.
     Failed,
+    /// Of the failed: tried again in vain as often as they may be.
+    Critical,
     /// Unknown.
     InDoubt,
     /// Closed.
@@ -44,6 +47,8 @@ pub struct Standing {
     pub state: MessageState,
     /// `skipped:<reason>` or `failed:<code>`, where the code may be `unknown` or `not_sent`.
     pub reason: Option<String>,
+    /// Whether it failed although the failure could have passed.
+    pub critical: bool,
 }
 
 impl Standing {
@@ -52,13 +57,7 @@ impl Standing {
     pub fn new(state: MessageState, closed: Option<SkipReason>, attempts: &[&DeliveryFacts]) -> Self {
         let reason = match state {
             MessageState::Skipped => closed.map(|reason| format!("skipped:{}", reason.as_str())),
-            MessageState::Failed => {
-                let code = attempts.iter().rev().find_map(|facts| facts.failure.as_ref());
-                // A provider may report a failure without saying which.
-                let refused = attempts.iter().any(|it| it.has(Fact::Rejected) || it.has(Fact::Failed));
-                let other = if refused { "failed:unknown" } else { "failed:not_sent" };
-                Some(code.map_or_else(|| other.to_owned(), |it| format!("failed:{}", it.code)))
-            }
+            MessageState::Failed => Some(failure::reason(attempts)),
             MessageState::Pending
             | MessageState::Held
             | MessageState::Attempting
@@ -69,7 +68,8 @@ impl Standing {
             | MessageState::Read
             | MessageState::Played => None,
         };
-        Self { state, reason }
+        let critical = state == MessageState::Failed && failure::is_critical(attempts);
+        Self { state, reason, critical }
     }
 }
 
@@ -88,6 +88,7 @@ pub fn counted_in(standing: &Standing) -> Vec<Counter> {
         MessageState::Failed => vec![Failed],
         MessageState::Skipped => vec![Skipped],
     };
+    counters.extend(standing.critical.then_some(Counter::Critical));
     counters.extend(standing.reason.clone().map(Counter::Reason));
     counters
 }
@@ -116,6 +117,7 @@ impl Counter {
             Self::Attempting => "attempting".to_owned(),
             Self::Accepted => "accepted".to_owned(),
             Self::Failed => "failed".to_owned(),
+            Self::Critical => "critical".to_owned(),
             Self::InDoubt => "in_doubt".to_owned(),
             Self::Skipped => "skipped".to_owned(),
             Self::Sent => "sent".to_owned(),
@@ -143,6 +145,7 @@ impl Counter {
             "attempting" => Self::Attempting,
             "accepted" => Self::Accepted,
             "failed" => Self::Failed,
+            "critical" => Self::Critical,
             "in_doubt" => Self::InDoubt,
             "skipped" => Self::Skipped,
             "sent" => Self::Sent,
@@ -164,6 +167,7 @@ pub fn apply(counts: &mut CampaignCounts, counter: &Counter, change: i64) {
         Counter::Attempting => add(&mut counts.attempting),
         Counter::Accepted => add(&mut counts.accepted),
         Counter::Failed => add(&mut counts.failed),
+        Counter::Critical => add(&mut counts.critical),
         Counter::InDoubt => add(&mut counts.in_doubt),
         Counter::Skipped => add(&mut counts.skipped),
         Counter::Sent => add(&mut counts.sent),

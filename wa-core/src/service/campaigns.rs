@@ -95,6 +95,10 @@ impl<'a> Campaigns<'a> {
         Self { tenant }
     }
 
+    pub(super) const fn tenant(self) -> &'a TenantHandle {
+        self.tenant
+    }
+
     /// Creates a campaign as a draft, or finds the same one again by name.
     ///
     /// # Errors

@@ -37,6 +37,9 @@ pub enum KitError {
     /// The file cannot be imported.
     #[error(transparent)]
     Import(#[from] CsvProblem),
+    /// The export cannot be written.
+    #[error("the export cannot be written")]
+    Export(#[source] std::io::Error),
     /// There is no such tenant.
     #[error("there is no such tenant")]
     NoTenant,

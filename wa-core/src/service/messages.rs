@@ -130,6 +130,10 @@ impl<'a> Messages<'a> {
         Self { tenant }
     }
 
+    pub(super) const fn tenant(self) -> &'a TenantHandle {
+        self.tenant
+    }
+
     /// Takes a message in; it is sent by a running engine.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ fn notices() -> Vec<Notice> {
     let kinds = [
         NoticeKind::CampaignStarted { campaign },
         NoticeKind::CampaignPaused { campaign },
-        NoticeKind::CampaignCompleted { campaign },
+        NoticeKind::CampaignCompleted { campaign, counts: None },
         NoticeKind::SessionStopped { session, advice: "Add a payment method – then reset.".to_owned() },
     ];
     let tenant = TenantId::mint(at, [5; 10]);

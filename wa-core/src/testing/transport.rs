@@ -181,6 +181,10 @@ impl Transport for ScriptedTransport {
         self.lock().capabilities
     }
 
+    fn advice(&self, _: i64) -> Option<&'static str> {
+        None
+    }
+
     async fn send(&self, permit: SendPermit) -> SendOutcome {
         let reply = self.decide(&permit);
         match reply {

@@ -26,6 +26,10 @@ impl Transport for Silent {
         self.0.send(permit).await
     }
 
+    fn advice(&self, code: i64) -> Option<&'static str> {
+        self.0.advice(code)
+    }
+
     async fn session(&self, _: &SessionRef) -> Result<SessionReport, TransportError> {
         std::future::pending().await
     }

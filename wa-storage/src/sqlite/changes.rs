@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rusqlite::{Connection, params};
 use wa_core::model::{
-    CampaignId, Currency, EventBody, EventId, MessageId, MessageState, Money, TenantId, micros,
+    CampaignId, Currency, EventBody, EventId, MessageId, MessageState, Money, TenantId, Undelivered, micros,
 };
 use wa_core::rules::tally::{self, Counter, Standing};
 
+use super::alerts;
 use super::codec::to_json;
 use super::error::Fallible;
 use super::writer::Tx;
@@ -41,6 +42,8 @@ pub(super) struct Changes {
     states: Vec<(TenantId, MessageId, MessageState, MessageState)>,
     places: HashMap<(TenantId, MessageId), usize>,
     events: Vec<(TenantId, EventBody)>,
+    /// What is known of messages that failed, with the names of their reasons.
+    failures: HashMap<(TenantId, MessageId), (Undelivered, Option<String>)>,
 }
 
 impl Changes {
@@ -146,6 +149,11 @@ impl Changes {
         }
     }
 
+    /// What is to be told of a message whose state is failed now, and the name of its reason.
+    pub(super) fn failed(&mut self, tenant: TenantId, failure: Undelivered, reason: Option<String>) {
+        self.failures.insert((tenant, failure.message), (failure, reason));
+    }
+
     /// Something else happened that the tenant should hear about.
     pub(super) fn event(&mut self, tenant: TenantId, body: EventBody) {
         self.events.push((tenant, body));
@@ -153,7 +161,7 @@ impl Changes {
 
     /// Takes over what a part of the transaction changed.
     pub(super) fn absorb(&mut self, part: Self) {
-        let Self { tallies, states, places: _, events } = part;
+        let Self { tallies, states, places: _, events, failures } = part;
         for (of, counters) in tallies {
             for (counter, n) in counters {
                 self.count(of, counter, n);
@@ -163,6 +171,7 @@ impl Changes {
             self.note_state(tenant, message, before, after);
         }
         self.events.extend(events);
+        self.failures.extend(failures);
     }
 
     /// The messages whose state is another than before, each once.
@@ -180,9 +189,19 @@ impl Changes {
         for (tenant, changes) in by_tenant {
             tx.journal(tenant, EventBody::Messages { changes })?;
         }
+        let failed = self.newly_failed();
+        for (tenant, failures) in &failed {
+            let failures = failures.iter().map(|(failure, _)| *failure).collect();
+            tx.journal(*tenant, EventBody::Undeliverable { failures })?;
+        }
         for (tenant, body) in self.events {
             tx.journal(tenant, body)?;
         }
+        let looks = alerts::Looks::new(failed, |tenant, campaign| {
+            let tally = self.tallies.get(&(tenant, Some(campaign)));
+            let of = |counter| tally.and_then(|tally| tally.get(&Kept::Rule(counter))).copied().unwrap_or(0);
+            of(Counter::Accepted) + of(Counter::Failed)
+        });
         let mut insert = tx.conn.prepare_cached(INSERT_DELTA)?;
         for ((tenant, campaign), counters) in self.tallies {
             let campaign = campaign.as_ref().map_or([].as_slice(), |id| id.as_bytes().as_slice());
@@ -194,7 +213,23 @@ impl Changes {
                 insert.execute(params![tenant.as_bytes(), campaign, key, n])?;
             }
         }
-        Ok(())
+        drop(insert);
+        looks.take(tx)
+    }
+
+    /// The messages that failed and had not before, with the names of their reasons, in the order of
+    /// the changes.
+    fn newly_failed(&self) -> BTreeMap<TenantId, Vec<(Undelivered, Option<String>)>> {
+        let mut failed: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (tenant, message, before, after) in &self.states {
+            if *after == MessageState::Failed
+                && before != after
+                && let Some(known) = self.failures.get(&(*tenant, *message))
+            {
+                failed.entry(*tenant).or_default().push(known.clone());
+            }
+        }
+        failed
     }
 }
 

@@ -12,9 +12,9 @@ use std::str::FromStr;
 use std::time::Duration;
 use uuid::Uuid;
 use wa_core::model::{
-    BatchId, Bsuid, CampaignId, ContactId, DeliveryFacts, EventId, Fact, FailureCode, Fingerprint, ImportId,
-    IncarnationId, InstanceId, MessageId, Phone, RawId, Recipient, RejectClass, ScheduleId, SessionId,
-    TenantId, WorkerId, from_micros, micros,
+    BatchId, Bsuid, CampaignId, ContactId, DeliveryFacts, EventId, Fact, FailureCode, FailureDetails,
+    Fingerprint, ImportId, IncarnationId, InstanceId, MessageId, Phone, RawId, Recipient, RejectClass,
+    ScheduleId, SessionId, TenantId, WorkerId, from_micros, micros,
 };
 
 use super::error::{Fallible, Fault};
@@ -141,8 +141,8 @@ pub(super) fn recipient(row: &Row<'_>, index: usize) -> Result<Recipient> {
     Recipient::new(phone, bsuid).map_err(|_| undecodable(index))
 }
 
-/// Reads the time columns of `result` in the order of [`Fact::ALL`], then code, class, title and
-/// `provider_id`. A row of NULLs is no facts at all.
+/// Reads the time columns of `result` in the order of [`Fact::ALL`], then code, class, title,
+/// details and `provider_id`. A row of NULLs is no facts at all.
 pub(super) fn facts(row: &Row<'_>, index: usize) -> Result<DeliveryFacts> {
     let mut facts = DeliveryFacts::default();
     for (place, fact) in Fact::ALL.into_iter().enumerate() {
@@ -152,14 +152,15 @@ pub(super) fn facts(row: &Row<'_>, index: usize) -> Result<DeliveryFacts> {
     }
     let after = index + Fact::ALL.len();
     facts.failure = failure(row, after)?;
-    facts.provider_id = row.get(after + 3)?;
+    facts.provider_id = row.get(after + 4)?;
     Ok(facts)
 }
 
-/// Reads code, class and title; no class is no failure.
+/// Reads code, class, title and details; no class is no failure.
 pub(super) fn failure(row: &Row<'_>, index: usize) -> Result<Option<FailureCode>> {
     let Some(class) = opt_named(row, index + 1, RejectClass::from_name)? else { return Ok(None) };
-    Ok(Some(FailureCode { code: row.get(index)?, class, title: row.get(index + 2)? }))
+    let details = row.get::<_, Option<String>>(index + 3)?.as_deref().and_then(FailureDetails::new);
+    Ok(Some(FailureCode { code: row.get(index)?, class, title: row.get(index + 2)?, details }))
 }
 
 /// The hash under which a provider's message id is indexed.

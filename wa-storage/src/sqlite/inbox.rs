@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
 use wa_core::model::{
-    AttemptKey, Consent, ConsentSource, ContactAttributes, ContactId, EventBody, InboundKind, InboundMessage,
-    NumberId, RawId, SessionId, StatusUpdate, TenantId, TransportName, micros,
+    AttemptKey, Consent, ConsentSource, ContactAttributes, ContactId, EventBody, FailureDetails, InboundKind,
+    InboundMessage, NumberId, RawId, SessionId, StatusUpdate, TenantId, TransportName, micros,
 };
 use wa_core::port::store::{
     Inbox, KeptRaw, Projected, ProjectedEvent, Projection, RawBody, Route, StoreError, StoredInbound,
@@ -348,7 +348,6 @@ impl Projecting<'_> {
             at,
             failure,
             failure_title: _,
-            failure_details: _,
             conversation: _,
             pricing: _,
         } = update;
@@ -361,7 +360,8 @@ impl Projecting<'_> {
             .conn
             .prepare_cached(
                 "INSERT OR IGNORE INTO waiting_status (provider_hash, provider_id, transport, number, fact, \
-                 at, code, class, title, received_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 at, code, class, title, details, received_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute(params![
                 provider_hash(provider_id),
@@ -373,6 +373,7 @@ impl Projecting<'_> {
                 failure.map_or(0, |failure| failure.code),
                 failure.map(|failure| failure.class.as_str()),
                 failure.map_or("", |failure| failure.title.as_str()),
+                failure.and_then(|failure| failure.details.as_ref()).map_or("", FailureDetails::as_str),
                 micros(received_at)
             ])?;
         Ok(())

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{
-    AttemptView, CampaignId, Chosen, ContactId, DeliveryFacts, HoldReason, MessageId, MessageState,
-    MessageView, Money, Recipient, SessionId, SkipReason, TenantId, micros,
+    AttemptView, CampaignId, Chosen, ContactId, DeliveryFacts, FailureDetails, HoldReason, MessageId,
+    MessageState, MessageView, Money, Recipient, SessionId, SkipReason, TenantId, micros,
 };
 use wa_core::rules::status::{self, MessageFacts};
 use wa_core::rules::tally::Standing;
@@ -22,7 +22,7 @@ pub(super) const SELECT_HEAD: &str = "SELECT m.campaign, m.contact, m.phone, m.b
 
 pub(super) const SELECT_ATTEMPTS: &str = "SELECT a.n, a.session, a.begun_at, a.end_by, a.recipient, a.tier_slot, a.price, a.currency, \
      r.not_sent_at, r.rejected_at, r.accepted_at, r.in_doubt_at, r.sent_at, r.delivered_at, r.read_at, \
-     r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.provider_id, \
+     r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.details, r.provider_id, \
      a.fallback, a.warm_up_day \
      FROM attempt a \
      LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
@@ -30,14 +30,14 @@ pub(super) const SELECT_ATTEMPTS: &str = "SELECT a.n, a.session, a.begun_at, a.e
 
 pub(super) const PUT_RESULT: &str = "INSERT INTO result (tenant, message, n, facts, not_sent_at, rejected_at, \
      accepted_at, in_doubt_at, sent_at, delivered_at, read_at, played_at, failed_at, released_at, \
-     code, class, title, provider_id, provider_hash) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) \
+     code, class, title, details, provider_id, provider_hash) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) \
      ON CONFLICT (tenant, message, n) DO UPDATE SET facts = excluded.facts, \
      not_sent_at = excluded.not_sent_at, rejected_at = excluded.rejected_at, \
      accepted_at = excluded.accepted_at, in_doubt_at = excluded.in_doubt_at, sent_at = excluded.sent_at, \
      delivered_at = excluded.delivered_at, read_at = excluded.read_at, played_at = excluded.played_at, \
      failed_at = excluded.failed_at, released_at = excluded.released_at, code = excluded.code, \
-     class = excluded.class, title = excluded.title, provider_id = excluded.provider_id, \
+     class = excluded.class, title = excluded.title, details = excluded.details, provider_id = excluded.provider_id, \
      provider_hash = excluded.provider_hash";
 
 pub(super) const PUT_DUE: &str = "INSERT INTO due (tenant, message, session, lane, due_at, n, campaign, why) \
@@ -130,6 +130,28 @@ impl Stored {
         Standing::new(state, self.closed, &chain)
     }
 
+    /// The number whose attempt it is, or would be.
+    pub(super) fn session(&self, conn: &Connection) -> Fallible<SessionId> {
+        match (self.attempts.last(), self.campaign) {
+            (Some(last), _) => Ok(last.session),
+            (None, Some(campaign)) => Ok(feed_of(conn, self.tenant, campaign, self.id)?.session),
+            (None, None) => session_of_single(conn, self.tenant, self.id),
+        }
+    }
+
+    /// Its standing, with what its campaign's feed says of it where it has no row of its own.
+    pub(super) fn shown_standing(&mut self, conn: &Connection) -> Fallible<Standing> {
+        if let Some(campaign) = self.campaign
+            && self.attempts.is_empty()
+            && self.due.is_none()
+            && self.closed.is_none()
+            && is_cancelled_in_feed(conn, self.tenant, campaign, self.id)?
+        {
+            self.closed = Some(SkipReason::Cancelled);
+        }
+        Ok(self.standing())
+    }
+
     /// Closes it, unless it is closed already.
     pub(super) fn close(
         &mut self,
@@ -161,9 +183,7 @@ impl Stored {
                 }
                 feed.session
             }
-            (None, None) => conn
-                .prepare_cached("SELECT session FROM single WHERE tenant = ?1 AND message = ?2")?
-                .query_row(params![self.tenant.as_bytes(), self.id.as_bytes()], |row| id(row, 0))?,
+            (None, None) => session_of_single(conn, self.tenant, self.id)?,
         };
         let state = self.standing().state;
         Ok(MessageView {
@@ -194,6 +214,12 @@ impl Stored {
                 .collect(),
         })
     }
+}
+
+fn session_of_single(conn: &Connection, tenant: TenantId, message: MessageId) -> Fallible<SessionId> {
+    Ok(conn
+        .prepare_cached("SELECT session FROM single WHERE tenant = ?1 AND message = ?2")?
+        .query_row(params![tenant.as_bytes(), message.as_bytes()], |row| id(row, 0))?)
 }
 
 /// What a campaign's feed says of a message that has no row of its own in `attempt` or `due`.
@@ -278,6 +304,7 @@ pub(super) fn put_result(
         failure.map(|it| it.code),
         failure.map(|it| it.class.as_str()),
         failure.map(|it| it.title.as_str()),
+        failure.and_then(|it| it.details.as_ref()).map(FailureDetails::as_str),
         facts.provider_id,
         facts.provider_id.as_deref().map(provider_hash),
     ])?;

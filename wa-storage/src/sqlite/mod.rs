@@ -4,6 +4,7 @@
 //! by `wa_core::rules`; the rooms read facts, ask, and write. Several stores on one file, also in
 //! several processes, are correct, not fast: the file itself is the only shared state.
 
+mod alerts;
 mod audience;
 mod changes;
 mod codec;

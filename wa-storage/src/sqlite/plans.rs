@@ -1,6 +1,8 @@
 //! Query plans: what runs per batch or per message starts at a key, whatever the tables hold.
 
 use rusqlite::Connection;
+use wa_core::model::{CampaignId, SessionId, TenantId};
+use wa_core::port::store::FailureFilter;
 
 use super::{audience, changes, inbox, journal, message, numbers, outbox, reports, schedules};
 
@@ -56,8 +58,34 @@ fn the_protocol_never_scans() {
 }
 
 #[test]
+fn what_is_put_back_or_listened_to_is_found_by_key() {
+    for sql in [outbox::LISTEN_STATEMENTS, outbox::REDRIVE_STATEMENTS].concat() {
+        // A constant row and the rows of one chunk that begins at a key.
+        check(sql, &["SCAN CONSTANT ROW", "SCAN (subquery"]);
+    }
+}
+
+#[test]
+fn failed_messages_are_listed_by_an_index_in_the_order_of_the_page() {
+    let id = |n| uuid::Uuid::from_u128(n);
+    let (tenant, campaign) = (TenantId::from_uuid(id(1)), CampaignId::from_uuid(id(2)));
+    let none = FailureFilter::default;
+    let filters = [
+        none(),
+        FailureFilter { campaign: Some(campaign), ..none() },
+        FailureFilter { code: Some(7), ..none() },
+        FailureFilter { campaign: Some(campaign), code: Some(7), critical_only: true, ..none() },
+        FailureFilter { critical_only: true, ..none() },
+        FailureFilter { session: Some(SessionId::from_uuid(id(3))), ..none() },
+    ];
+    for filter in filters {
+        check(&reports::failed_query(tenant, &filter, None, 10).0, &[]);
+    }
+}
+
+#[test]
 fn reports_never_scan() {
-    for sql in [reports::OF_CAMPAIGN, reports::IN_DOUBT] {
+    for sql in [reports::OF_CAMPAIGN, reports::IN_DOUBT, reports::SILENT] {
         check(sql, &[]);
     }
     // The counts of one campaign are a few dozen rows, found by key and then grouped.

@@ -3,15 +3,19 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, params};
-use wa_core::model::{CampaignCounts, CampaignId, IdMint, MessageId, MessageView, TenantId, from_micros};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use wa_core::model::{
+    CampaignAlert, CampaignCounts, CampaignId, IdMint, MessageId, MessageView, TenantId, from_micros, micros,
+};
 use wa_core::port::Scope;
-use wa_core::port::store::{Reports, StoreError};
+use wa_core::port::store::{FailureFilter, Reports, StoreError};
+use wa_core::rules::alert::Meter;
 use wa_core::rules::tally::{Counter, apply};
 
 use super::audience::campaign_exists;
 use super::changes::PRICED;
-use super::codec::id;
+use super::codec::{id, json};
 use super::error::Fallible;
 use super::message::Stored;
 use super::{SqliteStore, page_size};
@@ -24,6 +28,9 @@ pub(super) const OF_CAMPAIGN: &str = "SELECT id FROM message \
      WHERE tenant = ?1 AND id > ?2 AND id <= ?3 AND campaign = ?4 ORDER BY id LIMIT ?5";
 pub(super) const IN_DOUBT: &str =
     "SELECT message FROM doubt WHERE tenant = ?1 AND message > ?2 ORDER BY message LIMIT ?3";
+
+pub(super) const SILENT: &str =
+    "SELECT DISTINCT message FROM silent WHERE tenant = ?1 AND message > ?2 ORDER BY message LIMIT ?3";
 
 #[async_trait]
 impl Reports for SqliteStore {
@@ -82,6 +89,110 @@ impl Reports for SqliteStore {
         })
         .await
     }
+
+    async fn failed(
+        &self,
+        scope: &Scope,
+        filter: &FailureFilter,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        let (tenant, filter) = (scope.tenant(), filter.clone());
+        self.read(move |snapshot| {
+            let messages = failed_ids(snapshot.conn, tenant, &filter, after, limit)?;
+            views(snapshot.conn, tenant, messages)
+        })
+        .await
+    }
+
+    async fn silent(
+        &self,
+        scope: &Scope,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        let tenant = scope.tenant();
+        self.read(move |snapshot| {
+            let after = after.as_ref().map_or([].as_slice(), |id| id.as_bytes().as_slice());
+            let messages = snapshot
+                .conn
+                .prepare_cached(SILENT)?
+                .query_map(params![tenant.as_bytes(), after, page_size(limit)], |row| id(row, 0))?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            views(snapshot.conn, tenant, messages)
+        })
+        .await
+    }
+
+    async fn alert(&self, scope: &Scope, campaign: CampaignId) -> Result<Option<CampaignAlert>, StoreError> {
+        let tenant = scope.tenant();
+        self.read(move |snapshot| {
+            let meter: Option<Meter> = snapshot
+                .conn
+                .prepare_cached("SELECT meter FROM campaign_meter WHERE tenant = ?1 AND campaign = ?2")?
+                .query_row(params![tenant.as_bytes(), campaign.as_bytes()], |row| json(row, 0))
+                .optional()?;
+            Ok(meter.and_then(|meter| meter.last))
+        })
+        .await
+    }
+}
+
+/// The failed messages that fit, in order: found by the narrowest index, never by looking at messages.
+pub(super) fn failed_ids(
+    conn: &Connection,
+    tenant: TenantId,
+    filter: &FailureFilter,
+    after: Option<MessageId>,
+    limit: u32,
+) -> Fallible<Vec<MessageId>> {
+    let (sql, values) = failed_query(tenant, filter, after, limit);
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map(params_from_iter(values), |row| id(row, 0))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The statement for a filter, with its values.
+pub(super) fn failed_query(
+    tenant: TenantId,
+    filter: &FailureFilter,
+    after: Option<MessageId>,
+    limit: u32,
+) -> (String, Vec<Value>) {
+    let FailureFilter { campaign, session, code, class, since, before, critical_only } = filter;
+    let mut sql = "SELECT message FROM failure WHERE tenant = ? AND message > ?".to_owned();
+    let blob = |bytes: &[u8; 16]| Value::Blob(bytes.to_vec());
+    let mut values = vec![blob(tenant.as_bytes())];
+    values.push(after.map_or(Value::Blob(Vec::new()), |id| blob(id.as_bytes())));
+    let mut and = |condition: &str, value: Value| {
+        sql.push_str(" AND ");
+        sql.push_str(condition);
+        values.push(value);
+    };
+    if let Some(campaign) = campaign {
+        and("campaign = ?", blob(campaign.as_bytes()));
+    }
+    if let Some(code) = code {
+        and("code = ?", Value::Integer(*code));
+    }
+    if let Some(session) = session {
+        and("session = ?", blob(session.as_bytes()));
+    }
+    if let Some(class) = class {
+        and("class = ?", Value::Text(class.as_str().to_owned()));
+    }
+    if let Some(since) = since {
+        and("at >= ?", Value::Integer(micros(*since)));
+    }
+    if let Some(before) = before {
+        and("at < ?", Value::Integer(micros(*before)));
+    }
+    if *critical_only {
+        sql.push_str(" AND critical = 1");
+    }
+    sql.push_str(" ORDER BY message LIMIT ?");
+    values.push(Value::Integer(page_size(limit)));
+    (sql, values)
 }
 
 /// The rule's counters of a campaign, or of everything that a tenant sent: base and deltas summed up.
@@ -118,16 +229,8 @@ fn recipients(
     after: Option<MessageId>,
     limit: u32,
 ) -> Fallible<Vec<MessageView>> {
-    let minted_ms: Option<i64> = conn
-        .prepare_cached("SELECT minted_ms FROM campaign WHERE tenant = ?1 AND id = ?2")?
-        .query_row(params![tenant.as_bytes(), campaign.as_bytes()], |row| row.get(0))
-        .optional()?
-        .flatten();
-    let Some(minted_ms) = minted_ms else { return Ok(Vec::new()) };
-    let at = from_micros(minted_ms.saturating_mul(1_000));
-    let first = IdMint::new(at, 0).first();
+    let Some((first, last)) = ids_of_campaign(conn, tenant, campaign)? else { return Ok(Vec::new()) };
     let after = after.map_or(first, |after| after.max(first));
-    let last = IdMint::new(at, IdMint::MAX_SESSIONS - 1).last();
     let messages = conn
         .prepare_cached(OF_CAMPAIGN)?
         .query_map(
@@ -142,6 +245,23 @@ fn recipients(
         )?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     views(conn, tenant, messages)
+}
+
+/// Between which ids a launched campaign's messages lie: behind the first, up to the last.
+pub(super) fn ids_of_campaign(
+    conn: &Connection,
+    tenant: TenantId,
+    campaign: CampaignId,
+) -> Fallible<Option<(MessageId, MessageId)>> {
+    let minted_ms: Option<i64> = conn
+        .prepare_cached("SELECT minted_ms FROM campaign WHERE tenant = ?1 AND id = ?2")?
+        .query_row(params![tenant.as_bytes(), campaign.as_bytes()], |row| row.get(0))
+        .optional()?
+        .flatten();
+    Ok(minted_ms.map(|minted_ms| {
+        let at = from_micros(minted_ms.saturating_mul(1_000));
+        (IdMint::new(at, 0).first(), IdMint::new(at, IdMint::MAX_SESSIONS - 1).last())
+    }))
 }
 
 fn views(conn: &Connection, tenant: TenantId, messages: Vec<MessageId>) -> Fallible<Vec<MessageView>> {

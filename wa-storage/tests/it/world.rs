@@ -283,7 +283,7 @@ pub(crate) fn template(parameter: &str) -> Content {
 }
 
 pub(crate) fn failure(code: i64, class: RejectClass) -> FailureCode {
-    FailureCode { code, class, title: format!("failure {code}") }
+    FailureCode { code, class, title: format!("failure {code}"), details: None }
 }
 
 pub(crate) fn accepted(id: &str) -> Outcome {

@@ -10,8 +10,9 @@ mod media;
 mod order;
 mod template;
 
-use serde::{Deserialize, Serialize};
-use wa_core::model::{Content, MediaKind};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use wa_core::model::{Content, FailureDetails, MediaKind};
 use wa_core::port::{Acknowledge, SendPermit, Typing};
 
 use contacts::CardBody;
@@ -19,6 +20,7 @@ use interactive::InteractiveBody;
 use media::{LocationBody, MediaBody};
 use template::TemplateBody;
 
+use super::error::details;
 use super::marketing::{MarketingMessages, ProductPolicy};
 
 /// What this version of the adapter cannot write; newer content than it knows.
@@ -115,6 +117,12 @@ struct SentBody {
 #[derive(Debug, Deserialize)]
 struct ErrorBody {
     code: Option<i64>,
+    #[serde(default, rename = "error_data", deserialize_with = "read_details")]
+    details: Option<FailureDetails>,
+}
+
+fn read_details<'de, D: Deserializer<'de>>(from: D) -> Result<Option<FailureDetails>, D::Error> {
+    Ok(Option::<Value>::deserialize(from)?.as_ref().and_then(details))
 }
 
 impl<'a> SendBody<'a> {
@@ -161,6 +169,11 @@ impl AnswerBody {
     /// The code of a Graph error, if this is one.
     pub(super) fn error_code(&self) -> Option<i64> {
         self.error.as_ref().and_then(|error| error.code)
+    }
+
+    /// What Meta says beside the code of a Graph error.
+    pub(super) fn error_details(&self) -> Option<FailureDetails> {
+        self.error.as_ref().and_then(|error| error.details.clone())
     }
 
     /// The id of the accepted message, if there is one.

@@ -1,12 +1,14 @@
 //! The error table against the list of codes that Meta documents.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wa_adapters::cloud::{advice, errors, lookup};
 use wa_core::model::RejectClass::{
     Account, Billing, Credential, Later, Media, OptedOut, PairThrottled, Recipient, Request, Retry, Spam,
     Template, TemplatePaused, Throttled, WindowClosed,
 };
+use wa_core::model::{DeliveryFacts, Fact, FailureCode, TenantSettings, from_micros};
+use wa_core::rules::retry::{Next, next};
 
 /// Every code and range of Meta's documentation, written down by hand from it and not from the table.
 const DOCUMENTED: &[(i64, i64)] = &[
@@ -196,6 +198,58 @@ fn codes_that_decide_what_stops_have_their_class() {
     ] {
         assert_eq!(lookup(code).map(|entry| entry.class), Some(class), "{code}");
     }
+}
+
+/// What becomes of a message whose first attempt a `failed` status reports dead with a code.
+fn what_follows(code: i64) -> String {
+    let entry = lookup(code).expect("a code of the table");
+    let mut facts = DeliveryFacts::default();
+    let at = from_micros(1_793_000_000_000_000);
+    facts.add(Fact::Failed, at);
+    let title = entry.title.to_owned();
+    facts.failure = Some(FailureCode { code, class: entry.class, title, details: None });
+    let settings = TenantSettings { later_retries: 1, ..TenantSettings::default() };
+    match next(&[&facts], &settings, None, 0, at) {
+        Next::Fail => "fails".to_owned(),
+        Next::Again { at: until, why } => format!("{} s {}", (until - at).num_seconds(), why.as_str()),
+    }
+}
+
+/// Source: the classes of Meta's error codes, read May 2026: retry with back-off, slow the number down,
+/// wait for the pair, not before a day has passed, wait for account, credential or template; everything
+/// else is permanent.
+#[test]
+fn each_code_is_followed_by_what_meta_asks_for() {
+    let mut groups: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for entry in errors() {
+        let follows = what_follows(entry.first);
+        assert_eq!(follows, what_follows(entry.last));
+        groups.entry(follows).or_default().push(entry.first);
+    }
+    for (follows, codes) in &groups {
+        println!("{follows}: {codes:?}");
+    }
+    let expected: BTreeMap<&str, &[i64]> = BTreeMap::from([
+        ("5 s retry", &[1, 2, 131_000, 131_016, 131_057, 133_004, 134_101, 2_494_100][..]),
+        ("1 s throttled", &[4, 80_007, 80_008, 130_429, 131_208][..]),
+        ("1 s pair_throttled", &[131_056][..]),
+        ("86400 s retry", &[131_049][..]),
+        ("60 s template_stopped", &[132_015, 132_069][..]),
+        (
+            "5 s session_stopped",
+            &[
+                0, 3, 10, 33, 190, 200, 368, 131_005, 131_031, 131_037, 131_042, 131_044, 131_045, 131_048,
+                131_064, 133_000, 133_001, 133_005, 133_006, 133_007, 133_008, 133_009, 133_010, 133_015,
+                133_016, 134_011, 136_024, 136_025, 2_388_001, 2_388_012, 2_388_091, 2_388_093, 2_388_103,
+            ][..],
+        ),
+    ]);
+    for (follows, codes) in &expected {
+        assert_eq!(groups.get(*follows).map(Vec::as_slice), Some(*codes), "{follows}");
+    }
+    let others: BTreeSet<&str> =
+        groups.keys().map(String::as_str).filter(|it| !expected.contains_key(it)).collect();
+    assert_eq!(others, BTreeSet::from(["fails"]), "what is permanent is not tried again");
 }
 
 #[test]

@@ -93,6 +93,27 @@ async fn only_a_known_definite_code_in_a_4xx_is_a_refusal() {
 }
 
 #[tokio::test]
+async fn what_meta_says_beside_a_code_is_passed_on() {
+    for (error_data, expected) in [
+        (
+            r#"{"messaging_product":"whatsapp","details":"body: number of params (1) is wrong"}"#,
+            Some("body: number of params (1) is wrong"),
+        ),
+        (r#""in one text""#, Some("in one text")),
+        ("null", None),
+        ("[7]", None),
+    ] {
+        let body = format!(r#"{{"error":{{"code":132000,"message":"m","error_data":{error_data}}}}}"#);
+        let server = Server::start(Behaviour::Answer(answer(400, "", &body))).await;
+        let permit = permit_to(phone().into(), Content::text("hi").expect("a text"), 1);
+        let SendOutcome::Rejected { failure, .. } = server.transport().send(permit).await else {
+            panic!("a refusal: {body}")
+        };
+        assert_eq!((failure.code, failure.details.as_ref().map(|it| it.as_str())), (132_000, expected));
+    }
+}
+
+#[tokio::test]
 async fn the_wait_that_meta_asks_for_is_passed_on() {
     let slow = graph_error(130_429);
     let throttled = |wait| Proof::Rejected(RejectClass::Throttled, wait);

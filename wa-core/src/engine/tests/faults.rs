@@ -21,6 +21,7 @@ pub(super) enum Call {
     Abandon,
     Due,
     Sweep,
+    Listen,
     Heartbeat,
     Acquire,
     Recent,
@@ -122,6 +123,15 @@ impl Outbox for FaultyStore {
     }
     async fn cancel(&self, scope: &Scope, message: MessageId) -> Result<CancelMessage, StoreError> {
         self.inner.outbox().cancel(scope, message).await
+    }
+    async fn retry(&self, scope: &Scope, message: MessageId) -> Result<RetryMessage, StoreError> {
+        self.inner.outbox().retry(scope, message).await
+    }
+    async fn redrive(&self, scope: &Scope, ask: &Redrive) -> Result<Redriven, StoreError> {
+        self.inner.outbox().redrive(scope, ask).await
+    }
+    async fn listen(&self, scope: &WorkerScope, limit: u32) -> Result<Listened, StoreError> {
+        self.run(Call::Listen, self.inner.outbox().listen(scope, limit)).await
     }
     async fn due(&self, scope: &WorkerScope, ask: &DueQuery) -> Result<DuePage, StoreError> {
         self.run(Call::Due, self.inner.outbox().due(scope, ask)).await

@@ -105,6 +105,10 @@ impl Transport for Provider {
         Capabilities::ALL
     }
 
+    fn advice(&self, _: i64) -> Option<&'static str> {
+        None
+    }
+
     async fn send(&self, permit: SendPermit) -> SendOutcome {
         let not_sent = SendOutcome::NotSent { why: "nothing left".to_owned() };
         if self.clock.monotonic() >= permit.start_by() {
@@ -129,7 +133,7 @@ impl Transport for Provider {
                 self.dice.one_of(&[RejectClass::Retry, RejectClass::Recipient, RejectClass::OptedOut])
             };
             let retry_after = self.dice.per_mille(300).then(|| self.dice.millis(8_000));
-            let failure = FailureCode { code: 1, class, title: "refused".to_owned() };
+            let failure = FailureCode { code: 1, class, title: "refused".to_owned(), details: None };
             return SendOutcome::Rejected { failure, retry_after };
         }
         *truth.may_have_taken.entry(key.message).or_default() += 1;

@@ -37,11 +37,11 @@ impl Clock for PausedClock {
     }
 }
 
-struct Setting {
+pub(super) struct Setting {
     clock: Arc<PausedClock>,
-    transport: Arc<ScriptedTransport>,
-    kit: Kit,
-    tenant: TenantHandle,
+    pub(super) transport: Arc<ScriptedTransport>,
+    pub(super) kit: Kit,
+    pub(super) tenant: TenantHandle,
     session: SessionId,
 }
 
@@ -68,8 +68,13 @@ async fn setting(
     Setting { clock, transport: scripted, kit, tenant, session }
 }
 
+/// A kit on the tokio's own time, with nothing that goes wrong.
+pub(super) async fn plain() -> Setting {
+    setting(|_| None, None, None).await
+}
+
 impl Setting {
-    async fn send(&self, phone: u64) -> MessageId {
+    pub(super) async fn send(&self, phone: u64) -> MessageId {
         let phone = Phone::try_from(phone).expect("a phone");
         let content = CampaignContent::new(Stage::template()).fill(&["Ada".to_owned()]).expect("content");
         self.tenant.messages().send(Message::new(self.session, phone, content)).await.expect("taken in").id
@@ -89,7 +94,7 @@ impl Setting {
         (id, format!("{} {}", sent.tag, Fact::Delivered.bit()))
     }
 
-    async fn call_back(&self, body: &str) -> u16 {
+    pub(super) async fn call_back(&self, body: &str) -> u16 {
         let none: [(&str, &[u8]); 0] = [];
         self.kit.webhooks().meta(none, body.as_bytes()).await.expect("an answer").status
     }
@@ -242,6 +247,10 @@ struct Panics {
 impl Transport for Panics {
     fn capabilities(&self) -> Capabilities {
         Capabilities::ALL
+    }
+
+    fn advice(&self, _: i64) -> Option<&'static str> {
+        None
     }
 
     async fn send(&self, _: SendPermit) -> SendOutcome {

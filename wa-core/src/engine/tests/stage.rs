@@ -276,7 +276,7 @@ impl WebhookSource for TagEcho {
 }
 
 pub(super) fn rejected(class: RejectClass, code: i64) -> Reply {
-    let failure = FailureCode { code, class, title: "refused".to_owned() };
+    let failure = FailureCode { code, class, title: "refused".to_owned(), details: None };
     Reply::Outcome(SendOutcome::Rejected { failure, retry_after: None })
 }
 

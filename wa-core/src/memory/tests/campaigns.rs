@@ -167,8 +167,12 @@ async fn a_running_campaign_is_completed_once_and_reopened_by_a_late_failure() {
     assert_eq!(advance().await.expect("a step").moved, []);
     let mut failed = status(None, "wamid.1", Fact::Failed, bench.now());
     if let ProjectedEvent::Status { update, .. } = &mut failed {
-        update.failure =
-            Some(FailureCode { code: 1, class: RejectClass::Retry, title: "passing".to_owned() });
+        update.failure = Some(FailureCode {
+            code: 1,
+            class: RejectClass::Retry,
+            title: "passing".to_owned(),
+            details: None,
+        });
     }
     bench.project(200, vec![failed]).await;
     assert_eq!(advance().await.expect("a step").moved, moved(CampaignState::Running));

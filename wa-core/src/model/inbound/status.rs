@@ -30,8 +30,6 @@ pub struct StatusUpdate {
     pub failure: Option<FailureCode>,
     /// What the provider calls the failure, at most 1,024 characters.
     pub failure_title: Option<String>,
-    /// What the provider adds about the failure, in its own words, at most 1,024 characters.
-    pub failure_details: Option<String>,
     /// The conversation that it belongs to, where the provider still counts in conversations.
     pub conversation: Option<WebhookConversation>,
     /// What the provider charges.
@@ -157,7 +155,6 @@ impl StatusUpdate {
             at,
             failure: None,
             failure_title: None,
-            failure_details: None,
             conversation: None,
             pricing: None,
         }

@@ -8,8 +8,9 @@
 //!   caller may do, by [`StoreErrorKind`].
 //! - Methods that depend on time use the store's clock and return the instant they used.
 //! - What a call has to tell is in the journal in the same commit: one event per tenant with the
-//!   messages whose state is another than before the call, then the other events in the order in
-//!   which they happened.
+//!   messages whose state is another than before the call, then one per tenant with those of them that
+//!   failed for good, then the other events in the order in which they happened, then alerts about
+//!   campaigns.
 //! - Lists are paged by key; `after` is exclusive, `limit` is clamped to 1 ..= 10,000.
 //! - Instants come back in whole microseconds, exactly as they went in.
 //!
@@ -42,9 +43,9 @@ pub use numbers::{AcquireSessions, AddSession, DispatchState, Lease, Numbers, Re
 pub use outbox::{
     Abandoned, Alternative, AttemptFact, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch,
     CampaignBrief, CancelMessage, Consider, Considered, DueBody, DueMessage, DuePage, DueQuery, DueSource,
-    Enqueue, Judged, Outbox, Settled, Stopped, Swept,
+    Enqueue, Judged, Listened, Outbox, Redrive, RedriveOf, Redriven, RetryMessage, Settled, Stopped, Swept,
 };
-pub use reports::Reports;
+pub use reports::{FailureFilter, Reports};
 pub use schedules::{CreateSchedule, DueSchedules, RunSchedule, ScheduleOutcome, Schedules};
 
 /// A store: one object that implements every room on one database.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{RecentAttempt, StoreError};
+use super::{FailureFilter, RecentAttempt, StoreError};
 use crate::model::columns_of;
 use crate::model::{
     AttemptKey, BatchId, Breaker, CampaignContent, CampaignId, Category, Chosen, ContactId, Content,
@@ -169,10 +169,54 @@ pub trait Outbox: Send + Sync {
     /// - `settle_joins_waiting_statuses`: statuses that came before the provider's id was known are merged with it.
     /// - `an_in_doubt_attempt_is_not_overridden_by_another`: whatever is learnt of one attempt leaves another in doubt, and so the message, and schedules nothing.
     /// - `settle_writes_the_journal`: changes of state are in the journal, in the same commit.
+    /// - `settle_tells_of_undeliverable_messages`: those that fail for good, in the same commit, with whether they are critical.
+    /// - `settle_tells_of_a_failing_campaign_once`: each time the share of failures crosses the tenant's limit.
+    /// - `settle_pauses_a_campaign_that_fails_for_one_reason`: in the same commit, and nothing of it begins until it is resumed.
     ///
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).
     async fn settle(&self, facts: &[AttemptFact]) -> Result<Settled, StoreError>;
+
+    /// Puts one message that failed, or was skipped for a reason that may be gone, back by hand.
+    ///
+    /// It goes into a due row for one more attempt of the same chain, counts its retries anew, and is
+    /// judged anew at begin. [`redrive::decide`](crate::rules::redrive::decide) says which messages may
+    /// go back and when; a message of a cancelled campaign never does.
+    ///
+    /// - `retry_adds_an_attempt_to_the_chain`: its next attempt has the next number, and it is tried again as often as a new message is.
+    /// - `retry_leaves_alone_what_may_be_delivered`: whatever its state is, it is named.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn retry(&self, scope: &Scope, message: MessageId) -> Result<RetryMessage, StoreError>;
+
+    /// Puts messages back as [`retry`](Self::retry) does, in order of their ids: one chunk.
+    ///
+    /// Each chunk is one commit. Who goes on with `next` until it is `None` has walked through all.
+    ///
+    /// - `redrive_requeues_what_fits`: exactly the messages that fit, whatever the size of the chunks.
+    /// - `redrive_twice_requeues_once`: a message that was put back is not put back again before it failed again.
+    /// - `redrive_never_touches_what_may_be_delivered`: nor what was cancelled, has expired or opted out, whatever is asked for.
+    /// - `redrive_takes_skipped_ones_by_their_reason`: and only those whose reason may be gone.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn redrive(&self, scope: &Scope, ask: &Redrive) -> Result<Redriven, StoreError>;
+
+    /// Looks at attempts of the held sessions that began `silent_after_seconds` ago or longer, each once
+    /// and in the order in which they began, about so many per session and call.
+    ///
+    /// One that was taken and of which no status came is silent: it is told in the journal and listed
+    /// until a status comes. A number so many of whose attempts in a row are silent is deaf: told once
+    /// until one of its attempts is heard of.
+    ///
+    /// - `listen_finds_silent_messages_once`: not before their time, and each attempt once.
+    /// - `listen_finds_a_deaf_session_once`: and again only after it was heard of.
+    /// - `listen_goes_on_where_it_stopped`: in chunks of any size, also after a reopen.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn listen(&self, scope: &WorkerScope, limit: u32) -> Result<Listened, StoreError>;
 
     /// Marks attempts of the held sessions in doubt whose `end_by` passed `grace` ago or longer.
     ///
@@ -209,6 +253,65 @@ pub enum CancelMessage {
     TooLate(MessageState),
     /// There is no such message.
     Missing,
+}
+
+/// What became of a message that should be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryMessage {
+    /// It waits for another attempt, due at this instant.
+    Requeued(DateTime<Utc>),
+    /// It stays as it is, in this state.
+    Not(MessageState),
+    /// There is no such message.
+    Missing,
+}
+
+/// Which messages to put back, and from where on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redrive {
+    /// Which.
+    pub of: RedriveOf,
+    /// Behind this message.
+    pub after: Option<MessageId>,
+    /// At most this many; clamped to 1 ..= 10,000.
+    pub limit: u32,
+}
+
+/// Which messages to put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedriveOf {
+    /// Those that failed.
+    Failed(FailureFilter),
+    /// Those that were skipped.
+    Skipped {
+        /// For this reason.
+        reason: SkipReason,
+        /// Of this campaign, or of any and none.
+        campaign: Option<CampaignId>,
+    },
+}
+
+/// What one chunk of a redrive did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Redriven {
+    /// Messages that wait again.
+    pub requeued: u64,
+    /// Messages that fitted and stay as they are: their campaign was cancelled, or their reason is
+    /// one that does not pass.
+    pub refused: u64,
+    /// Where the next chunk starts, or `None` when nothing is left.
+    pub next: Option<MessageId>,
+}
+
+/// What was heard of attempts, or not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listened {
+    /// Messages with an attempt that is silent.
+    pub silent: Vec<(TenantId, MessageId)>,
+    /// Sessions that became deaf.
+    pub deaf: Vec<(TenantId, SessionId)>,
+    /// Whether attempts whose time has come are left.
+    pub more: bool,
 }
 
 /// What to read.

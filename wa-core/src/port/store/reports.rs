@@ -1,10 +1,14 @@
 //! Reports: the read side. No method scans messages to draw a number.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use super::StoreError;
-use crate::model::{CampaignCounts, CampaignId, MessageId, MessageView};
+use crate::model::{
+    CampaignAlert, CampaignCounts, CampaignId, MessageId, MessageView, RejectClass, SessionId,
+};
 use crate::port::Scope;
+use crate::rules::failure::Failure;
 
 /// The room of reports.
 #[async_trait]
@@ -54,6 +58,77 @@ pub trait Reports: Send + Sync {
         after: Option<MessageId>,
         limit: u32,
     ) -> Result<Vec<MessageView>, StoreError>;
+
+    /// Messages of the tenant that failed for good and fit, in order of their ids.
+    ///
+    /// - `failed_lists_exactly_those_that_fit`: by each part of the filter and all together; what is put back or delivered after all leaves the list.
+    /// - `failed_says_why`: the provider's code, title and details, and whether it is critical.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn failed(
+        &self,
+        scope: &Scope,
+        filter: &FailureFilter,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError>;
+
+    /// Messages of the tenant that were taken and never heard of, as
+    /// [`Outbox::listen`](super::Outbox::listen) found them, in order of their ids.
+    ///
+    /// - `silent_lists_what_was_never_heard_of`: until a status comes.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn silent(
+        &self,
+        scope: &Scope,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError>;
+
+    /// The last alert about a campaign, if there was any.
+    ///
+    /// - `alert_gives_the_last_one`: also after a reopen.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn alert(&self, scope: &Scope, campaign: CampaignId) -> Result<Option<CampaignAlert>, StoreError>;
+}
+
+/// Which failed messages; what is `None` does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailureFilter {
+    /// Of this campaign.
+    pub campaign: Option<CampaignId>,
+    /// Whose last attempt was this number's.
+    pub session: Option<SessionId>,
+    /// With this code of the provider.
+    pub code: Option<i64>,
+    /// Of this class.
+    pub class: Option<RejectClass>,
+    /// Failed at this instant or later, as the last attempt's facts say.
+    pub since: Option<DateTime<Utc>>,
+    /// Failed before this instant.
+    pub before: Option<DateTime<Utc>>,
+    /// Only critical ones.
+    pub critical_only: bool,
+}
+
+impl FailureFilter {
+    /// Whether a failed message fits.
+    #[must_use]
+    pub fn fits(&self, campaign: Option<CampaignId>, session: SessionId, failure: &Failure) -> bool {
+        let Self { campaign: of, session: by, code, class, since, before, critical_only } = self;
+        of.is_none_or(|of| campaign == Some(of))
+            && by.is_none_or(|by| session == by)
+            && code.is_none_or(|code| failure.code == Some(code))
+            && class.is_none_or(|class| failure.class == Some(class))
+            && since.is_none_or(|since| failure.at >= since)
+            && before.is_none_or(|before| failure.at < before)
+            && (!critical_only || failure.critical)
+    }
 }
 
 const _OBJECT_SAFE: fn(&dyn Reports) = |_| {};

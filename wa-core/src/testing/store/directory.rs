@@ -1,8 +1,9 @@
 //! The cases of the Directory room.
 
 use crate::model::{
-    Category, FrequencyCap, HoldReason, IncarnationId, InstanceId, Lane, OutsideWindow, PriceList,
-    QualityPolicy, QuietHours, QuietSettings, Recipient, TagKey, Tenant, TenantId, TenantSettings, WhenRed,
+    AlertSettings, Category, FrequencyCap, HoldReason, IncarnationId, InstanceId, Lane, OutsideWindow,
+    PriceList, QualityPolicy, QuietHours, QuietSettings, Recipient, RetryBackoff, TagKey, Tenant, TenantId,
+    TenantSettings, WhenRed,
 };
 use crate::port::store::StoreIdentity;
 use crate::testing::scope;
@@ -94,6 +95,9 @@ pub(super) async fn put_settings_come_back(mut w: World) {
         paused: true,
         max_retries: 0,
         retry_after_seconds: vec![86_400, 1],
+        retry_backoff: Some(RetryBackoff { base_seconds: 7, factor: 3, cap_seconds: 90, jitter_percent: 20 }),
+        later_retries: 2,
+        alerts: AlertSettings { failing_percent: 7, pause_failures: 0, ..AlertSettings::default() },
         prices: Some(prices),
         template_cooldown: None,
         window_tracking: false,

@@ -43,6 +43,7 @@
 
 mod audience;
 mod directory;
+mod failures;
 mod inbox;
 mod journal;
 mod judges;
@@ -343,6 +344,18 @@ macro_rules! __store_clauses {
                 settle_joins_waiting_statuses
                 an_in_doubt_attempt_is_not_overridden_by_another
                 settle_writes_the_journal
+                settle_tells_of_undeliverable_messages
+                settle_tells_of_a_failing_campaign_once
+                settle_pauses_a_campaign_that_fails_for_one_reason
+                retry_adds_an_attempt_to_the_chain
+                retry_leaves_alone_what_may_be_delivered
+                redrive_requeues_what_fits
+                redrive_twice_requeues_once
+                redrive_never_touches_what_may_be_delivered
+                redrive_takes_skipped_ones_by_their_reason
+                listen_finds_silent_messages_once
+                listen_finds_a_deaf_session_once
+                listen_goes_on_where_it_stopped
                 sweep_never_makes_pending
                 sweep_waits_for_the_grace
                 sweep_leaves_settled_attempts_alone
@@ -389,6 +402,10 @@ macro_rules! __store_clauses {
                 a_message_shows_its_chain_of_attempts
                 recipients_are_paged_by_id
                 in_doubt_lists_exactly_those_in_doubt
+                failed_lists_exactly_those_that_fit
+                failed_says_why
+                silent_lists_what_was_never_heard_of
+                alert_gives_the_last_one
             }
         }
     };

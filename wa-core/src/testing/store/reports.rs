@@ -1,5 +1,10 @@
 //! The cases of the Reports room.
 
+pub(super) use super::failures::{
+    alert_gives_the_last_one, failed_lists_exactly_those_that_fit, failed_says_why,
+    silent_lists_what_was_never_heard_of,
+};
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -46,6 +51,9 @@ fn recount(views: &[MessageView]) -> CampaignCounts {
             (MessageState::Failed, _, Some(failure)) => Some(format!("failed:{}", failure.code)),
             _ => None,
         };
+        let last = view.attempts.last().and_then(|attempt| attempt.facts.failure.as_ref());
+        let could_pass = last.is_some_and(|failure| failure.class == RejectClass::Retry);
+        counts.critical += u64::from(view.state == MessageState::Failed && could_pass);
         if let Some(reason) = reason {
             *counts.reasons.entry(reason).or_default() += 1;
         }

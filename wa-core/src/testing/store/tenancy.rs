@@ -13,21 +13,21 @@ use chrono::{DateTime, Utc};
 
 use super::{OpenStore, StoreFixture};
 use crate::model::{
-    AttemptKey, BatchId, Breaker, BreakerScope, Campaign, CampaignAction, CampaignCounts, CampaignId,
-    CampaignName, Consent, ConsentSource, Contact, ContactId, Entitlement, Event, EventId, ImportId,
-    ImportProgress, ListName, MessageId, MessageView, NewCampaign, NewMessage, NewSchedule, NewSession,
-    NumberId, Period, QuotaUsage, RawId, Recipient, Schedule, ScheduleAction, ScheduleId, ScheduleName,
-    ScheduleRun, Session, SessionId, SessionReport, SessionSetting, StreamPosition, Tenant, TenantId,
-    TenantName, TenantSettings, TransportName, WorkerId, from_micros,
+    AttemptKey, BatchId, Breaker, BreakerScope, Campaign, CampaignAction, CampaignAlert, CampaignCounts,
+    CampaignId, CampaignName, Consent, ConsentSource, Contact, ContactId, Entitlement, Event, EventId,
+    ImportId, ImportProgress, ListName, MessageId, MessageView, NewCampaign, NewMessage, NewSchedule,
+    NewSession, NumberId, Period, QuotaUsage, RawId, Recipient, Schedule, ScheduleAction, ScheduleId,
+    ScheduleName, ScheduleRun, Session, SessionId, SessionReport, SessionSetting, StreamPosition, Tenant,
+    TenantId, TenantName, TenantSettings, TransportName, WorkerId, from_micros,
 };
 use crate::port::store::{
     Abandoned, AcquireSessions, ActOutcome, AddSession, Advanced, AttemptFact, Audience, BeginBatch, Begun,
     CancelMessage, Consider, Considered, Cost, CreateCampaign, CreateSchedule, Directory, DispatchState,
-    DuePage, DueQuery, DueSchedules, Enqueue, ImportChunk, ImportStep, Inbox, Journal, KeptRaw, LaunchChunk,
-    LaunchStep, Lease, Ledger, Member, Numbers, Outbox, Projected, Projection, RawBody, ReaderName,
-    RecentAttempt, ReportedLine, Reports, Route, RunSchedule, ScheduleOutcome, Schedules, Settled,
-    StartImport, Store, StoreError, StoreIdentity, StoredInbound, SuppressedAddress, Swept, UpsertContact,
-    WindowView,
+    DuePage, DueQuery, DueSchedules, Enqueue, FailureFilter, ImportChunk, ImportStep, Inbox, Journal,
+    KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger, Listened, Member, Numbers, Outbox, Projected,
+    Projection, RawBody, ReaderName, RecentAttempt, Redrive, Redriven, ReportedLine, Reports, RetryMessage,
+    Route, RunSchedule, ScheduleOutcome, Schedules, Settled, StartImport, Store, StoreError, StoreIdentity,
+    StoredInbound, SuppressedAddress, Swept, UpsertContact, WindowView,
 };
 use crate::port::{AdminScope, Clock, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -459,6 +459,24 @@ impl Outbox for Trespassing {
         self.store.outbox().cancel(scope, message).await
     }
 
+    async fn retry(&self, scope: &Scope, message: MessageId) -> Answer<RetryMessage> {
+        let told = self.store.outbox().retry(&self.stranger, message).await;
+        refused("retry", told, &RetryMessage::Missing);
+        self.store.outbox().retry(scope, message).await
+    }
+
+    async fn redrive(&self, scope: &Scope, ask: &Redrive) -> Answer<Redriven> {
+        let told = self.store.outbox().redrive(&self.stranger, ask).await;
+        refused("redrive", told, &Redriven::default());
+        self.store.outbox().redrive(scope, ask).await
+    }
+
+    async fn listen(&self, scope: &WorkerScope, limit: u32) -> Answer<Listened> {
+        let told = self.store.outbox().listen(&self.nobody(), limit).await;
+        refused("listen", told, &Listened::default());
+        self.store.outbox().listen(scope, limit).await
+    }
+
     async fn due(&self, scope: &WorkerScope, ask: &DueQuery) -> Answer<DuePage> {
         let told = self.store.outbox().due(&self.nobody(), ask).await;
         refused("due", told.map(|page| (page.messages, page.next_at, page.pace)), &(vec![], None, None));
@@ -636,5 +654,26 @@ impl Reports for Trespassing {
     ) -> Answer<Vec<MessageView>> {
         refused("in_doubt", self.store.reports().in_doubt(&self.stranger, after, limit).await, &vec![]);
         self.store.reports().in_doubt(scope, after, limit).await
+    }
+
+    async fn failed(
+        &self,
+        scope: &Scope,
+        filter: &FailureFilter,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Answer<Vec<MessageView>> {
+        refused("failed", self.store.reports().failed(&self.stranger, filter, after, limit).await, &vec![]);
+        self.store.reports().failed(scope, filter, after, limit).await
+    }
+
+    async fn silent(&self, scope: &Scope, after: Option<MessageId>, limit: u32) -> Answer<Vec<MessageView>> {
+        refused("silent", self.store.reports().silent(&self.stranger, after, limit).await, &vec![]);
+        self.store.reports().silent(scope, after, limit).await
+    }
+
+    async fn alert(&self, scope: &Scope, campaign: CampaignId) -> Answer<Option<CampaignAlert>> {
+        refused("alert", self.store.reports().alert(&self.stranger, campaign).await, &None);
+        self.store.reports().alert(scope, campaign).await
     }
 }

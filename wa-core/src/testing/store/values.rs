@@ -74,7 +74,7 @@ pub(super) fn rejected(class: RejectClass, code: i64) -> Outcome {
 }
 
 pub(super) fn failure(class: RejectClass, code: i64) -> FailureCode {
-    FailureCode { code, class, title: "refused by the suite".to_owned() }
+    FailureCode { code, class, title: "refused by the suite".to_owned(), details: None }
 }
 
 /// A template without placeholders.

@@ -1,5 +1,6 @@
 //! What the rules claim, checked from their documentation and from Meta's, not from their code.
 
+mod alert;
 mod campaign;
 mod civil;
 mod classify;
@@ -10,9 +11,11 @@ mod purity;
 mod quiet;
 mod recipients;
 mod recur;
+mod redrive;
 mod retry;
 mod sendable;
 mod settle;
+mod silence;
 mod status;
 mod tally;
 mod throughput;
@@ -41,7 +44,7 @@ pub(crate) fn any_instant() -> impl Strategy<Value = DateTime<Utc>> {
 }
 
 pub(crate) fn failure(code: i64, class: RejectClass) -> FailureCode {
-    FailureCode { code, class, title: format!("title of {code}") }
+    FailureCode { code, class, title: format!("title of {code}"), details: None }
 }
 
 /// Facts of an attempt that was refused for this class.

@@ -3,10 +3,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use wa_core::model::{
-    BreakerReason, Consent, DeliveryFacts, Fact, HoldReason, Outcome, RejectClass, TenantSettings,
+    AttemptKey, BreakerReason, Consent, DeliveryFacts, Fact, HoldReason, MessageId, Outcome, RejectClass,
+    TenantId, TenantSettings,
 };
 use wa_core::rules::retry::Next;
-use wa_core::rules::settle::{Consequences, breaker_for, consequences};
+use wa_core::rules::settle::{Consequences, Merge, breaker_for, consequences};
 use wa_core::rules::status::{merge_outcome, merge_status};
 
 use super::{any_class, any_instant, epoch, failure, only};
@@ -16,19 +17,36 @@ use super::{any_class, any_instant, epoch, failure, only};
 struct Message {
     attempts: Vec<DeliveryFacts>,
     given_back: Vec<u32>,
+    redriven: usize,
+}
+
+fn key() -> AttemptKey {
+    AttemptKey {
+        tenant: TenantId::from_uuid(uuid::Uuid::from_u128(1)),
+        message: MessageId::from_uuid(uuid::Uuid::from_u128(2)),
+        n: 1,
+    }
 }
 
 #[expect(clippy::indexing_slicing, reason = "a test names places that it made")]
 impl Message {
     fn with_attempts(count: usize) -> Self {
-        Self { attempts: vec![DeliveryFacts::default(); count], given_back: vec![0; count] }
+        Self { attempts: vec![DeliveryFacts::default(); count], given_back: vec![0; count], redriven: 0 }
     }
 
     fn merge(&mut self, place: usize, change: impl FnOnce(&mut DeliveryFacts)) -> Consequences {
         let before = self.attempts[place].clone();
         change(&mut self.attempts[place]);
         let chain: Vec<&DeliveryFacts> = self.attempts.iter().collect();
-        let then = consequences(&before, &chain, place, &TenantSettings::default(), None, epoch());
+        let merge = Merge {
+            key: key(),
+            before: &before,
+            chain: &chain,
+            place,
+            redriven: self.redriven,
+            retry_after: None,
+        };
+        let then = consequences(&merge, &TenantSettings::default(), epoch());
         if then.gives_back {
             self.attempts[place].add(Fact::Released, epoch());
             self.given_back[place] += 1;
@@ -159,15 +177,19 @@ fn a_late_failure_report_gives_back_and_stays_a_failure() {
 
 #[test]
 fn a_failure_report_after_delivery_gives_nothing_back() {
-    let mut message = Message { attempts: vec![only(Fact::Delivered)], given_back: vec![0] };
+    let mut message =
+        Message { attempts: vec![only(Fact::Delivered)], given_back: vec![0], ..Message::default() };
     let then = message.failed(0, 131_026, RejectClass::Recipient);
     assert_eq!((then.gives_back, then.next), (false, None));
 }
 
 #[test]
 fn a_rejection_beside_an_attempt_in_doubt_is_not_tried_again() {
-    let mut message =
-        Message { attempts: vec![only(Fact::InDoubt), DeliveryFacts::default()], given_back: vec![0, 0] };
+    let mut message = Message {
+        attempts: vec![only(Fact::InDoubt), DeliveryFacts::default()],
+        given_back: vec![0, 0],
+        ..Message::default()
+    };
     let then = message.outcome(1, &rejected(RejectClass::Retry));
     assert!(then.gives_back);
     assert_eq!(then.next, None);
@@ -204,9 +226,27 @@ fn only_what_the_provider_stopped_opens_a_breaker() {
 }
 
 #[test]
+fn what_was_put_back_by_hand_counts_its_retries_anew() {
+    let mut message = Message::with_attempts(4);
+    for place in 0..3 {
+        message.outcome(place, &rejected(RejectClass::Retry));
+    }
+    let last = message.outcome(3, &rejected(RejectClass::Retry));
+    assert_eq!(last.next, Some(Next::Fail), "three retries are used up");
+    message.attempts.push(DeliveryFacts::default());
+    message.given_back.push(0);
+    message.redriven = 4;
+    let first = message.outcome(4, &rejected(RejectClass::Retry));
+    let expected = Next::Again { at: epoch() + TimeDelta::seconds(5), why: HoldReason::Retry };
+    assert_eq!(first.next, Some(expected), "as a new message");
+}
+
+#[test]
 fn a_place_that_is_not_in_the_chain_has_no_consequences() {
     let facts = only(Fact::Rejected);
-    let then =
-        consequences(&DeliveryFacts::default(), &[&facts], 1, &TenantSettings::default(), None, epoch());
+    let before = DeliveryFacts::default();
+    let merge =
+        Merge { key: key(), before: &before, chain: &[&facts], place: 1, redriven: 0, retry_after: None };
+    let then = consequences(&merge, &TenantSettings::default(), epoch());
     assert_eq!(then, Consequences { gives_back: false, next: None, breaker: None, consent: None });
 }

@@ -16,7 +16,12 @@ enum News {
 }
 
 fn any_failure() -> impl Strategy<Value = FailureCode> {
-    (0..4_i64, any_class(), "[ab]").prop_map(|(code, class, title)| FailureCode { code, class, title })
+    (0..4_i64, any_class(), "[ab]").prop_map(|(code, class, title)| FailureCode {
+        code,
+        class,
+        title,
+        details: None,
+    })
 }
 
 fn any_news() -> impl Strategy<Value = News> {

@@ -12,7 +12,8 @@ fn any_standing() -> impl Strategy<Value = Standing> {
     let skip = proptest::sample::select(SkipReason::ALL);
     (proptest::sample::select(MessageState::ALL), skip, 0..3_i64).prop_map(|(state, reason, code)| {
         let mut facts = refused(RejectClass::Recipient);
-        facts.failure = (code > 0).then(|| failure(code, RejectClass::Recipient));
+        let class = if code % 2 == 0 { RejectClass::Recipient } else { RejectClass::Retry };
+        facts.failure = (code > 0).then(|| failure(code, class));
         Standing::new(state, Some(reason), &[&facts])
     })
 }
@@ -35,6 +36,7 @@ fn recount(messages: &BTreeMap<u8, Standing>) -> CampaignCounts {
         attempting: count(&[Attempting]),
         accepted: count(&[Accepted, Sent, Delivered, Read, Played]),
         failed: count(&[Failed]),
+        critical: u64::try_from(messages.values().filter(|it| it.critical).count()).expect("a count"),
         in_doubt: count(&[InDoubt]),
         skipped: count(&[Skipped]),
         sent: count(&[Sent, Delivered, Read, Played]),
@@ -48,6 +50,7 @@ fn recount(messages: &BTreeMap<u8, Standing>) -> CampaignCounts {
 fn assert_sound(counts: &CampaignCounts) {
     let CampaignCounts { audience, pending, attempting, accepted, failed, in_doubt, skipped, .. } = counts;
     assert_eq!(*audience, pending + attempting + accepted + failed + in_doubt + skipped);
+    assert!(counts.critical <= counts.failed);
     assert!(counts.read <= counts.delivered);
     assert!(counts.delivered <= counts.sent);
     assert!(counts.sent <= counts.accepted);

@@ -142,7 +142,7 @@ impl Blocking {
         let ambiguous = |why: &str| SendOutcome::Ambiguous { why: why.to_owned() };
         let not_sent = |why: &str| SendOutcome::NotSent { why: why.to_owned() };
         let rejected = |class| SendOutcome::Rejected {
-            failure: FailureCode { code: 0, class, title: "refused".to_owned() },
+            failure: FailureCode { code: 0, class, title: "refused".to_owned(), details: None },
             retry_after: None,
         };
         let answer = match result {
@@ -202,6 +202,10 @@ impl Transport for Blocking {
             read_receipts: false,
             gap: None,
         }
+    }
+
+    fn advice(&self, _: i64) -> Option<&'static str> {
+        None
     }
 
     async fn send(&self, permit: SendPermit) -> SendOutcome {

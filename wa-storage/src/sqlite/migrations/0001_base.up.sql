@@ -315,6 +315,7 @@ CREATE TABLE result (
     code INTEGER,
     class TEXT,
     title TEXT,
+    details TEXT,
     provider_id TEXT,
     provider_hash INTEGER,
     PRIMARY KEY (tenant, message, n)
@@ -344,6 +345,54 @@ CREATE TABLE doubt (
     tenant BLOB NOT NULL,
     message BLOB NOT NULL,
     PRIMARY KEY (tenant, message)
+) STRICT, WITHOUT ROWID;
+
+-- Messages that failed for good. An empty campaign is none.
+CREATE TABLE failure (
+    tenant BLOB NOT NULL,
+    message BLOB NOT NULL,
+    campaign BLOB NOT NULL,
+    session BLOB NOT NULL,
+    code INTEGER,
+    class TEXT,
+    critical INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, message)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX failure_by_campaign ON failure (tenant, campaign, message);
+CREATE INDEX failure_by_code ON failure (tenant, code, message);
+CREATE INDEX failure_critical ON failure (tenant, message) WHERE critical = 1;
+
+-- How many attempts a message had when it was last put back by hand.
+CREATE TABLE redriven (
+    tenant BLOB NOT NULL,
+    message BLOB NOT NULL,
+    attempts INTEGER NOT NULL,
+    PRIMARY KEY (tenant, message)
+) STRICT, WITHOUT ROWID;
+
+-- What is remembered of campaigns that had failures.
+CREATE TABLE campaign_meter (
+    tenant BLOB NOT NULL,
+    campaign BLOB NOT NULL,
+    meter TEXT NOT NULL,
+    PRIMARY KEY (tenant, campaign)
+) STRICT, WITHOUT ROWID;
+
+-- How far a session's attempts were listened to, and what was heard.
+CREATE TABLE listened (
+    session BLOB PRIMARY KEY,
+    upto INTEGER NOT NULL,
+    silent INTEGER NOT NULL,
+    deaf INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Attempts that were taken and of which nothing was heard in time.
+CREATE TABLE silent (
+    tenant BLOB NOT NULL,
+    message BLOB NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (tenant, message, n)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE batch (
@@ -427,8 +476,9 @@ CREATE TABLE waiting_status (
     code INTEGER NOT NULL,
     class TEXT,
     title TEXT NOT NULL,
+    details TEXT NOT NULL,
     received_at INTEGER NOT NULL,
-    PRIMARY KEY (provider_hash, provider_id, transport, number, fact, at, code, title)
+    PRIMARY KEY (provider_hash, provider_id, transport, number, fact, at, code, title, details)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX waiting_status_by_age ON waiting_status (received_at);
 

@@ -17,10 +17,10 @@ use wa_core::rules::retry::{self, Next};
 use wa_core::rules::settle::{self, BreakerRule};
 use wa_core::rules::{consent, status};
 
-use super::reserve;
+use super::{failures, reserve};
 use crate::sqlite::audience::contacts;
 use crate::sqlite::changes::Changes;
-use crate::sqlite::codec::{at, failure, json, named, opt_at, opt_json, parsed, provider_hash, uint};
+use crate::sqlite::codec::{at, failure, named, opt_at, opt_json, parsed, provider_hash, uint};
 use crate::sqlite::directory::settings_of;
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::message::{Attempt, Due, PUT_DUE, Stored, put_result};
@@ -31,7 +31,7 @@ pub(in crate::sqlite) const DELETE_OPEN: &str = "DELETE FROM open_attempt \
      WHERE session = ?1 AND end_by = ?2 AND tenant = ?3 AND message = ?4 AND n = ?5";
 pub(in crate::sqlite) const TAKE_WAITING: &str = "DELETE FROM waiting_status \
      WHERE provider_hash = ?1 AND provider_id = ?2 AND transport = ?3 AND number = ?4 \
-     RETURNING fact, at, code, class, title";
+     RETURNING fact, at, code, class, title, details";
 
 const PUT_OTHER_NAME: &str = "INSERT OR IGNORE INTO other_name \
      (provider_hash, provider_id, tenant, message, n) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -78,10 +78,16 @@ impl<'a> Merger<'a> {
             None => return Ok(false),
         };
         if let Some(before) = before {
-            self.follow(&mut stored, place, &before, retry_after)?;
+            self.follow(key, &mut stored, place, &before, retry_after)?;
             let new = stored.standing();
             self.changes.standing(key.tenant, stored.campaign, Some(&old), &new);
             self.changes.state(self.tx.conn, key.tenant, key.message, old.state, new.state)?;
+            if new.state == MessageState::Failed {
+                let told = failures::keep(self.tx.conn, &stored)?;
+                self.changes.failed(key.tenant, told, new.reason);
+            } else if old.state == MessageState::Failed {
+                failures::forget(self.tx.conn, key.tenant, key.message)?;
+            }
         }
         Ok(true)
     }
@@ -184,6 +190,7 @@ impl<'a> Merger<'a> {
     /// Does what the rule says follows from a merge.
     fn follow(
         &mut self,
+        key: AttemptKey,
         stored: &mut Stored,
         place: usize,
         before: &DeliveryFacts,
@@ -191,7 +198,15 @@ impl<'a> Merger<'a> {
     ) -> Fallible<()> {
         let (tx, now) = (self.tx, self.tx.now);
         let settings = self.settings(stored.tenant)?.clone();
-        let follows = settle::consequences(before, &stored.chain(), place, &settings, retry_after, now);
+        let chain = stored.chain();
+        // Only what definitely failed asks how often it may be tried again.
+        let redriven = if chain.iter().all(|facts| facts.is_definitely_undelivered()) {
+            failures::redriven(tx.conn, stored.tenant, stored.id)?
+        } else {
+            0
+        };
+        let merge = settle::Merge { key, before, chain: &chain, place, redriven, retry_after };
+        let follows = settle::consequences(&merge, &settings, now);
         let settle::Consequences { gives_back, next, breaker, consent } = follows;
         let undelivered = stored.chain().iter().all(|facts| facts.is_definitely_undelivered());
         let last = stored.attempts.last().map_or(0, |attempt| attempt.n);
@@ -202,6 +217,7 @@ impl<'a> Merger<'a> {
             self.changes.cost(stored.tenant, stored.campaign, attempt.price, -1);
         }
         put_result(tx.conn, stored.tenant, stored.id, attempt.n, &attempt.facts)?;
+        failures::break_silence(tx.conn, stored.tenant, stored.id, attempt, now)?;
         let (session, chosen) = (attempt.session, attempt.content);
         if !undelivered {
             // Evidence of delivery came after a failure had scheduled a retry: it must not be sent again.

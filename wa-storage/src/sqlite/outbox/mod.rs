@@ -5,8 +5,11 @@ mod consider;
 mod court;
 mod due;
 mod enqueue;
+mod failures;
 mod feed;
+mod listen;
 pub(super) mod merge;
+mod redrive;
 pub(super) mod reserve;
 mod settle;
 mod sweep;
@@ -14,7 +17,7 @@ mod sweep;
 #[cfg(test)]
 pub(super) use {
     begin::HOT as BEGIN_STATEMENTS, begin::JUDGING as JUDGE_STATEMENTS, due::HOT as DUE_STATEMENTS,
-    sweep::HOT as SWEEP_STATEMENTS,
+    listen::HOT as LISTEN_STATEMENTS, redrive::HOT as REDRIVE_STATEMENTS, sweep::HOT as SWEEP_STATEMENTS,
 };
 
 use std::sync::Arc;
@@ -26,7 +29,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{BatchId, Lane, MessageId, SessionId, micros};
 use wa_core::port::store::{
     Abandoned, AttemptFact, BeginBatch, Begun, CancelMessage, Consider, Considered, DuePage, DueQuery,
-    Enqueue, Outbox, Settled, StoreError, Swept,
+    Enqueue, Listened, Outbox, Redrive, Redriven, RetryMessage, Settled, StoreError, Swept,
 };
 use wa_core::port::{Scope, WorkerScope};
 use wa_core::rules::judge::Judge;
@@ -87,6 +90,21 @@ impl Outbox for SqliteStore {
         // An outcome that a power cut takes would leave its attempt in doubt, which is safe. But the
         // begin that follows needs the disk anyway, and calls of one durability share a commit.
         self.write(Durability::Full, move |tx| settle::settle(tx, &facts)).await
+    }
+
+    async fn retry(&self, scope: &Scope, message: MessageId) -> Result<RetryMessage, StoreError> {
+        let tenant = scope.tenant();
+        self.write(Durability::Full, move |tx| redrive::retry(tx, tenant, message)).await
+    }
+
+    async fn redrive(&self, scope: &Scope, ask: &Redrive) -> Result<Redriven, StoreError> {
+        let (tenant, ask) = (scope.tenant(), ask.clone());
+        self.write(Durability::Full, move |tx| redrive::redrive(tx, tenant, &ask)).await
+    }
+
+    async fn listen(&self, scope: &WorkerScope, limit: u32) -> Result<Listened, StoreError> {
+        let scope = scope.clone();
+        self.write(Durability::Normal, move |tx| listen::listen(tx, &scope, limit)).await
     }
 
     async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Result<Swept, StoreError> {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use wa_core::model::{Event, EventBody, Period, StreamPosition, TenantId};
-use wa_core::port::store::DueQuery;
+use wa_core::port::store::{DueQuery, FailureFilter};
 use wa_core::testing::scope;
 
 use super::pair::both;
@@ -18,6 +18,10 @@ pub(super) fn bodies(events: Vec<Event>) -> Vec<Told> {
         EventBody::Messages { mut changes } => {
             changes.sort();
             EventBody::Messages { changes }
+        }
+        EventBody::Undeliverable { mut failures } => {
+            failures.sort_by_key(|failure| failure.message);
+            EventBody::Undeliverable { failures }
         }
         other => other,
     };
@@ -58,6 +62,8 @@ impl Script {
         both!(pair, s => s.journal().notices(&of, None, 1_000)).expect("notices");
         both!(pair, s => s.inbox().inbound(&of, None, 1_000)).expect("inbound messages");
         both!(pair, s => s.reports().in_doubt(&of, None, 1_000)).expect("a page");
+        both!(pair, s => s.reports().failed(&of, &FailureFilter::default(), None, 1_000)).expect("a page");
+        both!(pair, s => s.reports().silent(&of, None, 1_000)).expect("a page");
         let sessions = both!(pair, s => s.numbers().sessions(&of, None, 1_000)).expect("sessions");
         let contacts = both!(pair, s => s.audience().contacts(&of, None, None, 1_000)).expect("contacts");
         for session in &sessions {
@@ -80,6 +86,7 @@ impl Script {
         for campaign in campaigns {
             both!(pair, s => s.reports().counts(&of, campaign.id)).expect("counts");
             both!(pair, s => s.ledger().cost(&of, Some(campaign.id))).expect("a cost");
+            both!(pair, s => s.reports().alert(&of, campaign.id)).expect("an alert");
             both!(pair, s => s.reports().recipients(&of, campaign.id, None, 1_000)).expect("messages");
         }
         for (_, message) in self.messages.iter().filter(|(owner, _)| *owner == tenant) {

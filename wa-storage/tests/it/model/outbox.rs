@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use wa_core::model::{BatchId, Content, Lane, MessageId, NewMessage, Outcome, SessionId, TenantId};
+use wa_core::model::{
+    BatchId, Content, Lane, MessageId, NewMessage, Outcome, SessionId, SkipReason, TenantId,
+};
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{
     Abandoned, Alternative, AttemptFact, BeginBatch, BeginItem, Begun, CancelMessage, Consider, Considered,
-    DueBody, DueMessage, DueQuery, Enqueue, Settled, Swept,
+    DueBody, DueMessage, DueQuery, Enqueue, FailureFilter, Redrive, RedriveOf, RetryMessage, Settled, Swept,
 };
 use wa_core::rules::judge::Judge;
 
@@ -19,8 +21,8 @@ use super::script::{Script, Step};
 
 impl Script {
     pub(super) async fn outbox(&mut self) -> Step {
-        match self.roll(42) {
-            40 | 41 => self.consider().await,
+        match self.roll(47) {
+            45 | 46 => self.consider().await,
             0..=8 => self.enqueue().await,
             9 => self.cancel().await,
             10 => {
@@ -31,6 +33,9 @@ impl Script {
             11..=24 => self.begin().await,
             25..=34 => self.settle().await,
             35 | 36 => self.abandon().await,
+            40 | 41 => self.retry().await,
+            42 | 43 => self.redrive().await,
+            44 => self.listen_in().await,
             _ => self.sweep().await,
         }
     }
@@ -259,6 +264,53 @@ impl Script {
         let Some((_, scope)) = self.held() else { return Ok(()) };
         let abandoned = both!(self.pair, s => s.outbox().abandon(&scope, batch));
         self.tell("abandon", matches!(abandoned, Ok(Abandoned::WasCommitted(_))), (batch, abandoned));
+        Ok(())
+    }
+
+    /// A failed message of a tenant, mostly one that is there.
+    async fn a_failure(&mut self) -> Result<Option<(TenantId, MessageId)>, Mismatch> {
+        for place in 0..super::script::TENANTS {
+            let tenant = Self::tenant_at(place);
+            let scope = wa_core::testing::scope::tenant(tenant);
+            let all = FailureFilter::default();
+            let page = both!(self.pair, s => s.reports().failed(&scope, &all, None, 100)).unwrap_or_default();
+            if let Some(view) = self.pick(&page).filter(|_| self.percent(95)) {
+                return Ok(Some((tenant, view.id)));
+            }
+        }
+        if self.percent(4) { self.any_message().await } else { Ok(None) }
+    }
+
+    async fn retry(&mut self) -> Step {
+        let Some((tenant, id)) = self.a_failure().await? else { return self.settle().await };
+        let scope = self.scope_of(tenant);
+        let put = both!(self.pair, s => s.outbox().retry(&scope, id));
+        self.tell("retry", matches!(put, Ok(RetryMessage::Requeued(_))), (id, put));
+        Ok(())
+    }
+
+    async fn redrive(&mut self) -> Step {
+        let Some((tenant, _)) = self.a_failure().await? else { return self.settle().await };
+        let scope = self.scope_of(tenant);
+        let of = if self.percent(85) {
+            RedriveOf::Failed(if self.percent(75) { FailureFilter::default() } else { self.failure_filter() })
+        } else {
+            let campaign = self.percent(50).then(|| self.campaign().1);
+            let reasons = [SkipReason::WindowClosed, SkipReason::WindowClosed, SkipReason::Cancelled];
+            RedriveOf::Skipped { reason: reasons[self.index(3)], campaign }
+        };
+        let after = self.pick(&self.messages).map(|(_, id)| *id).filter(|_| self.percent(10));
+        let ask = Redrive { of, after, limit: self.limit() };
+        let done = both!(self.pair, s => s.outbox().redrive(&scope, &ask));
+        self.tell("redrive", done.is_ok_and(|done| done.requeued > 0), (ask, done));
+        Ok(())
+    }
+
+    async fn listen_in(&mut self) -> Step {
+        let Some((_, scope)) = self.held() else { return Ok(()) };
+        let limit = self.limit();
+        let heard = both!(self.pair, s => s.outbox().listen(&scope, limit));
+        self.tell("listen", heard.is_ok(), (scope, limit, heard));
         Ok(())
     }
 

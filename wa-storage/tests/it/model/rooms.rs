@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use wa_core::model::{
-    BeyondCap, Breaker, BreakerReason, BreakerScope, Category, Entitlement, EventId, FailureCode,
-    FrequencyCap, Gap, GapSetting, IncarnationId, Included, InstanceId, Lane, NewSession, NumberId,
-    OutsideWindow, Period, PriceList, Quality, QualityPolicy, QuietHours, QuietSettings, RejectClass,
-    SessionId, SessionReport, SessionSetting, SessionState, StreamPosition, TagKey, TemplateCooldown,
-    TenantSettings, Throughput, Tier, TransportName, WarmUp, WhenRed,
+    AlertSettings, BeyondCap, Breaker, BreakerReason, BreakerScope, Category, Entitlement, EventId,
+    FailureCode, FailureDetails, FrequencyCap, Gap, GapSetting, IncarnationId, Included, InstanceId, Lane,
+    NewSession, NumberId, OutsideWindow, Period, PriceList, Quality, QualityPolicy, QuietHours,
+    QuietSettings, RejectClass, RetryBackoff, SessionId, SessionReport, SessionSetting, SessionState,
+    StreamPosition, TagKey, TemplateCooldown, TenantSettings, Throughput, Tier, TransportName, WarmUp,
+    WhenRed,
 };
-use wa_core::port::store::{AcquireSessions, AddSession, DispatchState, ReaderName, StoreIdentity};
+use wa_core::port::store::{
+    AcquireSessions, AddSession, DispatchState, FailureFilter, ReaderName, StoreIdentity,
+};
 use wa_core::port::{Notice, NoticeKind};
 
 use super::pair::both;
@@ -94,6 +97,17 @@ impl Script {
                     paused: self.percent(12),
                     max_retries: u8::try_from(self.roll(4)).expect("small"),
                     retry_after_seconds: vec![1, 5],
+                    retry_backoff: self.percent(20).then(RetryBackoff::default),
+                    later_retries: u8::from(self.percent(50)),
+                    // Low enough to be reached by campaigns of a few.
+                    alerts: AlertSettings {
+                        failing_of: 1,
+                        pause_failures: 2,
+                        pause_window: 2,
+                        silent_after_seconds: AlertSettings::SHORTEST_SILENCE,
+                        deaf_after: 2,
+                        ..AlertSettings::default()
+                    },
                     prices: self.percent(75).then_some(prices),
                     time_zone: "Europe/Berlin".parse().expect("a zone"),
                     quiet_hours: self.percent(12).then(|| self.night()),
@@ -358,13 +372,15 @@ impl Script {
                 (130_429, RejectClass::Throttled),
                 (131_056, RejectClass::PairThrottled),
                 (131_026, RejectClass::Recipient),
+                (131_049, RejectClass::Later),
                 (131_050, RejectClass::OptedOut),
                 (132_015, RejectClass::TemplatePaused),
                 (131_048, RejectClass::Spam),
                 (190, RejectClass::Credential),
             ])
             .expect("some");
-        FailureCode { code, class, title: format!("failure {code}") }
+        let details = FailureDetails::new(["", "one", "another"][self.index(3)]);
+        FailureCode { code, class, title: format!("failure {code}"), details }
     }
 
     pub(super) async fn ledger(&mut self) -> Step {
@@ -442,8 +458,38 @@ impl Script {
         Ok(())
     }
 
+    pub(super) fn failure_filter(&self) -> FailureFilter {
+        let failure = self.failure();
+        FailureFilter {
+            campaign: self.percent(20).then(|| self.campaign().1),
+            session: self.percent(10).then(|| self.session().0),
+            code: self.percent(10).then_some(failure.code),
+            class: self.percent(20).then_some(failure.class),
+            since: self.percent(10).then(|| self.now() - TimeDelta::seconds(9)),
+            before: self.percent(10).then(|| self.now() - TimeDelta::seconds(3)),
+            critical_only: self.percent(15),
+        }
+    }
+
     pub(super) async fn reports(&mut self) -> Step {
-        match self.roll(6) {
+        match self.roll(9) {
+            6 => {
+                let (tenant, id) = self.campaign();
+                let scope = self.scope_of(tenant);
+                let alert = both!(self.pair, s => s.reports().alert(&scope, id));
+                self.tell("alert", alert.is_ok(), alert);
+            }
+            7 => {
+                let (scope, filter, limit) = (self.scope(), self.failure_filter(), self.limit());
+                let after = self.pick(&self.messages).map(|(_, id)| *id).filter(|_| self.percent(20));
+                let page = both!(self.pair, s => s.reports().failed(&scope, &filter, after, limit));
+                self.tell("failed", page.is_ok(), filter);
+            }
+            8 => {
+                let (scope, limit) = (self.scope(), self.limit());
+                let page = both!(self.pair, s => s.reports().silent(&scope, None, limit));
+                self.tell("silent", page.is_ok(), scope);
+            }
             0 | 1 => {
                 let (tenant, id) = self.campaign();
                 let scope = self.scope_of(tenant);

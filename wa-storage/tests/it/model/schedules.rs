@@ -46,6 +46,7 @@ impl Script {
             name: format!("schedule {}", self.roll(30)).parse().expect("a name"),
             spec: ScheduleSpec {
                 content: CampaignContent::new(self.content("{{name}}")),
+                fallback: None,
                 list: self.list(),
                 sessions: vec![session],
                 lane: Lane::Bulk,

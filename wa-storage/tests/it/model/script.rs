@@ -147,7 +147,7 @@ impl Script {
         if self.percent(75) { self.pick(from.get(late..).unwrap_or_default()) } else { self.pick(from) }
     }
 
-    fn index(&self, len: usize) -> usize {
+    pub(super) fn index(&self, len: usize) -> usize {
         let len = u64::try_from(len).expect("few");
         usize::try_from(self.roll(len)).expect("few")
     }

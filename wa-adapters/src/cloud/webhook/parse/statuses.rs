@@ -1,7 +1,10 @@
 //! Statuses of messages that were sent.
 
 use serde_json::Value;
-use wa_core::model::{Fact, InboundEvent, Recipient, StatusUpdate, WebhookConversation, WebhookPricing};
+use wa_core::model::{
+    Fact, FailureCode, FailureDetails, InboundEvent, Recipient, StatusUpdate, WebhookConversation,
+    WebhookPricing,
+};
 
 use super::json::{bsuid, flag, instant, list, lower, name, number, phone, text, word};
 use super::{Change, error_details, error_title};
@@ -29,9 +32,11 @@ impl Change<'_> {
             group,
             fact,
             at: self.instant(item),
-            failure: failed.then(|| reported(error_code(item))),
+            failure: failed.then(|| FailureCode {
+                details: error(item).and_then(error_details).as_deref().and_then(FailureDetails::new),
+                ..reported(error_code(item))
+            }),
             failure_title: error(item).filter(|_| failed).and_then(error_title),
-            failure_details: error(item).filter(|_| failed).and_then(error_details),
             conversation: item.get("conversation").and_then(conversation),
             pricing: item.get("pricing").and_then(pricing),
         })
