@@ -60,7 +60,7 @@ fn a_failed_status_always_says_why_and_never_asks_for_an_unfounded_retry() {
         status(json!({"id": "wamid.A", "status": "failed", "timestamp": "1", "errors": errors})).failure
     };
     let expect = |errors: Value, code: i64, class: RejectClass| {
-        let FailureCode { code: got, class: is, title } = failure(errors).expect("a failure");
+        let FailureCode { code: got, class: is, title, details: _ } = failure(errors).expect("a failure");
         assert_eq!((got, is), (code, class), "{title}");
     };
     expect(json!([{"code": 131_026, "title": "no"}]), 131_026, RejectClass::Recipient);
