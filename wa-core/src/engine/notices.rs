@@ -73,6 +73,7 @@ fn notice_of(body: &EventBody) -> Option<NoticeKind> {
         EventBody::SessionStopped { session, reason, code: _ } => {
             Some(NoticeKind::SessionStopped { session: *session, advice: advice(*reason).to_owned() })
         }
+        EventBody::BudgetSpent { campaign } => Some(NoticeKind::BudgetSpent { campaign: *campaign }),
         EventBody::Messages { .. }
         | EventBody::Inbound { .. }
         | EventBody::Consent { .. }

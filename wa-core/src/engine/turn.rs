@@ -164,7 +164,11 @@ impl Judge for PlannedJudge {
                 Verdict::Wait { until: now + *wait, why: crate::model::HoldReason::PairThrottled }
             }
             (
-                verdict @ (Verdict::Send(_) | Verdict::Wait { .. } | Verdict::Skip(_) | Verdict::Stop { .. }),
+                verdict @ (Verdict::Send(_)
+                | Verdict::Wait { .. }
+                | Verdict::Skip(_)
+                | Verdict::Stop { .. }
+                | Verdict::Pause { .. }),
                 _,
             ) => verdict,
         }

@@ -4,19 +4,22 @@
 //! judge that panics leaves the store as it was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::journal::Entries;
 use super::later;
+use super::pricing::Pricing;
 use super::state::{AttemptRow, BatchFate, DueRow, Feed, State, TenantRow};
 use crate::model::{
-    AttemptKey, Breaker, BreakerScope, CampaignId, Consent, DeliveryFacts, MessageId, Period, Session,
-    SkipReason, TransportName,
+    AttemptKey, Breaker, BreakerScope, CampaignId, CampaignState, Consent, DeliveryFacts, EventBody,
+    HoldReason, MessageId, Period, Session, SkipReason, TransportName,
 };
 use crate::port::WorkerScope;
 use crate::port::store::{BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, DueSource, Stopped};
 use crate::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, QuotaFacts, Verdict, is_open};
+use crate::rules::price::Quote;
 use crate::rules::tier::{SLOT, TierFacts};
 use crate::rules::window;
 
@@ -57,9 +60,14 @@ fn account(session: &Session) -> (TransportName, String) {
 
 /// What happens to an item.
 enum Step {
-    Send { grant: Grant, keeps_slot: bool },
+    Send {
+        grant: Grant,
+        keeps_slot: bool,
+    },
     Wait(DueRow),
     Skip(SkipReason),
+    /// Its campaign is paused; the item stays where it is.
+    Pause(HoldReason),
 }
 
 /// The items that are where they say, in order; what is not there is gone.
@@ -163,6 +171,7 @@ struct Court<'a> {
     quota: QuotaFacts,
     /// Until when each recipient's slot of the portfolio is taken.
     slots: BTreeMap<u64, DateTime<Utc>>,
+    pricing: Pricing<'a>,
 }
 
 impl<'a> Court<'a> {
@@ -179,7 +188,8 @@ impl<'a> Court<'a> {
             Some(_) => state.slots(&account(session), now),
             None => BTreeMap::new(),
         };
-        Self { tenant, session, judge, now, quota, slots }
+        let pricing = Pricing::open(tenant, session, now);
+        Self { tenant, session, judge, now, quota, slots, pricing }
     }
 
     fn judge_all<'b>(
@@ -187,14 +197,18 @@ impl<'a> Court<'a> {
         items: &[&'b BeginItem],
         begun: &mut BegunBatch,
     ) -> Vec<(&'b BeginItem, Step)> {
-        let mut stopped = BTreeSet::new();
+        let (mut stopped, mut paused) = (BTreeSet::new(), BTreeSet::new());
         let mut steps = Vec::new();
         for item in items {
             if item.source == DueSource::Feed && stopped.contains(&item.campaign) {
                 continue;
             }
+            if item.campaign.is_some() && paused.contains(&item.campaign) {
+                continue;
+            }
             match self.judge_one(item) {
                 (Verdict::Send(grant), keeps_slot) => {
+                    self.pricing.take(item, &grant.price);
                     self.quota.used = self.quota.used.saturating_add(1);
                     if keeps_slot {
                         self.slots.insert(self.meter_of(item), self.now + SLOT);
@@ -205,6 +219,15 @@ impl<'a> Court<'a> {
                 (Verdict::Stop { until, why }, _) if item.source == DueSource::Feed => {
                     stopped.insert(item.campaign);
                     begun.stopped.push(Stopped { campaign: item.campaign, why, until: Some(until) });
+                }
+                (Verdict::Pause { why }, _) if item.campaign.is_some() => {
+                    paused.insert(item.campaign);
+                    begun.stopped.push(Stopped { campaign: item.campaign, why, until: None });
+                    steps.push((*item, Step::Pause(why)));
+                }
+                (Verdict::Pause { why }, _) => {
+                    let until = self.now + TimeDelta::minutes(1);
+                    steps.push((*item, Step::Wait(DueRow { due_at: until, why: Some(why) })));
                 }
                 // A due row cannot stop others, so a judge that says so makes it wait.
                 (Verdict::Wait { until, why } | Verdict::Stop { until, why }, _) => {
@@ -222,7 +245,7 @@ impl<'a> Court<'a> {
     }
 
     /// The verdict on an item, and whether its attempt keeps its recipient's slot taken.
-    fn judge_one(&self, item: &BeginItem) -> (Verdict, bool) {
+    fn judge_one(&mut self, item: &BeginItem) -> (Verdict, bool) {
         let message = self.tenant.messages.get(&item.message);
         let contact = message.and_then(|message| self.tenant.contact_of(message));
         let known = contact.and_then(|contact| self.tenant.contacts.get(contact));
@@ -244,7 +267,8 @@ impl<'a> Court<'a> {
             template_breaker: template,
             tier,
             quota: self.quota,
-            prices: self.tenant.settings.prices.as_ref(),
+            price: self.pricing.price_facts(message.map_or(&item.recipient, |it| &it.recipient)),
+            budget: self.pricing.budget_facts(item),
         };
         let verdict = self.judge.judge(&facts, self.now);
         // Who has a slot and is written to again outside the window stays counted for another day.
@@ -252,6 +276,20 @@ impl<'a> Court<'a> {
         let renews = tier.has_slot && !window::is_open(wrote_at.copied(), self.now, guard);
         let takes = matches!(verdict, Verdict::Send(Grant { tier_slot: true, .. }));
         (verdict, takes || renews)
+    }
+}
+
+/// Pauses the campaign of an item that has no room in a budget.
+fn pause(tenant: &mut TenantRow, item: &BeginItem, why: HoldReason, entries: &mut Entries) {
+    let owner = tenant.tenant.id;
+    let Some(campaign) = item.campaign else { return };
+    if let Some(row) = tenant.campaigns.get_mut(&campaign) {
+        row.campaign.state = CampaignState::Paused;
+        row.campaign.paused_for = Some(why);
+        if why == HoldReason::BudgetSpent {
+            entries.note(owner, EventBody::BudgetSpent { campaign });
+        }
+        entries.moved(owner, campaign, CampaignState::Paused);
     }
 }
 
@@ -291,6 +329,9 @@ impl Writing<'_> {
         entries: &mut Entries,
     ) {
         let id = item.message;
+        if let Step::Pause(why) = step {
+            return pause(tenant, item, why, entries);
+        }
         let old = tenant.state_of(id);
         match item.source {
             DueSource::Feed => self.pass(tenant, item.campaign, id),
@@ -306,13 +347,15 @@ impl Writing<'_> {
                     batch: self.batch.id,
                     begun_at: self.now,
                     end_by,
-                    price: grant.price,
+                    quote: Quote { category: item.category, estimate: grant.price },
+                    book: tenant.settings.prices.clone().map(Arc::new),
+                    month: Period::at(self.now, tenant.settings.billing_offset),
                     slot_of: keeps_slot.then(|| self.account.clone()),
                     facts: DeliveryFacts::default(),
                 };
                 tenant.attempts.insert((id, item.n), attempt);
                 let key = AttemptKey { tenant: tenant.tenant.id, message: id, n: item.n };
-                begun.attempts.push(BegunAttempt { key, start_by, end_by, price: grant.price });
+                begun.attempts.push(BegunAttempt { key, start_by, end_by, price: grant.price.amount });
             }
             Step::Wait(due) => {
                 tenant.due.insert(id, due);
@@ -322,6 +365,8 @@ impl Writing<'_> {
                 tenant.close(id, why);
                 begun.skips.push((id, why));
             }
+            // Dealt with above.
+            Step::Pause(_) => {}
         }
         entries.changed(tenant.tenant.id, id, old, tenant.state_of(id));
     }

@@ -8,6 +8,7 @@
 mod audience;
 mod begin;
 mod contacts;
+mod cost;
 mod directory;
 mod inbox;
 mod journal;
@@ -16,6 +17,7 @@ mod ledger;
 mod merge;
 mod numbers;
 mod outbox;
+mod pricing;
 mod reports;
 mod state;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{MemoryStore, behind, page};
 use crate::model::{CampaignCounts, CampaignId, MessageId, MessageState, MessageView};
 use crate::port::Scope;
-use crate::port::store::{Reports, StoreError};
+use crate::port::store::{Reports, StoreError, TrendPoint, TrendQuery};
 
 #[async_trait]
 impl Reports for MemoryStore {
@@ -49,6 +49,12 @@ impl Reports for MemoryStore {
             let ids = tenant.messages.range(behind(after)).map(|(id, _)| *id);
             let doubted = ids.filter(|id| tenant.state_of(*id) == MessageState::InDoubt);
             page(doubted.filter_map(|id| tenant.view(id)), limit)
+        }))
+    }
+
+    async fn trend(&self, scope: &Scope, ask: &TrendQuery) -> Result<Vec<TrendPoint>, StoreError> {
+        Ok(self.read(|state, _| {
+            state.tenants.get(&scope.tenant()).map_or_else(Vec::new, |tenant| tenant.trend(ask))
         }))
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::attempt::DeliveryFacts;
 use super::content::Content;
 use super::ids::{CampaignId, MessageId, SessionId};
+use super::price::AttemptPrice;
 use super::recipient::Recipient;
 use super::value::{is_token, text_value};
 
@@ -113,6 +114,10 @@ pub enum HoldReason {
     TierFull,
     /// The plan's quota is used up.
     QuotaFull,
+    /// A budget has no room for it.
+    BudgetSpent,
+    /// There is a budget, and nobody knows what it costs.
+    PriceUnknown,
     /// The provider throttled the number.
     Throttled,
     /// The pair of number and recipient is throttled.
@@ -157,6 +162,8 @@ pub struct AttemptView {
     pub end_by: DateTime<Utc>,
     /// What is known about it.
     pub facts: DeliveryFacts,
+    /// What it costs.
+    pub price: AttemptPrice,
 }
 
 macro_rules! names {
@@ -214,6 +221,8 @@ names!(HoldReason {
     TemplateStopped = "template_stopped",
     TierFull = "tier_full",
     QuotaFull = "quota_full",
+    BudgetSpent = "budget_spent",
+    PriceUnknown = "price_unknown",
     Throttled = "throttled",
     PairThrottled = "pair_throttled",
     Retry = "retry",

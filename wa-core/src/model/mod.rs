@@ -4,7 +4,9 @@
 
 mod attempt;
 mod breaker;
+mod budget;
 mod campaign;
+mod charge;
 mod contact;
 mod content;
 mod event;
@@ -12,10 +14,13 @@ mod fingerprint;
 mod ids;
 mod import;
 mod inbound;
+mod market;
 mod message;
 mod money;
+mod offset;
 mod phone;
 mod plan;
+mod price;
 mod recipient;
 mod session;
 mod tag;
@@ -26,10 +31,12 @@ mod value;
 
 pub use attempt::{AttemptKey, DeliveryFacts, Fact, FailureCode, Outcome, RejectClass};
 pub use breaker::{Breaker, BreakerReason, BreakerScope};
+pub use budget::{BudgetOf, BudgetUse, TenantBudget};
 pub use campaign::{
     Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError,
     NewCampaign,
 };
+pub use charge::{Charge, ChargeSource, Charged, FreeReason, RateCategory};
 pub use contact::{Consent, ConsentSource, Contact, ContactAttributes, ListName};
 pub use content::{Category, Content, Text, TextError};
 pub use event::{Event, EventBody, StreamPosition};
@@ -48,12 +55,17 @@ pub use inbound::{
     TemplateCategoryChange, TemplateComponents, TemplateEvent, TemplateQuality, TemplateRef, TemplateStatus,
     UserChange, UserChangeKind, WebhookConversation, WebhookPricing,
 };
+pub use market::Market;
 pub use message::{
     AttemptView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
 };
 pub use money::{Currency, Money, MoneyError, PriceList};
+pub use offset::UtcOffset;
 pub use phone::{Phone, PhoneError, Region};
 pub use plan::{Entitlement, Period, QuotaUsage};
+pub use price::{
+    AttemptPrice, DatedPolicy, Estimate, MarketRates, PriceBook, PricePolicy, PriceReason, RateCard, Rates,
+};
 pub use recipient::{Bsuid, Recipient, RecipientError};
 pub use session::{
     NewSession, NumberId, Quality, Session, SessionReport, SessionState, Throughput, Tier, TransportName,

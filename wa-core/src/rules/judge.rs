@@ -4,10 +4,12 @@ use std::fmt::Debug;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::budget::{self, BudgetFacts, BudgetVerdict};
+use super::price::{self, PriceFacts};
 use super::tier::{self, TierFacts, TierVerdict};
 use super::{consent, window};
 use crate::model::{
-    Breaker, BreakerReason, CampaignState, Consent, HoldReason, Money, PriceList, SessionState, SkipReason,
+    Breaker, BreakerReason, CampaignState, Consent, Estimate, HoldReason, SessionState, SkipReason,
 };
 use crate::port::store::{BeginItem, DueSource};
 
@@ -66,8 +68,10 @@ pub struct Facts<'a> {
     pub tier: TierFacts,
     /// The plan's quota, as this batch has used it so far.
     pub quota: QuotaFacts,
-    /// The tenant's prices.
-    pub prices: Option<&'a PriceList>,
+    /// What its price hangs on.
+    pub price: PriceFacts<'a>,
+    /// The budgets that it falls under, as this batch has used them so far.
+    pub budget: BudgetFacts,
 }
 
 /// The state of a plan's quota.
@@ -102,6 +106,12 @@ pub enum Verdict {
         /// Why.
         why: HoldReason,
     },
+    /// Its campaign is paused, and everything of it stays where it is. A message without campaign waits
+    /// for a minute.
+    Pause {
+        /// Why.
+        why: HoldReason,
+    },
 }
 
 /// What an attempt takes.
@@ -109,8 +119,8 @@ pub enum Verdict {
 pub struct Grant {
     /// A slot of the portfolio's messaging limit.
     pub tier_slot: bool,
-    /// Its estimated price.
-    pub price: Option<Money>,
+    /// What it is expected to cost.
+    pub price: Estimate,
 }
 
 /// The judge that keeps WhatsApp's rules.
@@ -175,8 +185,16 @@ impl Judge for StandardJudge {
             TierVerdict::Take => true,
             TierVerdict::Full { until } => return hold(item, HoldReason::TierFull, Some(until), now),
         };
-        let price = facts.prices.and_then(|list| list.price(item.category));
-        Verdict::Send(Grant { tier_slot, price })
+        let price = price::estimate(&facts.price, item.category, open, now);
+        match budget::check(&facts.budget, &price, now) {
+            BudgetVerdict::Fits => Verdict::Send(Grant { tier_slot, price }),
+            BudgetVerdict::PriceUnknown => hold(item, HoldReason::PriceUnknown, None, now),
+            BudgetVerdict::MayFitLater => hold(item, HoldReason::BudgetSpent, None, now),
+            BudgetVerdict::Spent if item.campaign.is_some() => {
+                Verdict::Pause { why: HoldReason::BudgetSpent }
+            }
+            BudgetVerdict::Spent => hold(item, HoldReason::BudgetSpent, None, now),
+        }
     }
 }
 

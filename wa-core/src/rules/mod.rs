@@ -4,12 +4,16 @@
 //! Stores call these rules inside their transactions, so that every store decides alike.
 
 pub mod adapt;
+pub mod budget;
 pub mod campaign;
 pub mod classify;
 pub mod consent;
+pub mod cost;
 pub mod judge;
 pub mod pair;
+pub mod price;
 pub mod retry;
+pub mod rollup;
 pub mod settle;
 pub mod status;
 pub mod tally;

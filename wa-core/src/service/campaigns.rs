@@ -6,7 +6,7 @@ use super::error::KitError;
 use super::tenant::TenantHandle;
 use crate::model::{
     Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignId, CampaignName, Content, Lane,
-    ListName, MessageId, MessageView, NewCampaign, SessionId,
+    ListName, MessageId, MessageView, Money, NewCampaign, SessionId, ValueError,
 };
 use crate::port::store::{ActOutcome, CreateCampaign, LaunchChunk, LaunchStep};
 
@@ -66,6 +66,8 @@ pub struct CampaignSpec {
     pub start_at: Option<DateTime<Utc>>,
     /// At most this many messages a second and session, beside the number's own limit.
     pub rate: Option<u32>,
+    /// What its messages may cost altogether; it is paused before it would pass that.
+    pub budget: Option<Money>,
 }
 
 impl CampaignSpec {
@@ -81,6 +83,7 @@ impl CampaignSpec {
             valid_until: None,
             start_at: None,
             rate: None,
+            budget: None,
         }
     }
 }
@@ -96,9 +99,11 @@ impl<'a> Campaigns<'a> {
     /// When the name belongs to another definition, a session is unknown, or the store fails.
     pub async fn create(self, spec: CampaignSpec) -> Result<Campaign, KitError> {
         let ports = &self.tenant.kit.inner.ports;
-        let CampaignSpec { name, list, content, sessions, lane, valid_until, start_at, rate } = spec;
+        let CampaignSpec { name, list, content, sessions, lane, valid_until, start_at, rate, budget } = spec;
+        not_negative(budget)?;
         let id = CampaignId::mint(ports.clock.now(), ports.draw());
-        let new = NewCampaign { id, name, content, list, sessions, lane, valid_until, start_at, rate };
+        let new =
+            NewCampaign { id, name, content, list, sessions, lane, valid_until, start_at, rate, budget };
         match ports.store.audience().create_campaign(&self.tenant.scope, &new).await? {
             CreateCampaign::Created(campaign) | CreateCampaign::Known(campaign) => Ok(campaign),
             CreateCampaign::Different(_) => Err(KitError::NameTaken(new.name)),
@@ -133,6 +138,19 @@ impl<'a> Campaigns<'a> {
                 LaunchStep::Missing => return Err(KitError::NoCampaign),
             }
         }
+    }
+
+    /// Sets what its messages may cost altogether, or `None` for no limit; a campaign that is paused for
+    /// its budget goes on by [`resume`](Self::resume).
+    ///
+    /// # Errors
+    /// When the budget is below 0, there is no such campaign, or the store fails.
+    pub async fn set_budget(self, id: CampaignId, budget: Option<Money>) -> Result<Campaign, KitError> {
+        not_negative(budget)?;
+        let inner = &self.tenant.kit.inner;
+        let found = inner.ports.store.audience().set_budget(&self.tenant.scope, id, budget).await?;
+        inner.work.raise();
+        found.ok_or(KitError::NoCampaign)
     }
 
     /// Stops beginning messages; once it returned, at most the begun ones still go out.
@@ -218,5 +236,12 @@ impl<'a> Campaigns<'a> {
             }
             ActOutcome::Missing => Err(KitError::NoCampaign),
         }
+    }
+}
+
+fn not_negative(budget: Option<Money>) -> Result<(), ValueError> {
+    match budget {
+        Some(budget) if budget.micros < 0 => Err(ValueError::new("a budget", "0 or more")),
+        Some(_) | None => Ok(()),
     }
 }

@@ -12,9 +12,9 @@ use std::str::FromStr;
 use std::time::Duration;
 use uuid::Uuid;
 use wa_core::model::{
-    BatchId, Bsuid, CampaignId, ContactId, DeliveryFacts, EventId, Fact, FailureCode, Fingerprint, ImportId,
-    IncarnationId, InstanceId, MessageId, Phone, RawId, Recipient, RejectClass, SessionId, TenantId,
-    WorkerId, from_micros, micros,
+    BatchId, Bsuid, CampaignId, Charge, ContactId, DeliveryFacts, EventId, Fact, FailureCode, Fingerprint,
+    ImportId, IncarnationId, InstanceId, MessageId, Phone, RawId, Recipient, RejectClass, SessionId,
+    TenantId, WorkerId, from_micros, micros,
 };
 
 use super::error::{Fallible, Fault};
@@ -137,8 +137,8 @@ pub(super) fn recipient(row: &Row<'_>, index: usize) -> Result<Recipient> {
     Recipient::new(phone, bsuid).map_err(|_| undecodable(index))
 }
 
-/// Reads the time columns of `result` in the order of [`Fact::ALL`], then code, class, title and
-/// `provider_id`. A row of NULLs is no facts at all.
+/// Reads the time columns of `result` in the order of [`Fact::ALL`], then code, class, title,
+/// `provider_id` and `charge`. A row of NULLs is no facts at all.
 pub(super) fn facts(row: &Row<'_>, index: usize) -> Result<DeliveryFacts> {
     let mut facts = DeliveryFacts::default();
     for (place, fact) in Fact::ALL.into_iter().enumerate() {
@@ -149,6 +149,7 @@ pub(super) fn facts(row: &Row<'_>, index: usize) -> Result<DeliveryFacts> {
     let after = index + Fact::ALL.len();
     facts.failure = failure(row, after)?;
     facts.provider_id = row.get(after + 3)?;
+    facts.charge = opt_named(row, after + 4, Charge::from_key)?;
     Ok(facts)
 }
 

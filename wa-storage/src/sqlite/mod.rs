@@ -5,6 +5,7 @@
 //! several processes, are correct, not fast: the file itself is the only shared state.
 
 mod audience;
+mod booked;
 mod changes;
 mod codec;
 mod config;
@@ -21,8 +22,10 @@ mod numbers;
 mod outbox;
 #[cfg(test)]
 mod plans;
+mod prices;
 mod reader;
 mod reports;
+mod spend;
 mod writer;
 
 use std::fmt;

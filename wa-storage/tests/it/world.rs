@@ -133,6 +133,7 @@ impl World {
             valid_until: None,
             start_at: None,
             rate: None,
+            budget: None,
         }
     }
 

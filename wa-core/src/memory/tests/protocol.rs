@@ -229,7 +229,7 @@ impl Judge for Panics {
 
     fn judge(&self, facts: &Facts<'_>, _: DateTime<Utc>) -> Verdict {
         assert_eq!(facts.quota.used, 0, "the second message finds the first in the quota");
-        Verdict::Send(crate::rules::judge::Grant { tier_slot: false, price: None })
+        Verdict::Send(crate::rules::judge::Grant { tier_slot: false, price: Estimate::unknown() })
     }
 }
 

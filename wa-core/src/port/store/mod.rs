@@ -36,14 +36,14 @@ pub use directory::{Directory, StoreIdentity};
 pub use error::{StoreError, StoreErrorKind};
 pub use inbox::{Inbox, KeptRaw, Projected, ProjectedEvent, Projection, RawBody, StoredInbound, WindowView};
 pub use journal::{Journal, ReaderName};
-pub use ledger::{Cost, Ledger};
+pub use ledger::{CategoryCost, ContactSpend, Cost, CostOf, LastTemplate, Ledger};
 pub use numbers::{AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route};
 pub use outbox::{
     Abandoned, AttemptFact, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, CampaignBrief,
     CancelMessage, DueBody, DueMessage, DuePage, DueQuery, DueSource, Enqueue, Outbox, Settled, Stopped,
     Swept,
 };
-pub use reports::Reports;
+pub use reports::{Reports, TrendBy, TrendPoint, TrendQuery};
 
 /// A store: one object that implements every room on one database.
 pub trait Store: Debug + Send + Sync + 'static {

@@ -75,7 +75,7 @@ pub trait Outbox: Send + Sync {
     ///
     /// Send: an attempt with number `n`, and the message leaves feed or due row. Wait: a due row with
     /// reason and time. Skip: closed with the reason. Stop: this message and all later ones of its
-    /// feed stay where they are. A refused group stays where it is as a whole.
+    /// feed stay where they are. Pause: its campaign is paused, and everything of it stays where it is. A refused group stays where it is as a whole.
     ///
     /// - `begin_commits_an_attempt_per_permit`: every attempt given is there after a reopen.
     /// - `begin_is_refused_without_a_live_lease`: a scope whose epoch has passed, or whose lease has ended, begins nothing.
@@ -86,6 +86,10 @@ pub trait Outbox: Send + Sync {
     /// - `begin_leaves_one_fact_per_message`: each item ends as an attempt, a due row, a closed row, or is untouched.
     /// - `begin_reserves_quota_exactly`: a limit is reached exactly and never passed, within a batch and across batches.
     /// - `begin_reserves_the_tier_exactly`: unique recipients outside windows in 24 hours; one who has a slot needs no other.
+    /// - `begin_reserves_the_budget_exactly`: the least budget that a message falls under is reached and never passed, by the dearest price that each message can become.
+    /// - `begin_pauses_a_campaign_whose_budget_is_spent`: with its reason and events, once no price that is not settled can make room; it goes on when it is resumed.
+    /// - `begin_holds_an_unknown_price_under_a_budget`: also one in another currency.
+    /// - `begin_counts_free_service_messages`: those of a number and month on the account's clock, until they are given back.
     /// - `begin_sees_what_committed_before`: consent, window, breaker, pause and settings as they are at its own instant.
     /// - `begin_writes_the_price`: the estimate counts in cost until it is given back; an unknown one counts as unpriced.
     /// - `begin_writes_the_journal`: changes of state are in the journal, in the same commit.

@@ -1,7 +1,8 @@
 //! The cases of the Directory room.
 
 use crate::model::{
-    Category, HoldReason, IncarnationId, InstanceId, PriceList, TagKey, Tenant, TenantId, TenantSettings,
+    Category, HoldReason, IncarnationId, InstanceId, Money, PriceBook, PriceList, TagKey, Tenant,
+    TenantBudget, TenantId, TenantSettings, UtcOffset,
 };
 use crate::port::store::StoreIdentity;
 use crate::testing::scope;
@@ -93,8 +94,13 @@ pub(super) async fn put_settings_come_back(mut w: World) {
         paused: true,
         max_retries: 0,
         retry_after_seconds: vec![86_400, 1],
-        prices: Some(prices),
+        prices: Some(prices.into()),
+        billing_offset: UtcOffset::from_minutes(330).expect("an offset"),
+        budget: TenantBudget { monthly: Some(Money { micros: 7, currency: value("USD") }), total: None },
     };
+    let dated = TenantSettings { prices: Some(PriceBook::meta()), ..settings.clone() };
+    w.put_settings(&one, &dated).await;
+    assert_eq!(found(w.directory().settings(&one).await), dated);
     w.put_settings(&one, &TenantSettings::default()).await;
     w.put_settings(&one, &settings).await;
     assert_eq!(found(w.directory().settings(&one).await), settings);

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Breaker, CampaignId, Consent, HoldReason, MessageId, PriceList};
+use crate::model::{Breaker, CampaignId, Consent, Estimate, HoldReason, Market, MessageId, PriceBook};
+use crate::rules::budget::BudgetFacts;
 use crate::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, QuotaFacts, StandardJudge, Verdict};
 use crate::rules::tier::TierFacts;
 
@@ -27,7 +28,7 @@ impl Judge for Scripted {
     }
 
     fn judge(&self, facts: &Facts<'_>, _now: DateTime<Utc>) -> Verdict {
-        let send = Verdict::Send(Grant { tier_slot: false, price: None });
+        let send = Verdict::Send(Grant { tier_slot: false, price: Estimate::unknown() });
         self.verdicts.get(&facts.item.message).copied().unwrap_or(send)
     }
 }
@@ -63,7 +64,9 @@ pub(super) struct Seen {
     pub(super) template_breaker: Option<Breaker>,
     pub(super) tier: TierFacts,
     pub(super) quota: QuotaFacts,
-    pub(super) prices: Option<PriceList>,
+    pub(super) prices: Option<PriceBook>,
+    pub(super) market: Market,
+    pub(super) budget: BudgetFacts,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -90,7 +93,8 @@ impl Judge for Remembering {
     }
 
     fn judge(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Verdict {
-        let Facts { item, consent, last_user_message_at, template_breaker, tier, quota, prices } = facts;
+        let Facts { item, consent, last_user_message_at, template_breaker, tier, quota, price, budget } =
+            facts;
         self.messages.lock().unwrap_or_else(PoisonError::into_inner).push(Seen {
             message: item.message,
             campaign: item.campaign,
@@ -99,7 +103,9 @@ impl Judge for Remembering {
             template_breaker: template_breaker.clone(),
             tier: *tier,
             quota: *quota,
-            prices: prices.cloned(),
+            prices: price.book.cloned(),
+            market: price.market,
+            budget: *budget,
             now,
         });
         StandardJudge::default().judge(facts, now)

@@ -1,7 +1,11 @@
 //! The cases of the Reports room.
 
+mod trend;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+pub(super) use trend::*;
 
 use crate::model::{
     Campaign, CampaignAction, CampaignCounts, Fact, MessageId, MessageState, MessageView, Outcome,
@@ -114,7 +118,7 @@ pub(super) async fn counts_equal_a_recount(w: World) {
     everything_happens(&w, async |scope: &Scope, campaign: &Campaign, step: &str| {
         let counts = w.counts(scope, campaign.id).await;
         let views = w.recipients(scope, campaign.id).await;
-        let cost = must(w.ledger().cost(scope, Some(campaign.id)).await);
+        let cost = must(w.ledger().cost(scope, &crate::port::store::CostOf::Campaign(campaign.id)).await);
         let micros: BTreeMap<String, i64> = cost
             .micros
             .iter()

@@ -5,6 +5,7 @@
 //! itself. A case that holds without the stranger and fails with it has found a hole. A method that is
 //! added to a room does not compile until the stranger tries it too.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,18 +14,20 @@ use chrono::{DateTime, Utc};
 
 use super::{OpenStore, StoreFixture};
 use crate::model::{
-    AttemptKey, BatchId, Breaker, BreakerScope, Campaign, CampaignAction, CampaignCounts, CampaignId,
-    CampaignName, Consent, ConsentSource, Contact, ContactId, Entitlement, Event, EventId, ImportId,
-    ImportProgress, ListName, MessageId, MessageView, NewCampaign, NewMessage, NewSession, NumberId, Period,
-    QuotaUsage, RawId, Recipient, Session, SessionId, SessionReport, StreamPosition, Tenant, TenantId,
-    TenantName, TenantSettings, TransportName, WorkerId, from_micros,
+    AttemptKey, BatchId, Breaker, BreakerScope, BudgetOf, BudgetUse, Campaign, CampaignAction,
+    CampaignCounts, CampaignId, CampaignName, Consent, ConsentSource, Contact, ContactId, Currency,
+    Entitlement, Event, EventId, ImportId, ImportProgress, ListName, MessageId, MessageView, Money,
+    NewCampaign, NewMessage, NewSession, NumberId, Period, QuotaUsage, RawId, Recipient, Session, SessionId,
+    SessionReport, StreamPosition, Tenant, TenantId, TenantName, TenantSettings, TransportName, WorkerId,
+    from_micros,
 };
 use crate::port::store::{
     Abandoned, AcquireSessions, ActOutcome, AddSession, Advanced, AttemptFact, Audience, BeginBatch, Begun,
-    CancelMessage, Cost, CreateCampaign, Directory, DispatchState, DuePage, DueQuery, Enqueue, ImportChunk,
-    ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Projected,
-    Projection, RawBody, ReaderName, RecentAttempt, ReportedLine, Reports, Route, Settled, StartImport,
-    Store, StoreError, StoreIdentity, StoredInbound, Swept, UpsertContact, WindowView,
+    CancelMessage, ContactSpend, Cost, CostOf, CreateCampaign, Directory, DispatchState, DuePage, DueQuery,
+    Enqueue, ImportChunk, ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger,
+    Numbers, Outbox, Projected, Projection, RawBody, ReaderName, RecentAttempt, ReportedLine, Reports, Route,
+    Settled, StartImport, Store, StoreError, StoreIdentity, StoredInbound, Swept, TrendPoint, TrendQuery,
+    UpsertContact, WindowView,
 };
 use crate::port::{AdminScope, Clock, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -299,6 +302,17 @@ impl Audience for Trespassing {
         self.store.audience().create_campaign(scope, new).await
     }
 
+    async fn set_budget(
+        &self,
+        scope: &Scope,
+        campaign: CampaignId,
+        budget: Option<Money>,
+    ) -> Answer<Option<Campaign>> {
+        let told = self.store.audience().set_budget(&self.stranger, campaign, None).await;
+        refused("set_budget", told, &None);
+        self.store.audience().set_budget(scope, campaign, budget).await
+    }
+
     async fn launch(&self, scope: &Scope, campaign: CampaignId, chunk: &LaunchChunk) -> Answer<LaunchStep> {
         let told = self.store.audience().launch(&self.stranger, campaign, chunk).await;
         refused("launch", told, &LaunchStep::Missing);
@@ -448,9 +462,19 @@ impl Ledger for Trespassing {
         self.store.ledger().usage(scope, period).await
     }
 
-    async fn cost(&self, scope: &Scope, campaign: Option<CampaignId>) -> Answer<Cost> {
-        refused("cost", self.store.ledger().cost(&self.stranger, campaign).await, &Cost::default());
-        self.store.ledger().cost(scope, campaign).await
+    async fn cost(&self, scope: &Scope, of: &CostOf) -> Answer<Cost> {
+        refused("cost", self.store.ledger().cost(&self.stranger, of).await, &Cost::default());
+        self.store.ledger().cost(scope, of).await
+    }
+
+    async fn contact_spend(&self, scope: &Scope, contact: ContactId) -> Answer<Option<ContactSpend>> {
+        refused("contact_spend", self.store.ledger().contact_spend(&self.stranger, contact).await, &None);
+        self.store.ledger().contact_spend(scope, contact).await
+    }
+
+    async fn budget_use(&self, scope: &Scope, of: BudgetOf) -> Answer<BTreeMap<Currency, BudgetUse>> {
+        refused("budget_use", self.store.ledger().budget_use(&self.stranger, of).await, &BTreeMap::new());
+        self.store.ledger().budget_use(scope, of).await
     }
 }
 
@@ -520,5 +544,10 @@ impl Reports for Trespassing {
     ) -> Answer<Vec<MessageView>> {
         refused("in_doubt", self.store.reports().in_doubt(&self.stranger, after, limit).await, &vec![]);
         self.store.reports().in_doubt(scope, after, limit).await
+    }
+
+    async fn trend(&self, scope: &Scope, ask: &TrendQuery) -> Answer<Vec<TrendPoint>> {
+        refused("trend", self.store.reports().trend(&self.stranger, ask).await, &vec![]);
+        self.store.reports().trend(scope, ask).await
     }
 }

@@ -4,13 +4,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use uuid::Uuid;
 use wa_core::model::{
-    Breaker, BreakerReason, BreakerScope, CampaignState, Category, Consent, HoldReason, Lane, MessageId,
-    Money, Phone, PriceList, Recipient, SessionId, SessionState, SkipReason, TenantId,
+    Breaker, BreakerReason, BreakerScope, CampaignState, Category, Consent, Estimate, HoldReason, Lane,
+    MessageId, Money, Phone, PriceBook, PriceList, Recipient, SessionId, SessionState, SkipReason, TenantId,
 };
 use wa_core::port::store::{BeginItem, DueSource};
+use wa_core::rules::budget::BudgetFacts;
 use wa_core::rules::judge::{
     Admission, Facts, Grant, GroupFacts, Judge, QuotaFacts, StandardJudge, Verdict, advice, is_open,
 };
+use wa_core::rules::price::PriceFacts;
 use wa_core::rules::tier::TierFacts;
 use wa_core::rules::window;
 
@@ -57,7 +59,8 @@ fn facts(item: &BeginItem) -> Facts<'_> {
         template_breaker: None,
         tier: TierFacts { limit: Some(250), used: 0, has_slot: false, next_free_at: None },
         quota: QuotaFacts { limit: Some(100), used: 0, resets_at: at(86_400) },
-        prices: None,
+        price: PriceFacts::none(),
+        budget: BudgetFacts::default(),
     }
 }
 
@@ -68,7 +71,7 @@ fn judge(facts: &Facts<'_>) -> Verdict {
 #[test]
 fn a_message_without_reason_against_it_is_sent() {
     let item = item();
-    assert_eq!(judge(&facts(&item)), Verdict::Send(Grant { tier_slot: true, price: None }));
+    assert_eq!(judge(&facts(&item)), Verdict::Send(Grant { tier_slot: true, price: Estimate::unknown() }));
 }
 
 #[test]
@@ -113,7 +116,7 @@ fn each_reason_refuses_in_its_place() {
     assert_eq!(judge(&bad), Verdict::Stop { until: at(300), why: HoldReason::TierFull });
 
     bad.tier.used = 249;
-    assert_eq!(judge(&bad), Verdict::Send(Grant { tier_slot: true, price: None }));
+    assert_eq!(judge(&bad), Verdict::Send(Grant { tier_slot: true, price: Estimate::unknown() }));
 }
 
 #[test]
@@ -158,14 +161,16 @@ fn the_guard_of_the_lane_counts() {
 #[test]
 fn the_price_is_that_of_the_category_or_unknown() {
     let euro = "EUR".parse().expect("a currency");
-    let prices = PriceList { currency: euro, per_message: [(Category::Marketing, 136_500)].into() };
+    let list = PriceList { currency: euro, per_message: [(Category::Marketing, 136_500)].into() };
+    let prices = PriceBook::from(list);
     let mut item = item();
     for (category, price) in [(Category::Marketing, Some(136_500)), (Category::Utility, None)] {
         item.category = category;
         let mut asked = facts(&item);
-        asked.prices = Some(&prices);
+        asked.price.book = Some(&prices);
         let price = price.map(|micros| Money { micros, currency: euro });
-        assert_eq!(judge(&asked), Verdict::Send(Grant { tier_slot: true, price }));
+        let Verdict::Send(grant) = judge(&asked) else { panic!("{category:?} is sent") };
+        assert_eq!((grant.tier_slot, grant.price.amount), (true, price));
     }
 }
 
@@ -275,7 +280,8 @@ proptest! {
             template_breaker: template.map(|until| breaker(until.map(at))),
             tier: TierFacts { limit: tier.0, used: tier.1, has_slot: tier.2, next_free_at: tier.3.map(at) },
             quota: QuotaFacts { limit: quota.0, used: quota.1, resets_at: at(quota.2) },
-            prices: None,
+            price: PriceFacts::none(),
+            budget: BudgetFacts::default(),
         };
         let in_window = wrote.is_some_and(|wrote| at(wrote) + TimeDelta::hours(24) > epoch());
         match judge(&asked) {
@@ -304,6 +310,7 @@ proptest! {
                 prop_assert!(item.needs_window);
             }
             Verdict::Skip(_) => {}
+            Verdict::Pause { .. } => prop_assert!(false, "there is no budget"),
         }
     }
 }

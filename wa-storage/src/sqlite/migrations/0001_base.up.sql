@@ -13,8 +13,16 @@ CREATE TABLE tenant (
     name TEXT NOT NULL UNIQUE,
     settings TEXT,
     entitlement TEXT,
+    book INTEGER,
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Every price book that a tenant ever had: an attempt is settled by the one of its begin.
+CREATE TABLE price_book (
+    id INTEGER PRIMARY KEY,
+    tenant BLOB NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE session (
     id BLOB PRIMARY KEY,
@@ -144,6 +152,9 @@ CREATE TABLE campaign (
     cursor INTEGER NOT NULL DEFAULT 0,
     audience INTEGER NOT NULL DEFAULT 0,
     frozen INTEGER NOT NULL DEFAULT 0,
+    budget INTEGER,
+    budget_currency TEXT,
+    paused_for TEXT,
     PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX campaign_by_name ON campaign (tenant, name);
@@ -225,6 +236,8 @@ CREATE TABLE due (
 CREATE INDEX due_in_order ON due (session, lane, due_at, message);
 CREATE INDEX due_by_campaign ON due (tenant, campaign) WHERE campaign IS NOT NULL;
 
+-- `price` is the estimate, `reserve` the dearest that it can become, both in `currency`; `month` is that
+-- of the account's own clock.
 CREATE TABLE attempt (
     tenant BLOB NOT NULL,
     message BLOB NOT NULL,
@@ -237,10 +250,17 @@ CREATE TABLE attempt (
     end_by INTEGER NOT NULL,
     recipient INTEGER NOT NULL,
     tier_slot INTEGER NOT NULL,
+    category TEXT NOT NULL,
     price INTEGER,
+    reserve INTEGER,
     currency TEXT,
+    price_reason TEXT NOT NULL,
+    counts_as_service INTEGER NOT NULL,
+    month TEXT NOT NULL,
+    book INTEGER,
     PRIMARY KEY (tenant, message, n)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX attempt_by_recipient ON attempt (tenant, recipient, begun_at);
 CREATE INDEX attempt_by_session ON attempt (session, begun_at, recipient);
 CREATE INDEX attempt_by_slot ON attempt (recipient, begun_at) WHERE tier_slot = 1;
 
@@ -276,6 +296,7 @@ CREATE TABLE result (
     title TEXT,
     provider_id TEXT,
     provider_hash INTEGER,
+    charge TEXT,
     PRIMARY KEY (tenant, message, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX result_by_provider ON result (provider_hash) WHERE provider_hash IS NOT NULL;
@@ -335,6 +356,47 @@ CREATE TABLE quota_usage (
     PRIMARY KEY (tenant, period)
 ) STRICT, WITHOUT ROWID;
 
+-- What is spent or kept of a campaign's, a month's or a tenant's money (`of` is its id, its name, or
+-- empty), whether or not there is a limit.
+CREATE TABLE budget_use (
+    tenant BLOB NOT NULL,
+    of BLOB NOT NULL,
+    currency TEXT NOT NULL,
+    committed INTEGER NOT NULL,
+    open INTEGER NOT NULL,
+    last_begun_at INTEGER,
+    PRIMARY KEY (tenant, of, currency)
+) STRICT, WITHOUT ROWID;
+
+-- Service messages of a number and month, of which some are free.
+CREATE TABLE service_usage (
+    session BLOB NOT NULL,
+    month TEXT NOT NULL,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (session, month)
+) STRICT, WITHOUT ROWID;
+
+-- What became of the attempts that were begun in a quarter of an hour, by session.
+CREATE TABLE rollup (
+    tenant BLOB NOT NULL,
+    slot INTEGER NOT NULL,
+    session BLOB NOT NULL,
+    counter TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (tenant, slot, session, counter)
+) STRICT, WITHOUT ROWID;
+
+-- Changes that are not folded into `rollup` yet.
+CREATE TABLE rollup_delta (
+    seq INTEGER PRIMARY KEY,
+    tenant BLOB NOT NULL,
+    slot INTEGER NOT NULL,
+    session BLOB NOT NULL,
+    counter TEXT NOT NULL,
+    n INTEGER NOT NULL
+) STRICT;
+CREATE INDEX rollup_delta_by_slot ON rollup_delta (tenant, slot);
+
 CREATE TABLE raw (
     id BLOB NOT NULL PRIMARY KEY,
     transport TEXT NOT NULL,
@@ -358,8 +420,9 @@ CREATE TABLE waiting_status (
     code INTEGER NOT NULL,
     class TEXT,
     title TEXT NOT NULL,
+    charge TEXT NOT NULL,
     received_at INTEGER NOT NULL,
-    PRIMARY KEY (provider_hash, provider_id, transport, number, fact, at, code, title)
+    PRIMARY KEY (provider_hash, provider_id, transport, number, fact, at, code, title, charge)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX waiting_status_by_age ON waiting_status (received_at);
 

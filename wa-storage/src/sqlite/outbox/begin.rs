@@ -9,16 +9,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{OptionalExtension, params};
 use wa_core::model::{
     AttemptKey, Breaker, BreakerScope, CampaignId, CampaignState, Consent, ContactId, DeliveryFacts,
-    Entitlement, HoldReason, IncarnationId, LanguageCode, MessageId, MessageState, Session, SkipReason,
-    TemplateName, TenantId, TenantSettings, micros,
+    Entitlement, EventBody, HoldReason, IncarnationId, LanguageCode, MessageId, MessageState, RateCategory,
+    Session, SkipReason, TemplateName, TenantId, TenantSettings, micros,
 };
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, DueSource, Stopped};
 use wa_core::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, Verdict};
+use wa_core::rules::price::{Quote, booking};
+use wa_core::rules::rollup::Counted;
 use wa_core::rules::tally::Standing;
 use wa_core::rules::window::{self, Guard};
 
 use super::feed::{self, FeedCheck};
+use super::pricing::Pricing;
 use super::reserve::{QuotaMeter, TierMeter, portfolio_key};
 use super::{holds, lane_rank};
 use crate::sqlite::audience::contacts;
@@ -28,6 +31,7 @@ use crate::sqlite::directory::tenant_rules;
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::message::{Attempt, Due, PUT_DUE, Stored, delete_due, put_closed};
 use crate::sqlite::numbers::{breakers, session_of_any};
+use crate::sqlite::prices::sold;
 use crate::sqlite::writer::Tx;
 
 const DUE_OF: &str =
@@ -36,10 +40,12 @@ const WINDOW_OF: &str =
     "SELECT last_user_message_at FROM window WHERE tenant = ?1 AND session = ?2 AND contact = ?3";
 const CONSENT_OF: &str = "SELECT consent FROM contact WHERE tenant = ?1 AND id = ?2";
 const INSERT_ATTEMPT: &str = "INSERT INTO attempt (tenant, message, n, session, epoch, incarnation, batch, \
-     begun_at, end_by, recipient, tier_slot, price, currency) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+     begun_at, end_by, recipient, tier_slot, category, price, reserve, currency, price_reason, \
+     counts_as_service, month, book) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
 const INSERT_OPEN: &str = "INSERT INTO open_attempt (session, end_by, tenant, message, n, epoch) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const PAUSE: &str = "UPDATE campaign SET state = ?3, paused_for = ?4 WHERE tenant = ?1 AND id = ?2";
 const MOVE_FEED: &str = "UPDATE feed SET after_id = ?4, remaining = remaining - ?5 \
      WHERE tenant = ?1 AND campaign = ?2 AND place = ?3 AND after_id < ?4";
 
@@ -56,6 +62,8 @@ pub(in crate::sqlite) const HOT: &[&str] = &[
     super::reserve::PURGE_SLOTS,
     super::reserve::NEXT_FREE,
     super::reserve::LATEST_USE,
+    super::pricing::SERVICE_USED,
+    super::pricing::USED_OF,
 ];
 
 pub(super) fn begin(
@@ -124,9 +132,12 @@ struct Beginning<'a> {
     entitlement: Entitlement,
     quota: QuotaMeter,
     tier: TierMeter,
+    pricing: Pricing,
     templates: HashMap<(TemplateName, LanguageCode), Option<Breaker>>,
     feeds: BTreeMap<(CampaignId, i64), Moved>,
     stopped: BTreeSet<CampaignId>,
+    /// Campaigns that this batch paused; nothing more of them begins.
+    paused: BTreeSet<CampaignId>,
     changes: Changes,
     begun: BegunBatch,
 }
@@ -146,6 +157,7 @@ impl<'a> Beginning<'a> {
         let quota = QuotaMeter::read(tx.conn, tenant, &entitlement, tx.now)?;
         let portfolio = portfolio_key(session.transport.as_str(), &session.portfolio);
         let tier = TierMeter::read(tx.conn, portfolio, session.tier, tx.now)?;
+        let pricing = Pricing::read(tx, tenant, &settings, session.id)?;
         Ok(Self {
             tx,
             batch,
@@ -157,9 +169,11 @@ impl<'a> Beginning<'a> {
             entitlement,
             quota,
             tier,
+            pricing,
             templates: HashMap::new(),
             feeds: BTreeMap::new(),
             stopped: BTreeSet::new(),
+            paused: BTreeSet::new(),
             changes: Changes::default(),
             begun: BegunBatch { at: Some(tx.now), ..BegunBatch::default() },
         })
@@ -276,8 +290,10 @@ impl<'a> Beginning<'a> {
     /// Reads the facts of one message, asks the judge and writes what it says.
     fn judge(&mut self, judge: &dyn Judge, waiting: Waiting<'_>) -> Fallible<()> {
         let Waiting { item, place } = waiting;
-        let stays =
-            |campaign: &CampaignId| matches!(place, Place::Feed(_)) && self.stopped.contains(campaign);
+        let stays = |campaign: &CampaignId| {
+            self.paused.contains(campaign)
+                || (matches!(place, Place::Feed(_)) && self.stopped.contains(campaign))
+        };
         if item.campaign.as_ref().is_some_and(stays) {
             return Ok(());
         }
@@ -290,6 +306,7 @@ impl<'a> Beginning<'a> {
         let key = item.recipient.key();
         let tier = self.tier.facts(tx.conn, key)?;
         let template_breaker = self.template_breaker(item)?;
+        let budget = self.pricing.budget_facts(tx.conn, item.campaign)?;
         let facts = Facts {
             item,
             consent,
@@ -297,7 +314,8 @@ impl<'a> Beginning<'a> {
             template_breaker,
             tier,
             quota: self.quota.facts(),
-            prices: self.settings.prices.as_ref(),
+            price: self.pricing.price_facts(&self.settings, &item.recipient),
+            budget,
         };
         match judge.judge(&facts, now) {
             Verdict::Send(grant) => {
@@ -324,7 +342,29 @@ impl<'a> Beginning<'a> {
                 }
                 Ok(())
             }
+            Verdict::Pause { why } => match item.campaign {
+                Some(campaign) => self.pause(campaign, why),
+                None => self.wait(item, place, now + TimeDelta::minutes(1), why),
+            },
         }
+    }
+
+    /// Pauses a campaign whose next message has no room in a budget; everything of it stays where it is.
+    fn pause(&mut self, campaign: CampaignId, why: HoldReason) -> Fallible<()> {
+        let state = CampaignState::Paused;
+        self.tx.conn.prepare_cached(PAUSE)?.execute(params![
+            self.tenant.as_bytes(),
+            campaign.as_bytes(),
+            state.as_str(),
+            why.as_str()
+        ])?;
+        if why == HoldReason::BudgetSpent {
+            self.changes.event(self.tenant, EventBody::BudgetSpent { campaign });
+        }
+        self.changes.event(self.tenant, EventBody::Campaign { campaign, state });
+        self.paused.insert(campaign);
+        self.begun.stopped.push(Stopped { campaign: Some(campaign), why, until: None });
+        Ok(())
     }
 
     fn send(&mut self, item: &BeginItem, place: Place, grant: Grant) -> Fallible<()> {
@@ -332,20 +372,22 @@ impl<'a> Beginning<'a> {
         let start_by = later(now, self.batch.start_within);
         let end_by = later(start_by, self.batch.timeout);
         let Grant { tier_slot, price } = grant;
+        let attempt = Attempt {
+            n: item.n,
+            session: self.session.id,
+            begun_at: now,
+            end_by,
+            recipient: item.recipient.key().cast_signed(),
+            tier_slot,
+            quote: Quote { category: item.category, estimate: price },
+            book: self.pricing.book(),
+            month: self.pricing.month(),
+            facts: DeliveryFacts::default(),
+        };
         // First, while the chain is as it was.
-        let session = self.session.id;
         self.leave(item, place, |stored| {
             stored.due = None;
-            stored.attempts.push(Attempt {
-                n: item.n,
-                session,
-                begun_at: now,
-                end_by,
-                recipient: item.recipient.key().cast_signed(),
-                tier_slot,
-                price,
-                facts: DeliveryFacts::default(),
-            });
+            stored.attempts.push(attempt.clone());
         })?;
         let (tenant, message) = (self.tenant.as_bytes(), item.message.as_bytes());
         tx.conn.prepare_cached(INSERT_ATTEMPT)?.execute(params![
@@ -360,8 +402,14 @@ impl<'a> Beginning<'a> {
             micros(end_by),
             item.recipient.key().cast_signed(),
             tier_slot,
-            price.map(|price| price.micros),
-            price.as_ref().map(|price| price.currency.as_str())
+            RateCategory::from(item.category).as_str(),
+            price.amount.map(|price| price.micros),
+            price.reserve.map(|reserve| reserve.micros),
+            price.amount.or(price.reserve).as_ref().map(|price| price.currency.as_str()),
+            price.reason.as_str(),
+            price.counts_as_service,
+            attempt.month.to_string(),
+            attempt.book
         ])?;
         tx.conn.prepare_cached(INSERT_OPEN)?.execute(params![
             self.session.id.as_bytes(),
@@ -372,12 +420,16 @@ impl<'a> Beginning<'a> {
             int(self.epoch)
         ])?;
         self.quota.take();
-        self.changes.cost(self.tenant, item.campaign, price, 1);
+        self.pricing.take(item.campaign, &price, now);
+        let book = self.settings.prices.as_ref();
+        let booking = booking(&sold(&attempt, &item.recipient, book));
+        let counted = Counted { facts: &attempt.facts, booking: booking.as_ref() };
+        self.changes.attempt(self.tenant, item.campaign, &attempt, None, &counted);
         if item.n > 1 {
             self.changes.retry(self.tenant, item.campaign);
         }
         let key = AttemptKey { tenant: self.tenant, message: item.message, n: item.n };
-        self.begun.attempts.push(BegunAttempt { key, start_by, end_by, price });
+        self.begun.attempts.push(BegunAttempt { key, start_by, end_by, price: price.amount });
         Ok(())
     }
 

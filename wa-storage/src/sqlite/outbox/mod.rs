@@ -5,6 +5,7 @@ mod due;
 mod enqueue;
 mod feed;
 pub(super) mod merge;
+mod pricing;
 pub(super) mod reserve;
 mod settle;
 mod sweep;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use wa_core::model::{
-    Breaker, BreakerReason, BreakerScope, Category, Entitlement, EventId, FailureCode, IncarnationId,
-    InstanceId, NewSession, NumberId, Period, PriceList, Quality, RejectClass, SessionId, SessionReport,
-    SessionState, StreamPosition, TagKey, TenantSettings, Throughput, Tier, TransportName,
+    Breaker, BreakerReason, BreakerScope, Entitlement, EventId, FailureCode, IncarnationId, InstanceId,
+    NewSession, NumberId, Period, Quality, RejectClass, SessionId, SessionReport, SessionState,
+    StreamPosition, TagKey, TenantSettings, Throughput, Tier, TransportName,
 };
 use wa_core::port::store::{AcquireSessions, AddSession, DispatchState, ReaderName, StoreIdentity};
 use wa_core::port::{Notice, NoticeKind};
@@ -82,17 +82,13 @@ impl Script {
             }
             _ => {
                 let scope = self.scope();
-                let currency = if self.percent(80) { "EUR" } else { "USD" };
-                let micros = i64::try_from(self.roll(3)).expect("small") * 1_000;
-                let prices = PriceList {
-                    currency: currency.parse().expect("a currency"),
-                    per_message: [(Category::Marketing, micros)].into(),
-                };
                 let settings = TenantSettings {
                     paused: self.percent(12),
                     max_retries: u8::try_from(self.roll(4)).expect("small"),
                     retry_after_seconds: vec![1, 5],
-                    prices: self.percent(75).then_some(prices),
+                    prices: self.percent(85).then(|| self.prices()),
+                    billing_offset: self.offset(),
+                    budget: self.tenant_budget(),
                 };
                 let put = both!(self.pair, s => s.directory().put_settings(&scope, &settings));
                 self.tell("put_settings", put.is_ok_and(|it| it), settings);
@@ -324,12 +320,7 @@ impl Script {
                 let usage = both!(self.pair, s => s.ledger().usage(&scope, period));
                 self.tell("usage", usage.is_ok_and(|it| it.is_some()), scope);
             }
-            _ => {
-                let (tenant, id) = self.campaign();
-                let (scope, campaign) = (self.scope_of(tenant), self.percent(50).then_some(id));
-                let cost = both!(self.pair, s => s.ledger().cost(&scope, campaign));
-                self.tell("cost", cost.is_ok(), cost);
-            }
+            _ => self.money().await?,
         }
         Ok(())
     }
@@ -378,7 +369,8 @@ impl Script {
     }
 
     pub(super) async fn reports(&mut self) -> Step {
-        match self.roll(6) {
+        match self.roll(7) {
+            6 => self.trend().await?,
             0 | 1 => {
                 let (tenant, id) = self.campaign();
                 let scope = self.scope_of(tenant);

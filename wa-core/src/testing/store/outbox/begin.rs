@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use crate::model::{
     BatchId, Breaker, BreakerReason, BreakerScope, CampaignAction, CampaignState, Category, Consent,
-    ConsentSource, Entitlement, HoldReason, MessageId, MessageState, NewMessage, PriceList, RejectClass,
-    SessionReport, SessionState, SkipReason, TenantSettings,
+    ConsentSource, Entitlement, HoldReason, Market, MessageId, MessageState, NewMessage, PriceList,
+    RejectClass, SessionReport, SessionState, SkipReason, TenantSettings,
 };
-use crate::port::store::{Abandoned, Begun, BegunBatch, CancelMessage, DueMessage, DueSource, Stopped};
+use crate::port::store::{
+    Abandoned, Begun, BegunBatch, CancelMessage, CostOf, DueMessage, DueSource, Stopped,
+};
+use crate::rules::budget::BudgetFacts;
 use crate::rules::judge::Verdict;
 use crate::testing::scope;
 use crate::testing::store::judges::{RefusesAll, Remembering, Scripted};
@@ -284,7 +287,7 @@ pub(crate) async fn begin_sees_what_committed_before(w: World) {
     };
     assert!(must(w.numbers().open_breaker(&scope, &breaker).await));
     let prices = PriceList { currency: value("EUR"), per_message: [(Category::Marketing, 9)].into() };
-    let settings = TenantSettings { prices: Some(prices.clone()), ..TenantSettings::default() };
+    let settings = TenantSettings { prices: Some(prices.clone().into()), ..TenantSettings::default() };
     w.put_settings(&scope, &settings).await;
     w.put_quota(&scope, Some(5)).await;
     w.act(&scope, campaign.id, CampaignAction::Pause).await;
@@ -301,7 +304,8 @@ pub(crate) async fn begin_sees_what_committed_before(w: World) {
     assert_eq!(seen.consent, Consent::NoMarketing);
     assert_eq!(seen.last_user_message_at, Some(wrote_at));
     assert_eq!(seen.template_breaker.map(|it| it.scope), Some(breaker.scope));
-    assert_eq!(seen.prices, Some(prices));
+    assert_eq!(seen.prices, Some(prices.into()));
+    assert_eq!((seen.market, seen.budget), (Market::NorthAmerica, BudgetFacts::default()));
     assert_eq!((seen.quota.limit, seen.quota.used), (Some(5), 0));
     assert_eq!(seen.tier.limit, None);
     assert!(done.attempts.is_empty(), "{done:?}");
@@ -366,7 +370,7 @@ pub(crate) async fn abandon_gives_a_committed_batch_back(w: World) {
 
     assert_eq!(must(w.outbox().abandon(&own, batch.id).await), Abandoned::WasCommitted(3));
     assert_eq!(w.used(&scope).await, 0, "quota is given back");
-    let cost = must(w.ledger().cost(&scope, None).await);
+    let cost = must(w.ledger().cost(&scope, &CostOf::Everything).await);
     assert_eq!(cost.micros.values().sum::<i64>(), 0, "and cost");
     for id in ids(&page) {
         let view = w.view(&scope, id).await;

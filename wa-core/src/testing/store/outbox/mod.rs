@@ -1,6 +1,7 @@
 //! The cases of the Outbox room.
 
 mod begin;
+mod begin_budgets;
 mod begin_limits;
 mod due;
 mod intake;
@@ -9,6 +10,7 @@ mod settle_effects;
 mod sweep;
 
 pub(super) use begin::*;
+pub(super) use begin_budgets::*;
 pub(super) use begin_limits::*;
 pub(super) use due::*;
 pub(super) use intake::*;
