@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{audience, changes, inbox, journal, message, numbers, outbox, reports};
+use super::{audience, changes, inbox, journal, message, numbers, outbox, prices, reports, spend};
 
 const SCHEMA: &str = include_str!("migrations/0001_base.up.sql");
 
@@ -44,6 +44,8 @@ fn the_protocol_never_scans() {
         journal::PRUNE,
         numbers::RECENT,
         audience::NEXT_MEMBERS,
+        prices::BOOK_BY_ID,
+        spend::BUDGET_USE,
     ] {
         check(sql, &[]);
     }
@@ -53,6 +55,14 @@ fn the_protocol_never_scans() {
 fn reports_never_scan() {
     for sql in [reports::OF_CAMPAIGN, reports::IN_DOUBT] {
         check(sql, &[]);
+    }
+    // A contact has a few attempts; a period has a few counters in each quarter of an hour.
+    check(spend::OF_RECIPIENT, &[]);
+    assert!(plan(spend::OF_RECIPIENT).iter().any(|step| step.contains("attempt_by_recipient")));
+    for sql in [spend::BETWEEN, spend::TREND] {
+        check(sql, &["USE TEMP B-TREE FOR GROUP BY", "SCAN (subquery"]);
+        let keyed = plan(sql).into_iter().filter(|step| step.starts_with("SEARCH")).count();
+        assert_eq!(keyed, 2, "base and deltas are both found by key");
     }
     // The counts of one campaign are a few dozen rows, found by key and then grouped.
     check(reports::COUNTS, &["USE TEMP B-TREE FOR GROUP BY", "SCAN (subquery"]);

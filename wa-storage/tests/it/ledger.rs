@@ -109,6 +109,8 @@ struct Bench {
     contacts: Vec<Phone>,
     fates: BTreeMap<AttemptKey, Fate>,
     letters: Vec<Letter>,
+    /// What comes after everything else.
+    late: Vec<Letter>,
     minted: u128,
     events: u64,
     /// The most that was ever committed beyond a budget.
@@ -171,6 +173,7 @@ impl Bench {
             contacts: Vec::new(),
             fates: BTreeMap::new(),
             letters: Vec::new(),
+            late: Vec::new(),
             minted: 0,
             events: 0,
             passed: i64::MIN,
@@ -330,9 +333,14 @@ impl Bench {
         } else {
             facts.extend([Fact::Delivered, Fact::Read].into_iter().take(self.roll(3)));
         }
+        let word = any[self.roll(6)];
         for fact in facts {
             let silent = fact == Fact::Failed || self.roll(5) == 0;
-            let pricing = (!silent).then(|| pricings[any[self.roll(6)]].clone());
+            // A provider that takes its word back does so when nothing is begun any more: a dearer one
+            // would be beyond what a budget can know.
+            let contradicts = self.roll(8) == 0;
+            let word = if contradicts { any[self.roll(6)] } else { word };
+            let pricing = (!silent).then(|| pricings[word].clone());
             let at = self.clock.now() + TimeDelta::seconds(i64::try_from(self.roll(60)).expect("few"));
             let update = StatusUpdate {
                 failure: (fact == Fact::Failed).then(|| failure(131_026, RejectClass::Recipient)),
@@ -340,7 +348,8 @@ impl Bench {
                 ..StatusUpdate::new(self.session.number.clone(), name.clone(), fact, at)
             };
             for _ in 0..1 + self.roll(2) {
-                self.letters.push(Letter { key, update: update.clone() });
+                let letters = if contradicts { &mut self.late } else { &mut self.letters };
+                letters.push(Letter { key, update: update.clone() });
             }
         }
     }
@@ -514,6 +523,11 @@ async fn run(name: &str, store: Arc<dyn Store>, clock: Arc<ManualClock>, events:
     }
     bench.answer_all().await;
     bench.check_budgets().await;
+    let passed = bench.passed;
+    bench.letters = std::mem::take(&mut bench.late);
+    while !bench.letters.is_empty() {
+        bench.deliver(BATCH).await;
+    }
 
     let mut off = 0;
     let fates = &bench.fates;
@@ -569,10 +583,10 @@ async fn run(name: &str, store: Arc<dyn Store>, clock: Arc<ManualClock>, events:
     println!(
         "{name}: webhooks charge {micros} micros; totals by category, campaign, tenant, period differ by {off}"
     );
-    println!("{name}: budgets passed by {}", bench.passed.max(0));
+    println!("{name}: budgets passed by {}", passed.max(0));
     assert_eq!(off, 0);
-    assert!(bench.passed <= 0, "a budget was passed by {}", bench.passed);
-    assert!(bench.passed > -bench.budget / 2, "no budget was ever close to its limit: {}", bench.passed);
+    assert!(passed <= 0, "a budget was passed by {passed}");
+    assert!(passed > -bench.budget / 100, "no budget was ever close to its limit: {passed}");
     assert!(unpriced > 0 && counted < u64::try_from(fates.len()).expect("few"));
 }
 

@@ -5,6 +5,7 @@ mod classify;
 mod consent;
 mod judge;
 mod pair;
+mod price;
 mod purity;
 mod retry;
 mod settle;
