@@ -486,7 +486,7 @@ fn equal(name: &str, of: impl Debug, expected: (i64, u64, u64), told: (i64, u64,
 }
 
 /// Runs so many events and compares every total.
-async fn run(name: &str, store: Arc<dyn Store>, clock: Arc<ManualClock>, events: u64, seed: u64) {
+async fn run(name: &str, store: Arc<dyn Store>, clock: Arc<ManualClock>, events: u64, seed: u64) -> String {
     let mut bench = Bench::new(store, clock, events, seed).await;
     // About five events come of each message.
     let members = (events / 60).clamp(20, 5_000);
@@ -572,22 +572,25 @@ async fn run(name: &str, store: Arc<dyn Store>, clock: Arc<ManualClock>, events:
         assert_eq!(used, kept, "what is kept of {month}");
     }
     let (micros, counted, unpriced) = sum(fates.values());
-    println!(
-        "{name}: {} events, {} attempts ({counted} count, {unpriced} unpriced), {} campaigns, {} days, {} months",
-        bench.events,
-        fates.len(),
-        bench.campaigns.len(),
-        trend.len(),
-        months.len(),
-    );
-    println!(
-        "{name}: webhooks charge {micros} micros; totals by category, campaign, tenant, period differ by {off}"
-    );
-    println!("{name}: budgets passed by {}", passed.max(0));
+    let lines = [
+        format!(
+            "{name}: {} events, {} attempts ({counted} count, {unpriced} unpriced), {} campaigns, {} days, {} months",
+            bench.events,
+            fates.len(),
+            bench.campaigns.len(),
+            trend.len(),
+            months.len(),
+        ),
+        format!(
+            "{name}: webhooks charge {micros} micros; totals by category, campaign, tenant, period differ by {off}"
+        ),
+        format!("{name}: budgets passed by {}", passed.max(0)),
+    ];
     assert_eq!(off, 0);
     assert!(passed <= 0, "a budget was passed by {passed}");
     assert!(passed > -bench.budget / 100, "no budget was ever close to its limit: {passed}");
     assert!(unpriced > 0 && counted < u64::try_from(fates.len()).expect("few"));
+    lines.join("\n")
 }
 
 /// What a budget keeps for an attempt in the end.
@@ -615,7 +618,8 @@ async fn totals_are_the_sum_of_what_webhooks_charge_and_no_budget_is_passed() {
     world.clock.set(from_micros(START));
     world.store.close();
     let (events, seed) = events(12_000);
-    run("sqlite", Arc::new(world.another()), Arc::clone(&world.clock), events, seed).await;
+    let told = run("sqlite", Arc::new(world.another()), Arc::clone(&world.clock), events, seed).await;
+    println!("{told}");
 }
 
 #[tokio::test]
@@ -623,5 +627,6 @@ async fn the_reference_store_agrees() {
     let clock = Arc::new(ManualClock::new(from_micros(START)));
     let store = Arc::new(MemoryStore::new(clock.clone()));
     let (events, seed) = events(2_000);
-    run("memory", store, clock, events.min(2_000), seed).await;
+    let told = run("memory", store, clock, events.min(2_000), seed).await;
+    println!("{told}");
 }

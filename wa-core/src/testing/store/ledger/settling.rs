@@ -51,6 +51,9 @@ async fn everything(w: &World, scope: &Scope) -> Cost {
     must(w.ledger().cost(scope, &CostOf::Everything).await)
 }
 
+/// Fact and pricing of each status; category and micros in the end.
+type Case = (Vec<(Fact, WebhookPricing)>, RateCategory, i64);
+
 fn usd(micros: i64) -> Option<Money> {
     Some(Money { micros, currency: value("USD") })
 }
@@ -62,8 +65,7 @@ pub(in crate::testing::store) async fn a_webhook_settles_the_price(w: World) {
         |billable, category| WebhookPricing { billable: Some(billable), kind: None, ..pricing("", category) };
     let exempt =
         WebhookPricing { subtype: Some("paid_exempt".to_owned()), ..pricing("regular", "marketing") };
-    // Fact and pricing of each status; category and micros in the end.
-    let cases: Vec<(Vec<(Fact, WebhookPricing)>, RateCategory, i64)> = vec![
+    let cases: Vec<Case> = vec![
         (vec![(Fact::Sent, pricing("regular", "utility"))], RateCategory::Utility, 3_400),
         (vec![(Fact::Sent, pricing("free_customer_service", "utility"))], RateCategory::Utility, 0),
         (vec![(Fact::Sent, pricing("free_entry_point", "referral_conversion"))], RateCategory::Utility, 0),
