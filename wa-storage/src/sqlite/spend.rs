@@ -30,12 +30,14 @@ pub(super) const TREND: &str = "SELECT slot, counter, sum(n) FROM ( \
      UNION ALL SELECT slot, counter, n FROM rollup_delta \
      WHERE tenant = ?1 AND slot >= ?2 AND slot < ?3 AND (?4 IS NULL OR session = ?4)) \
      GROUP BY slot, counter";
+/// From the few attempts to a recipient to their messages; without statistics the planner would go through
+/// all messages of the tenant.
 pub(super) const OF_RECIPIENT: &str = "SELECT a.n, a.session, a.begun_at, a.end_by, a.recipient, a.tier_slot, \
      a.category, a.price, a.reserve, a.currency, a.price_reason, a.counts_as_service, a.month, a.book, \
      r.not_sent_at, r.rejected_at, r.accepted_at, r.in_doubt_at, r.sent_at, r.delivered_at, r.read_at, \
      r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.provider_id, r.charge, \
-     m.id, m.campaign, m.phone, m.bsuid FROM attempt a \
-     JOIN message m ON m.tenant = a.tenant AND m.id = a.message \
+     m.id, m.campaign, m.phone, m.bsuid \
+     FROM attempt a INDEXED BY attempt_by_recipient CROSS JOIN message m ON m.tenant = a.tenant AND m.id = a.message \
      LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
      WHERE a.tenant = ?1 AND a.recipient = ?2";
 pub(super) const BUDGET_USE: &str =
