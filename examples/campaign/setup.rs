@@ -79,7 +79,7 @@ pub(crate) async fn stage(args: &Args) -> Result<Stage, Failure> {
     let tenant = kit.tenants().ensure("campaign example").await?;
     let mut settings = tenant.settings().await?;
     if settings.prices.is_none() {
-        settings.prices = Some(list_prices());
+        settings.prices = Some(list_prices().into());
         tenant.put_settings(&settings).await?;
     }
     Ok(Stage { path, store, kit, tenant, number: provider.number, simulator })

@@ -113,6 +113,7 @@ fn notice_of(body: &EventBody) -> Option<NoticeKind> {
         EventBody::SessionDeaf { session, silent } => {
             Some(NoticeKind::SessionDeaf { session: *session, silent: *silent, advice: DEAF.to_owned() })
         }
+        EventBody::BudgetSpent { campaign } => Some(NoticeKind::BudgetSpent { campaign: *campaign }),
         EventBody::Messages { .. }
         | EventBody::Undeliverable { .. }
         | EventBody::Silent { .. }

@@ -167,7 +167,11 @@ impl Judge for PlannedJudge {
         match (verdict, self.waits.get(&facts.item.message)) {
             (Verdict::Send(_), Some((wait, why))) => Verdict::Wait { until: now + *wait, why: *why },
             (
-                verdict @ (Verdict::Send(_) | Verdict::Wait { .. } | Verdict::Skip(_) | Verdict::Stop { .. }),
+                verdict @ (Verdict::Send(_)
+                | Verdict::Wait { .. }
+                | Verdict::Skip(_)
+                | Verdict::Stop { .. }
+                | Verdict::Pause { .. }),
                 _,
             ) => verdict,
         }

@@ -8,7 +8,7 @@ use super::state::{CampaignRow, ImportState, TenantRow};
 use super::{MemoryStore, behind, id_taken, launch, page};
 use crate::model::{
     Campaign, CampaignAction, CampaignId, CampaignName, CampaignState, Consent, ConsentSource, Contact,
-    ContactId, ImportId, ImportLine, ImportProgress, ImportRow, LineOutcome, LineProblem, ListName,
+    ContactId, ImportId, ImportLine, ImportProgress, ImportRow, LineOutcome, LineProblem, ListName, Money,
     NewCampaign, Recipient, SkipReason,
 };
 use crate::port::store::{
@@ -203,6 +203,19 @@ impl Audience for MemoryStore {
         })
     }
 
+    async fn set_budget(
+        &self,
+        scope: &Scope,
+        campaign: CampaignId,
+        budget: Option<Money>,
+    ) -> Result<Option<Campaign>, StoreError> {
+        Ok(self.write(|state, _| {
+            let row = state.tenants.get_mut(&scope.tenant())?.campaigns.get_mut(&campaign)?;
+            row.campaign.budget = budget;
+            Some(row.campaign.clone())
+        }))
+    }
+
     async fn launch(
         &self,
         scope: &Scope,
@@ -234,6 +247,7 @@ impl Audience for MemoryStore {
                 Move::Illegal => ActOutcome::Illegal(row.campaign.clone()),
                 Move::To(to) => {
                     row.campaign.state = to;
+                    row.campaign.paused_for = None;
                     let moved = row.campaign.clone();
                     entries.moved(scope.tenant(), campaign, to);
                     if to == CampaignState::Cancelled {

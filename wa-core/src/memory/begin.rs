@@ -4,17 +4,22 @@
 //! judge that panics leaves the store as it was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::court::{Court, account, group, touched};
 use super::journal::Entries;
 use super::later;
 use super::state::{AttemptRow, BatchFate, DueRow, Feed, State, TenantRow};
-use crate::model::{AttemptKey, CampaignId, DeliveryFacts, MessageId, Session, SkipReason, TransportName};
+use crate::model::{
+    AttemptKey, CampaignId, CampaignState, DeliveryFacts, EventBody, HoldReason, MessageId, Period, Session,
+    SkipReason, TransportName,
+};
 use crate::port::WorkerScope;
 use crate::port::store::{BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, DueSource, Stopped};
 use crate::rules::judge::{Admission, Grant, Judge, Verdict};
+use crate::rules::price::Quote;
 
 /// Judges a batch and begins what may begin.
 pub(super) fn begin(
@@ -33,7 +38,7 @@ pub(super) fn begin(
     let present = present(tenant, session, batch, &mut begun);
     let present = admitted(tenant, session, present, judge, now, &mut begun);
     let mut court = Court::open(state, tenant, session, judge, now);
-    let steps = judge_all(&mut court, &present, &mut begun);
+    let steps = judge_all(&mut court, &present, now, &mut begun);
     let writing = Writing { batch, epoch, account: account(session), warm_up_day: court.warm_up_day(), now };
     let tenant_id = tenant.tenant.id;
     let mut entries = Entries::default();
@@ -52,6 +57,8 @@ enum Step {
     Send(Grant),
     Wait(DueRow),
     Skip(SkipReason),
+    /// Its campaign is paused; the item stays where it is.
+    Pause(HoldReason),
 }
 
 /// The items that are where they say, in order; what is not there is gone.
@@ -120,16 +127,20 @@ fn is_there(tenant: &TenantRow, session: &Session, item: &BeginItem) -> bool {
         && waits
 }
 
-/// What becomes of each item: those behind a stop stay where they are.
+/// What becomes of each item: those behind a stop, and all of a campaign that is paused, stay where they are.
 fn judge_all<'b>(
     court: &mut Court<'_>,
     items: &[&'b BeginItem],
+    now: DateTime<Utc>,
     begun: &mut BegunBatch,
 ) -> Vec<(&'b BeginItem, Step)> {
-    let mut stopped = BTreeSet::new();
+    let (mut stopped, mut paused) = (BTreeSet::new(), BTreeSet::new());
     let mut steps = Vec::new();
     for item in items {
         if item.source == DueSource::Feed && stopped.contains(&item.campaign) {
+            continue;
+        }
+        if item.campaign.is_some() && paused.contains(&item.campaign) {
             continue;
         }
         match court.judge(item) {
@@ -139,6 +150,15 @@ fn judge_all<'b>(
                 stopped.insert(item.campaign);
                 begun.stopped.push(Stopped { campaign: item.campaign, why, until: Some(until) });
             }
+            Verdict::Pause { why } if item.campaign.is_some() => {
+                paused.insert(item.campaign);
+                begun.stopped.push(Stopped { campaign: item.campaign, why, until: None });
+                steps.push((*item, Step::Pause(why)));
+            }
+            Verdict::Pause { why } => {
+                let until = now + TimeDelta::minutes(1);
+                steps.push((*item, Step::Wait(DueRow { due_at: until, why: Some(why) })));
+            }
             // A due row cannot stop others, so a judge that says so makes it wait.
             Verdict::Wait { until, why } | Verdict::Stop { until, why } => {
                 steps.push((*item, Step::Wait(DueRow { due_at: until, why: Some(why) })));
@@ -146,6 +166,20 @@ fn judge_all<'b>(
         }
     }
     steps
+}
+
+/// Pauses the campaign of an item that has no room in a budget.
+fn pause(tenant: &mut TenantRow, item: &BeginItem, why: HoldReason, entries: &mut Entries) {
+    let owner = tenant.tenant.id;
+    let Some(campaign) = item.campaign else { return };
+    if let Some(row) = tenant.campaigns.get_mut(&campaign) {
+        row.campaign.state = CampaignState::Paused;
+        row.campaign.paused_for = Some(why);
+        if why == HoldReason::BudgetSpent {
+            entries.note(owner, EventBody::BudgetSpent { campaign });
+        }
+        entries.moved(owner, campaign, CampaignState::Paused);
+    }
 }
 
 /// What every change of a batch has in common.
@@ -167,6 +201,9 @@ impl Writing<'_> {
         entries: &mut Entries,
     ) {
         let id = item.message;
+        if let Step::Pause(why) = step {
+            return pause(tenant, item, why, entries);
+        }
         let old = tenant.state_of(id);
         match item.source {
             DueSource::Feed => self.pass(tenant, item.campaign, id),
@@ -186,12 +223,15 @@ impl Writing<'_> {
                     content,
                     touch: touched(item, &grant, self.now),
                     warm_up_day: self.warm_up_day,
-                    price,
                     slot_of: tier_slot.then(|| self.account.clone()),
+                    quote: Quote { category: item.category_of(content), estimate: price },
+                    book: tenant.settings.prices.clone().map(Arc::new),
+                    month: Period::at(self.now, tenant.settings.billing_offset),
                     facts: DeliveryFacts::default(),
                 };
                 tenant.attempts.insert((id, item.n), attempt);
                 let key = AttemptKey { tenant: tenant.tenant.id, message: id, n: item.n };
+                let price = price.amount;
                 begun.attempts.push(BegunAttempt { key, start_by, end_by, content, price });
             }
             Step::Wait(due) => {
@@ -202,6 +242,8 @@ impl Writing<'_> {
                 tenant.close(id, why);
                 begun.skips.push((id, why));
             }
+            // Dealt with above.
+            Step::Pause(_) => {}
         }
         entries.changed(tenant.tenant.id, id, old, tenant.state_of(id));
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::pricing::Pricing;
 use super::state::{State, TenantRow};
 use crate::model::{Breaker, BreakerScope, CampaignId, Consent, Period, Recipient, Session, TransportName};
 use crate::port::store::BeginItem;
@@ -63,6 +64,7 @@ pub(super) struct Court<'a> {
     slots: BTreeMap<u64, DateTime<Utc>>,
     /// The templates of this batch, oldest first.
     own: Vec<(u64, Touch)>,
+    pricing: Pricing<'a>,
 }
 
 impl<'a> Court<'a> {
@@ -85,7 +87,8 @@ impl<'a> Court<'a> {
             });
             WarmUpFacts { day, used: u64::try_from(of_day.count()).unwrap_or(u64::MAX) }
         });
-        Self { tenant, session, judge, now, quota, warm_up, slots, own: Vec::new() }
+        let pricing = Pricing::open(tenant, session, now);
+        Self { tenant, session, judge, now, quota, warm_up, slots, own: Vec::new(), pricing }
     }
 
     /// The day of the warm-up that an attempt of now counts in.
@@ -103,6 +106,7 @@ impl<'a> Court<'a> {
     }
 
     fn take(&mut self, item: &BeginItem, grant: &Grant) {
+        self.pricing.take(item, &grant.price);
         self.quota.used = self.quota.used.saturating_add(1);
         if let Some(warm_up) = &mut self.warm_up {
             warm_up.used = warm_up.used.saturating_add(1);
@@ -140,7 +144,8 @@ impl<'a> Court<'a> {
         own.chain(stored.into_iter().map(|(.., touch)| touch)).collect()
     }
 
-    fn ask(&self, item: &BeginItem) -> Verdict {
+    fn ask(&mut self, item: &BeginItem) -> Verdict {
+        let budget = self.pricing.budget_facts(item);
         let (tenant, now) = (self.tenant, self.now);
         let contact = match tenant.messages.get(&item.message) {
             Some(message) => tenant.contact_of(message),
@@ -178,7 +183,10 @@ impl<'a> Court<'a> {
                 next_free_at: self.slots.values().min().copied(),
             },
             quota: self.quota,
-            prices: tenant.settings.prices.as_ref(),
+            price: self
+                .pricing
+                .price_facts(tenant.messages.get(&item.message).map_or(&item.recipient, |it| &it.recipient)),
+            budget,
         };
         self.judge.judge(&facts, now)
     }

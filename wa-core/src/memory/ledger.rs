@@ -1,12 +1,14 @@
 //! The room of quota and cost: both are counted from the attempts.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use super::MemoryStore;
 use super::state::{AttemptRow, TenantRow};
-use crate::model::{CampaignId, Entitlement, Period, QuotaUsage};
+use crate::model::{BudgetOf, BudgetUse, ContactId, Currency, Entitlement, Period, QuotaUsage};
 use crate::port::Scope;
-use crate::port::store::{Cost, Ledger, StoreError};
+use crate::port::store::{ContactSpend, Cost, CostOf, Ledger, StoreError};
 
 #[async_trait]
 impl Ledger for MemoryStore {
@@ -26,9 +28,29 @@ impl Ledger for MemoryStore {
         Ok(self.read(|state, _| state.tenants.get(&scope.tenant()).map(|row| row.usage(period))))
     }
 
-    async fn cost(&self, scope: &Scope, campaign: Option<CampaignId>) -> Result<Cost, StoreError> {
+    async fn cost(&self, scope: &Scope, of: &CostOf) -> Result<Cost, StoreError> {
         Ok(self.read(|state, _| {
-            state.tenants.get(&scope.tenant()).map_or_else(Cost::default, |row| row.cost(campaign))
+            state.tenants.get(&scope.tenant()).map_or_else(Cost::default, |row| row.cost(of))
+        }))
+    }
+
+    async fn contact_spend(
+        &self,
+        scope: &Scope,
+        contact: ContactId,
+    ) -> Result<Option<ContactSpend>, StoreError> {
+        Ok(self.read(|state, _| state.tenants.get(&scope.tenant())?.contact_spend(contact)))
+    }
+
+    async fn budget_use(
+        &self,
+        scope: &Scope,
+        of: BudgetOf,
+    ) -> Result<BTreeMap<Currency, BudgetUse>, StoreError> {
+        Ok(self.read(|state, _| {
+            let row = state.tenants.get(&scope.tenant());
+            let used = row.map(|row| row.budget_use(of)).unwrap_or_default();
+            used.into_iter().map(|(currency, (used, _))| (currency, used)).collect()
         }))
     }
 }

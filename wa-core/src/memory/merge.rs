@@ -14,6 +14,7 @@ use crate::model::{
     DeliveryFacts, Fact, NumberId, Outcome, SessionId, SkipReason, StatusUpdate, TenantId, TransportName,
 };
 use crate::rules::judge;
+use crate::rules::price;
 use crate::rules::retry::{self, Next};
 use crate::rules::settle::{BreakerRule, Merge, consequences};
 use crate::rules::status;
@@ -214,7 +215,8 @@ fn merge_status(facts: &mut DeliveryFacts, update: &StatusUpdate) {
         failure,
         failure_title: _,
         conversation: _,
-        pricing: _,
+        pricing,
     } = update;
-    status::merge_status(facts, *fact, failure.as_ref(), provider_id, *at);
+    let charge = pricing.as_ref().map(|pricing| price::charge(pricing, *fact));
+    status::merge_status(facts, *fact, failure.as_ref(), provider_id, charge, *at);
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{MemoryStore, behind, page};
 use crate::model::{CampaignAlert, CampaignCounts, CampaignId, MessageId, MessageState, MessageView};
 use crate::port::Scope;
-use crate::port::store::{FailureFilter, Reports, StoreError};
+use crate::port::store::{FailureFilter, Reports, StoreError, TrendPoint, TrendQuery};
 
 #[async_trait]
 impl Reports for MemoryStore {
@@ -80,5 +80,11 @@ impl Reports for MemoryStore {
 
     async fn alert(&self, scope: &Scope, campaign: CampaignId) -> Result<Option<CampaignAlert>, StoreError> {
         Ok(self.read(|state, _| state.tenants.get(&scope.tenant())?.meters.get(&campaign)?.last.clone()))
+    }
+
+    async fn trend(&self, scope: &Scope, ask: &TrendQuery) -> Result<Vec<TrendPoint>, StoreError> {
+        Ok(self.read(|state, _| {
+            state.tenants.get(&scope.tenant()).map_or_else(Vec::new, |tenant| tenant.trend(ask))
+        }))
     }
 }

@@ -4,6 +4,7 @@
 //! message in none. A message that waits has no attempt that could still deliver.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -11,16 +12,18 @@ use super::contacts::Contacts;
 use crate::model::{
     AttemptKey, AttemptView, BatchId, Breaker, BreakerScope, Campaign, CampaignCounts, CampaignId, Chosen,
     ContactId, DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason, ImportId,
-    ImportProgress, Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, Money, NumberId,
-    Phone, ProviderMessageId, RawId, Recipient, Schedule, ScheduleId, ScheduleRun, SendKey, Session,
-    SessionId, SkipReason, StatusUpdate, StreamPosition, TemplateContent, TemplateName, Tenant, TenantId,
-    TenantSettings, TransportName, WorkerId,
+    ImportProgress, Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, NumberId, Period,
+    Phone, PriceBook, ProviderMessageId, RawId, Recipient, Schedule, ScheduleId, ScheduleRun, SendKey,
+    Session, SessionId, SkipReason, StatusUpdate, StreamPosition, TemplateContent, TemplateName, Tenant,
+    TenantId, TenantSettings, TransportName, WorkerId,
 };
 use crate::port::store::{
-    Cost, DispatchState, DueBody, RawBody, ReaderName, ReportedLine, StoreIdentity, StoredInbound,
+    DispatchState, DueBody, RawBody, ReaderName, ReportedLine, StoreIdentity, StoredInbound,
 };
 use crate::port::{Notice, WorkerScope};
 use crate::rules::alert::Meter;
+use crate::rules::cost;
+use crate::rules::price::{self, Quote};
 use crate::rules::silence::Ear;
 use crate::rules::status::{MessageFacts, message_state};
 use crate::rules::tally::{self, Counter, Standing};
@@ -184,7 +187,11 @@ pub(super) struct AttemptRow {
     pub(super) touch: Option<Touch>,
     /// The day of its session's warm-up that it counts in.
     pub(super) warm_up_day: Option<i32>,
-    pub(super) price: Option<Money>,
+    pub(super) quote: Quote,
+    /// The prices by which it is settled.
+    pub(super) book: Option<Arc<PriceBook>>,
+    /// The month on the account's clock at its begin.
+    pub(super) month: Period,
     /// The transport and portfolio in which it keeps its recipient's slot taken.
     pub(super) slot_of: Option<(TransportName, String)>,
     pub(super) facts: DeliveryFacts,
@@ -260,7 +267,7 @@ impl Feed {
 }
 
 impl AttemptRow {
-    /// Whether it counts in quota, slots and cost.
+    /// Whether it counts in quota and slots.
     pub(super) fn counts(&self) -> bool {
         !self.facts.has(Fact::Released)
     }
@@ -388,6 +395,7 @@ impl TenantRow {
                     end_by: attempt.end_by,
                     content: attempt.content,
                     facts: attempt.facts.clone(),
+                    price: price::shown(&self.sold(message, attempt)),
                 })
                 .collect(),
         })
@@ -397,6 +405,7 @@ impl TenantRow {
     pub(super) fn counts(&self, row: &CampaignRow) -> CampaignCounts {
         let mut counts = CampaignCounts::default();
         for id in row.messages() {
+            let Some(message) = self.messages.get(&id) else { continue };
             let facts: Vec<_> = self.chain(id).map(|(_, attempt)| &attempt.facts).collect();
             let standing = Standing::new(self.state_of(id), self.closed.get(&id).copied(), &facts);
             for (counter, change) in tally::delta(None, &standing) {
@@ -406,33 +415,12 @@ impl TenantRow {
                 if n > 1 {
                     tally::apply(&mut counts, &Counter::Retries, 1);
                 }
-                match attempt.price.filter(|_| attempt.counts()) {
-                    Some(price) => tally::apply(&mut counts, &Counter::Cost(price.currency), price.micros),
-                    None if attempt.counts() => tally::apply(&mut counts, &Counter::Unpriced, 1),
-                    None => {}
+                let booking = price::booking(&self.sold(message, attempt));
+                for (counter, n) in booking.iter().flat_map(cost::counted_in) {
+                    tally::apply(&mut counts, &Counter::Cost(counter), n);
                 }
             }
         }
         counts
-    }
-
-    /// What attempts cost that count: of one campaign, or of everything.
-    pub(super) fn cost(&self, campaign: Option<CampaignId>) -> Cost {
-        let mut cost = Cost::default();
-        for ((id, _), attempt) in &self.attempts {
-            let belongs = campaign.is_none()
-                || self.messages.get(id).is_some_and(|message| message.campaign == campaign);
-            if !belongs || !attempt.counts() {
-                continue;
-            }
-            match attempt.price {
-                Some(price) => {
-                    let total = cost.micros.entry(price.currency).or_default();
-                    *total = total.saturating_add(price.micros);
-                }
-                None => cost.unpriced += 1,
-            }
-        }
-        cost
     }
 }

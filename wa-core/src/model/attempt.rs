@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::charge::Charge;
 use super::ids::{MessageId, TenantId};
 
 /// One attempt to send a message: the message and the attempt's number, from 1.
@@ -164,6 +165,8 @@ pub struct DeliveryFacts {
     pub failure: Option<FailureCode>,
     /// The provider's message id.
     pub provider_id: Option<String>,
+    /// What the provider says it charges; of several words the least.
+    pub charge: Option<Charge>,
 }
 
 impl Fact {
@@ -224,6 +227,15 @@ impl DeliveryFacts {
             *slot = Some(at);
         }
         earlier
+    }
+
+    /// Adds a word of the provider about the price; the least one counts. Returns whether anything changed.
+    pub fn add_charge(&mut self, charge: Charge) -> bool {
+        let counts = self.charge.is_none_or(|known| charge < known);
+        if counts {
+            self.charge = Some(charge);
+        }
+        counts
     }
 
     /// The known facts as a mask of [`Fact::bit`]s.

@@ -14,7 +14,8 @@ use super::content::texts::Texts;
 use super::content::{Content, InvalidContent, TextError};
 use super::fingerprint::Fingerprint;
 use super::ids::{CampaignId, SessionId};
-use super::message::{Lane, names};
+use super::message::{HoldReason, Lane, names};
+use super::money::Money;
 use super::template::TemplateError;
 use super::value::{is_label, text_value};
 
@@ -90,6 +91,8 @@ pub struct NewCampaign {
     pub start_at: Option<DateTime<Utc>>,
     /// At most this many messages a second and session, beside the number's own limit.
     pub rate: Option<u32>,
+    /// What its messages may cost altogether; it is paused before it would pass that.
+    pub budget: Option<Money>,
 }
 
 /// The states of a campaign; see `rules::campaign` for the legal moves.
@@ -150,10 +153,14 @@ pub struct Campaign {
     pub start_at: Option<DateTime<Utc>>,
     /// At most this many messages a second and session.
     pub rate: Option<u32>,
+    /// What its messages may cost altogether.
+    pub budget: Option<Money>,
     /// What was asked for, as one digest.
     pub definition: Fingerprint,
     /// Its state.
     pub state: CampaignState,
+    /// Why a rule paused it; `None` unless it is paused by one.
+    pub paused_for: Option<HoldReason>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When the first chunk was frozen.
@@ -359,8 +366,19 @@ impl Campaign {
     #[must_use]
     pub fn draft(new: &NewCampaign, now: DateTime<Utc>) -> Self {
         let definition = new.definition();
-        let NewCampaign { id, name, content, fallback, list, sessions, lane, valid_until, start_at, rate } =
-            new.clone();
+        let NewCampaign {
+            id,
+            name,
+            content,
+            fallback,
+            list,
+            sessions,
+            lane,
+            valid_until,
+            start_at,
+            rate,
+            budget,
+        } = new.clone();
         Self {
             id,
             name,
@@ -372,8 +390,10 @@ impl Campaign {
             valid_until,
             start_at,
             rate,
+            budget,
             definition,
             state: CampaignState::Draft,
+            paused_for: None,
             created_at: now,
             launched_at: None,
             completed_at: None,
@@ -385,9 +405,21 @@ impl NewCampaign {
     /// The digest of what is asked for; the id is not part of it.
     #[must_use]
     pub fn definition(&self) -> Fingerprint {
-        let Self { id: _, name, content, fallback, list, sessions, lane, valid_until, start_at, rate } = self;
-        // `rate` may be changed between runs without changing who gets what.
-        let _ = rate;
+        let Self {
+            id: _,
+            name,
+            content,
+            fallback,
+            list,
+            sessions,
+            lane,
+            valid_until,
+            start_at,
+            rate,
+            budget,
+        } = self;
+        // Rate and budget may be changed between runs without changing who gets what.
+        let _ = (rate, budget);
         let form = (name, content, fallback, list, sessions, lane, valid_until, start_at);
         Fingerprint::of_json(&form).unwrap_or_else(|| Fingerprint::of(b"no JSON form"))
     }

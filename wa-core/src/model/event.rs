@@ -114,6 +114,11 @@ pub enum EventBody {
         /// Why.
         why: SkippedRun,
     },
+    /// A budget has no room for a campaign's next message, so the campaign is paused.
+    BudgetSpent {
+        /// The campaign.
+        campaign: CampaignId,
+    },
     /// A contact's consent changed.
     Consent {
         /// The contact.

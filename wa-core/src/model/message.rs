@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::attempt::{DeliveryFacts, FailureCode};
 use super::content::Content;
 use super::ids::{CampaignId, MessageId, SessionId};
+use super::price::AttemptPrice;
 use super::provider_id::ProviderMessageId;
 use super::recipient::Recipient;
 use super::template::TemplateContent;
@@ -133,6 +134,10 @@ pub enum HoldReason {
     TierFull,
     /// The plan's quota is used up.
     QuotaFull,
+    /// A budget has no room for it.
+    BudgetSpent,
+    /// There is a budget, and nobody knows what it costs.
+    PriceUnknown,
     /// The provider throttled the number.
     Throttled,
     /// The pair of number and recipient is throttled.
@@ -214,6 +219,8 @@ pub struct AttemptView {
     pub content: Chosen,
     /// What is known about it.
     pub facts: DeliveryFacts,
+    /// What it costs.
+    pub price: AttemptPrice,
 }
 
 impl MessageView {
@@ -309,6 +316,8 @@ names!(HoldReason {
     TemplateStopped = "template_stopped",
     TierFull = "tier_full",
     QuotaFull = "quota_full",
+    BudgetSpent = "budget_spent",
+    PriceUnknown = "price_unknown",
     Throttled = "throttled",
     PairThrottled = "pair_throttled",
     Retry = "retry",
@@ -402,6 +411,10 @@ impl HoldReason {
             Self::QualityLow => {
                 "Many people disliked what this number sent. Marketing waits for a better rating: check \
                  the audience and the content."
+            }
+            Self::BudgetSpent => "A budget has no room for it. Raise the budget and resume the campaign.",
+            Self::PriceUnknown => {
+                "There is a budget, and nobody knows what the message costs. Give the tenant its prices."
             }
             Self::WarmUpFull => "The number is new, and today's share is used up. It goes on tomorrow.",
             Self::Later => {

@@ -5,7 +5,9 @@
 mod alert;
 mod attempt;
 mod breaker;
+mod budget;
 mod campaign;
+mod charge;
 mod civil;
 mod contact;
 mod content;
@@ -14,10 +16,13 @@ mod fingerprint;
 mod ids;
 mod import;
 mod inbound;
+mod market;
 mod message;
 mod money;
+mod offset;
 mod phone;
 mod plan;
+mod price;
 mod provider_id;
 mod quiet;
 mod recipient;
@@ -34,11 +39,13 @@ mod value;
 pub use alert::{AlertSettings, CampaignAlert, RetryBackoff, Undelivered};
 pub use attempt::{AttemptKey, DeliveryFacts, Fact, FailureCode, FailureDetails, Outcome, RejectClass};
 pub use breaker::{Breaker, BreakerReason, BreakerScope};
+pub use budget::{BudgetOf, BudgetUse, TenantBudget};
 pub(crate) use campaign::columns_of;
 pub use campaign::{
     Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError,
     NewCampaign, values_of,
 };
+pub use charge::{Charge, ChargeSource, Charged, FreeReason, RateCategory};
 pub use civil::{CivilDateTime, CivilTime, TimeZone, TimeZoneError, Weekdays};
 pub use contact::{Consent, ConsentSource, Contact, ContactAttributes, ListName};
 pub use content::{
@@ -62,13 +69,18 @@ pub use inbound::{
     TemplateCategoryChange, TemplateComponents, TemplateEvent, TemplateQuality, TemplateRef, TemplateStatus,
     UserChange, UserChangeKind, WebhookConversation, WebhookPricing,
 };
+pub use market::Market;
 pub use message::{
     AttemptView, Chosen, CustomerView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey,
     SkipReason,
 };
 pub use money::{Currency, Money, MoneyError, PriceList};
+pub use offset::UtcOffset;
 pub use phone::{Phone, PhoneError, Region, Regions};
 pub use plan::{Entitlement, Period, QuotaUsage};
+pub use price::{
+    AttemptPrice, DatedPolicy, Estimate, MarketRates, PriceBook, PricePolicy, PriceReason, RateCard, Rates,
+};
 pub use provider_id::ProviderMessageId;
 pub use quiet::{QuietHours, QuietSettings};
 pub use recipient::{Bsuid, Recipient, RecipientError};

@@ -94,7 +94,7 @@ impl fmt::Display for Currency {
     }
 }
 
-/// What a tenant pays per sent message, by category.
+/// What a tenant pays per message, by category: the flat policy of a [`PriceBook`](super::PriceBook).
 ///
 /// A category that is not listed has no known price: it is counted as unknown, never as 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +105,31 @@ pub struct PriceList {
     pub per_message: BTreeMap<Category, i64>,
 }
 
+/// The micros of an amount in plain decimal text such as `0.0618`; `None` for anything finer.
+pub(super) fn micros_of(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !all_digits(whole) || !all_digits(fraction) || fraction.len() > 6 {
+        return None;
+    }
+    let millionths: i64 = format!("{fraction:0<6}").parse().ok()?;
+    whole.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(millionths)
+}
+
 impl PriceList {
+    /// The list of the first guide to this product, in INR: utility 0.35, marketing 0.75,
+    /// authentication 0.30, service 0.
+    #[must_use]
+    pub fn inr_defaults() -> Self {
+        let per_message = BTreeMap::from([
+            (Category::Utility, 350_000),
+            (Category::Marketing, 750_000),
+            (Category::Authentication, 300_000),
+            (Category::Service, 0),
+        ]);
+        Self { currency: Currency(*b"INR"), per_message }
+    }
+
     /// The price of one message of a category, if it is known.
     #[must_use]
     pub fn price(&self, category: Category) -> Option<Money> {
@@ -125,6 +149,16 @@ mod tests {
         assert_eq!(eur.checked_add(usd), Err(MoneyError::Mixed));
         assert_eq!(eur.checked_add(Money { micros: i64::MAX, ..eur }), Err(MoneyError::Overflow));
         assert_eq!("eur".parse::<Currency>(), Err(MoneyError::NotACurrency));
+    }
+
+    #[test]
+    fn decimal_text_is_read_exactly() {
+        for (text, micros) in [("0.0618", 61_800), ("1", 1_000_000), ("0.000001", 1), ("12.5", 12_500_000)] {
+            assert_eq!(micros_of(text), Some(micros), "{text}");
+        }
+        for rubbish in ["", ".5", "1.", "-1", "0.0000001", "1e3", "99999999999999"] {
+            assert_eq!(micros_of(rubbish), None, "{rubbish}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Datelike, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::offset::UtcOffset;
 use super::value::ValueError;
 
 /// What a tenant may do, as its billing says.
@@ -55,6 +56,12 @@ impl Period {
     #[must_use]
     pub fn of(at: DateTime<Utc>) -> Self {
         Self { year: at.year(), month: at.month() }
+    }
+
+    /// The month that an account's own clock shows at an instant.
+    #[must_use]
+    pub fn at(at: DateTime<Utc>, offset: UtcOffset) -> Self {
+        Self::of(offset.local(at))
     }
 
     /// The first instant after the month.

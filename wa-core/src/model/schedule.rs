@@ -14,6 +14,7 @@ use super::contact::ListName;
 use super::fingerprint::Fingerprint;
 use super::ids::{CampaignId, ScheduleId, SessionId};
 use super::message::{Lane, names};
+use super::money::Money;
 use super::recurrence::{Recurrence, Slot};
 use super::time::whole_micros;
 use super::value::{ValueError, is_label, text_value};
@@ -41,6 +42,9 @@ pub struct ScheduleSpec {
     pub valid_for: Option<Duration>,
     /// At most this many messages a second and session.
     pub rate: Option<u32>,
+    /// What each of its campaigns may cost.
+    #[serde(default)]
+    pub budget: Option<Money>,
     /// When it runs.
     pub recurrence: Recurrence,
     /// What becomes of runs whose time passed while nothing ran.
@@ -166,6 +170,7 @@ impl ScheduleSpec {
             valid_for,
             rate,
             recurrence,
+            budget: _,
             missed,
         } = self;
         if valid_for.is_some_and(|span| span < Duration::from_secs(1) || span > LONGEST) {
@@ -245,6 +250,7 @@ impl Schedule {
             valid_for,
             rate,
             recurrence: _,
+            budget,
             missed: _,
         } = self.spec.clone();
         let span = valid_for.map(|span| TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX));
@@ -259,6 +265,7 @@ impl Schedule {
             valid_until: span.and_then(|span| due_at.checked_add_signed(span)).map(whole_micros),
             start_at: None,
             rate,
+            budget,
         })
     }
 

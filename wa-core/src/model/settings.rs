@@ -8,9 +8,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::alert::{AlertSettings, RetryBackoff};
+use super::budget::TenantBudget;
 use super::civil::TimeZone;
 use super::content::Category;
-use super::money::PriceList;
+use super::offset::UtcOffset;
+use super::price::PriceBook;
 use super::quiet::QuietSettings;
 use super::recipient::Recipient;
 use super::value::ValueError;
@@ -32,8 +34,13 @@ pub struct TenantSettings {
     pub later_retries: u8,
     /// When somebody is told that something goes wrong, and when a campaign is paused for it.
     pub alerts: AlertSettings,
-    /// What messages cost; `None` while nothing is known.
-    pub prices: Option<PriceList>,
+    /// What messages cost; `None` while nothing is known. A new tenant has none: an estimate in
+    /// somebody else's currency or contract would be worse than none.
+    pub prices: Option<PriceBook>,
+    /// The clock of the account's bills: its months are those of a budget and of the free messages.
+    pub billing_offset: UtcOffset,
+    /// What may be spent; nothing is begun that would pass it.
+    pub budget: TenantBudget,
     /// How long a recipient gets no second template; `None` switches it off.
     pub template_cooldown: Option<TemplateCooldown>,
     /// Whether windows decide anything. They are recorded either way.
@@ -193,7 +200,7 @@ pub struct Gap {
 }
 
 impl Default for TenantSettings {
-    /// Not paused; up to 3 retries after 5, 10 and 15 seconds; no prices; 12 hours between templates;
+    /// Not paused; up to 3 retries after 5, 10 and 15 seconds; no prices, no budget, bills in UTC; 12 hours between templates;
     /// windows and costs tracked; free-form content outside the window is blocked; no frequency cap;
     /// marketing at half speed on yellow and held on red; no opt-in needed; UTC; no quiet hours; no safe mode.
     fn default() -> Self {
@@ -205,6 +212,8 @@ impl Default for TenantSettings {
             later_retries: 0,
             alerts: AlertSettings::default(),
             prices: None,
+            billing_offset: UtcOffset::UTC,
+            budget: TenantBudget::default(),
             template_cooldown: Some(TemplateCooldown::default()),
             window_tracking: true,
             cost_tracking: true,
@@ -235,7 +244,9 @@ impl TenantSettings {
             retry_backoff,
             later_retries,
             alerts,
-            prices,
+            prices: _,
+            billing_offset: _,
+            budget,
             template_cooldown,
             window_tracking: _,
             cost_tracking: _,
@@ -261,8 +272,9 @@ impl TenantSettings {
         if retry_after_seconds.is_empty() || retry_after_seconds.len() > 10 || !waits_fit {
             return Err(ValueError::new("retry_after_seconds", "1 to 10 waits of 1 to 86,400 seconds"));
         }
-        if prices.as_ref().is_some_and(|list| list.per_message.values().any(|micros| *micros < 0)) {
-            return Err(ValueError::new("a price", "0 or more"));
+        let TenantBudget { monthly, total } = budget;
+        if [monthly, total].into_iter().flatten().any(|limit| limit.micros < 0) {
+            return Err(ValueError::new("a budget", "0 or more"));
         }
         if template_cooldown.is_some_and(|it| !(1..=72).contains(&it.hours)) {
             return Err(ValueError::new("template_cooldown.hours", "1 to 72"));

@@ -89,6 +89,11 @@ pub enum NoticeKind {
         /// The campaign.
         campaign: CampaignId,
     },
+    /// A budget has no room for a campaign's next message: raise it and resume the campaign.
+    BudgetSpent {
+        /// The campaign.
+        campaign: CampaignId,
+    },
     /// A session stopped sending and needs somebody.
     SessionStopped {
         /// The session.

@@ -4,13 +4,15 @@ use std::fmt::Debug;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::budget::{self, BudgetFacts, BudgetVerdict};
+use super::price::{self, PriceFacts};
 use super::tier::{self, TierFacts, TierVerdict};
 use super::touch::Touch;
 use super::warmup::{self, WarmUpFacts};
 use super::{address, consent, cooldown, fallback, frequency, quality, quiet, window, zones};
 use crate::model::{
-    BeyondCap, Breaker, BreakerReason, CampaignState, Category, Chosen, Consent, HoldReason, Money,
-    PriceList, Session, SessionState, SkipReason, TenantSettings,
+    BeyondCap, Breaker, BreakerReason, CampaignState, Category, Chosen, Consent, Estimate, HoldReason,
+    Session, SessionState, SkipReason, TenantSettings,
 };
 use crate::port::store::{BeginItem, DueSource};
 
@@ -83,8 +85,10 @@ pub struct Facts<'a> {
     pub tier: TierFacts,
     /// The plan's quota, as this batch has used it so far.
     pub quota: QuotaFacts,
-    /// The tenant's prices.
-    pub prices: Option<&'a PriceList>,
+    /// What its price hangs on.
+    pub price: PriceFacts<'a>,
+    /// The budgets that it falls under, as this batch has used them so far.
+    pub budget: BudgetFacts,
 }
 
 /// The state of a plan's quota.
@@ -119,6 +123,12 @@ pub enum Verdict {
         /// Why.
         why: HoldReason,
     },
+    /// Its campaign is paused, and everything of it stays where it is. A message without campaign waits
+    /// for a minute.
+    Pause {
+        /// Why.
+        why: HoldReason,
+    },
 }
 
 /// What an attempt takes.
@@ -128,8 +138,8 @@ pub struct Grant {
     pub tier_slot: bool,
     /// Which of the message's contents goes.
     pub content: Chosen,
-    /// Its estimated price.
-    pub price: Option<Money>,
+    /// What it is expected to cost.
+    pub price: Estimate,
 }
 
 /// The judge that keeps WhatsApp's rules.
@@ -244,9 +254,20 @@ impl StandardJudge {
                 return Err(self.hold(item, HoldReason::TierFull, Some(until), now));
             }
         };
-        let price = facts.prices.filter(|_| settings.cost_tracking);
-        let price = price.and_then(|list| list.price(sent.category));
-        Ok(Grant { tier_slot, content, price })
+        let price = match settings.cost_tracking {
+            true => price::estimate(&facts.price, sent.category, open, now),
+            false => Estimate::unknown(),
+        };
+        match budget::check(&facts.budget, &price, now) {
+            BudgetVerdict::Fits => Ok(Grant { tier_slot, content, price }),
+            BudgetVerdict::PriceUnknown => Err(self.hold(item, HoldReason::PriceUnknown, None, now)),
+            BudgetVerdict::Spent if item.campaign.is_some() => {
+                Err(Verdict::Pause { why: HoldReason::BudgetSpent })
+            }
+            BudgetVerdict::MayFitLater | BudgetVerdict::Spent => {
+                Err(self.hold(item, HoldReason::BudgetSpent, None, now))
+            }
+        }
     }
 }
 

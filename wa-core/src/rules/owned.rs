@@ -2,11 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
+use super::budget::BudgetFacts;
 use super::judge::{Facts, QuotaFacts};
+use super::price::PriceFacts;
 use super::tier::TierFacts;
 use super::touch::Touch;
 use super::warmup::WarmUpFacts;
-use crate::model::{Breaker, Consent, PriceList, Session, TenantSettings};
+use crate::model::{Breaker, Consent, Market, PriceBook, Session, TenantSettings};
 use crate::port::store::BeginItem;
 use std::sync::Arc;
 
@@ -42,8 +44,37 @@ pub struct OwnedFacts {
     pub tier: TierFacts,
     /// The plan's quota.
     pub quota: QuotaFacts,
+    /// What the price hangs on.
+    pub price: OwnedPrice,
+    /// The budgets that it falls under.
+    pub budget: BudgetFacts,
+}
+
+/// [`PriceFacts`] that are owned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedPrice {
     /// The tenant's prices.
-    pub prices: Option<Arc<PriceList>>,
+    pub book: Option<Arc<PriceBook>>,
+    /// The recipient's market.
+    pub market: Market,
+    /// Until when everything to this recipient is free.
+    pub entry_point_until: Option<DateTime<Utc>>,
+    /// Service messages of this number in this month.
+    pub service_used: u64,
+}
+
+impl OwnedPrice {
+    /// The facts as the rules take them.
+    #[must_use]
+    pub fn as_facts(&self) -> PriceFacts<'_> {
+        let Self { book, market, entry_point_until, service_used } = self;
+        PriceFacts {
+            book: book.as_deref(),
+            market: *market,
+            entry_point_until: *entry_point_until,
+            service_used: *service_used,
+        }
+    }
 }
 
 impl OwnedFacts {
@@ -64,7 +95,8 @@ impl OwnedFacts {
             warm_up,
             tier,
             quota,
-            prices,
+            price,
+            budget,
         } = self;
         Facts {
             item,
@@ -80,7 +112,8 @@ impl OwnedFacts {
             warm_up: *warm_up,
             tier: *tier,
             quota: *quota,
-            prices: prices.as_deref(),
+            price: price.as_facts(),
+            budget: *budget,
         }
     }
 
@@ -101,11 +134,13 @@ impl OwnedFacts {
             warm_up,
             tier,
             quota,
-            prices,
+            price,
+            budget,
         } = facts;
         let known_settings = before.map(|it| &it.settings).filter(|it| it.as_ref() == *settings);
         let known_session = before.map(|it| &it.session).filter(|it| it.as_ref() == *session);
-        let known_prices = before.and_then(|it| it.prices.as_ref()).filter(|it| Some(it.as_ref()) == *prices);
+        let known_book = before.and_then(|it| it.price.book.as_ref());
+        let known_book = known_book.filter(|it| Some(it.as_ref()) == price.book);
         Self {
             item: (*item).clone(),
             settings: known_settings.map_or_else(|| Arc::new((*settings).clone()), Arc::clone),
@@ -120,7 +155,13 @@ impl OwnedFacts {
             warm_up: *warm_up,
             tier: *tier,
             quota: *quota,
-            prices: prices.map(|list| known_prices.map_or_else(|| Arc::new(list.clone()), Arc::clone)),
+            price: OwnedPrice {
+                book: price.book.map(|book| known_book.map_or_else(|| Arc::new(book.clone()), Arc::clone)),
+                market: price.market,
+                entry_point_until: price.entry_point_until,
+                service_used: price.service_used,
+            },
+            budget: *budget,
         }
     }
 }

@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    AttemptView, DeliveryFacts, Fact, FailureCode, HoldReason, MessageState, Outcome, SkipReason,
+    AttemptView, Charge, DeliveryFacts, Fact, FailureCode, HoldReason, MessageState, Outcome, SkipReason,
 };
 
 /// Adds an outcome to an attempt's facts. Returns whether anything changed.
@@ -28,14 +28,16 @@ pub fn merge_status(
     fact: Fact,
     failure: Option<&FailureCode>,
     provider_id: &str,
+    charge: Option<Charge>,
     at: DateTime<Utc>,
 ) -> bool {
     let named = merge_id(facts, provider_id);
+    let charged = charge.is_some_and(|charge| facts.add_charge(charge));
     let changed = match failure {
         Some(failure) => merge_failure(facts, fact, failure, at),
         None => facts.add(fact, at),
     };
-    changed || named
+    changed || named || charged
 }
 
 /// Notes the provider's id. Of two, which only a request that was repeated on its way can have, the

@@ -2,8 +2,9 @@
 //!
 //! Invariant: whatever the order of changes, the counts are what a recount over all messages gives.
 
+use super::cost::CostCounter;
 use super::failure;
-use crate::model::{CampaignCounts, Currency, DeliveryFacts, MessageState, SkipReason};
+use crate::model::{CampaignCounts, DeliveryFacts, MessageState, SkipReason};
 
 /// One number of a campaign's counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,10 +33,8 @@ pub enum Counter {
     Read,
     /// Attempts after the first.
     Retries,
-    /// Micros of a currency.
-    Cost(Currency),
-    /// Attempts without a known price.
-    Unpriced,
+    /// What the attempts cost.
+    Cost(CostCounter),
     /// Messages skipped or failed for a reason.
     Reason(String),
 }
@@ -124,8 +123,7 @@ impl Counter {
             Self::Delivered => "delivered".to_owned(),
             Self::Read => "read".to_owned(),
             Self::Retries => "retries".to_owned(),
-            Self::Unpriced => "unpriced".to_owned(),
-            Self::Cost(currency) => format!("cost:{currency}"),
+            Self::Cost(counter) => counter.key(),
             Self::Reason(reason) => format!("reason:{reason}"),
         }
     }
@@ -133,8 +131,8 @@ impl Counter {
     /// The counter of a text form.
     #[must_use]
     pub fn from_key(key: &str) -> Option<Self> {
-        if let Some(currency) = key.strip_prefix("cost:") {
-            return currency.parse().ok().map(Self::Cost);
+        if key.starts_with("cost.") {
+            return CostCounter::from_key(key).map(Self::Cost);
         }
         if let Some(reason) = key.strip_prefix("reason:") {
             return Some(Self::Reason(reason.to_owned()));
@@ -152,7 +150,6 @@ impl Counter {
             "delivered" => Self::Delivered,
             "read" => Self::Read,
             "retries" => Self::Retries,
-            "unpriced" => Self::Unpriced,
             _ => return None,
         })
     }
@@ -174,8 +171,9 @@ pub fn apply(counts: &mut CampaignCounts, counter: &Counter, change: i64) {
         Counter::Delivered => add(&mut counts.delivered),
         Counter::Read => add(&mut counts.read),
         Counter::Retries => add(&mut counts.retries),
-        Counter::Unpriced => add(&mut counts.unpriced),
-        Counter::Cost(currency) => {
+        Counter::Cost(CostCounter::Unpriced(_)) => add(&mut counts.unpriced),
+        Counter::Cost(CostCounter::Priced(..) | CostCounter::Settled(_)) => {}
+        Counter::Cost(CostCounter::Micros(_, currency)) => {
             let total = counts.cost.entry(currency.as_str().to_owned()).or_default();
             *total = total.saturating_add(change);
             if *total == 0 {

@@ -7,7 +7,7 @@ use super::preflight::{self, Preflight};
 use super::tenant::TenantHandle;
 use crate::model::{
     Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignId, CampaignName, Content, Lane,
-    ListName, MessageId, MessageView, NewCampaign, SessionId, ValueError,
+    ListName, MessageId, MessageView, Money, NewCampaign, SessionId, ValueError,
 };
 use crate::port::store::{ActOutcome, CreateCampaign, LaunchChunk, LaunchStep};
 
@@ -70,6 +70,8 @@ pub struct CampaignSpec {
     pub start_at: Option<DateTime<Utc>>,
     /// At most this many messages a second and session, beside the number's own limit.
     pub rate: Option<u32>,
+    /// What its messages may cost altogether; it is paused before it would pass that.
+    pub budget: Option<Money>,
 }
 
 impl CampaignSpec {
@@ -86,6 +88,7 @@ impl CampaignSpec {
             valid_until: None,
             start_at: None,
             rate: None,
+            budget: None,
         }
     }
 }
@@ -172,6 +175,19 @@ impl<'a> Campaigns<'a> {
         }
     }
 
+    /// Sets what its messages may cost altogether, or `None` for no limit; a campaign that is paused for
+    /// its budget goes on by [`resume`](Self::resume).
+    ///
+    /// # Errors
+    /// When the budget is below 0, there is no such campaign, or the store fails.
+    pub async fn set_budget(self, id: CampaignId, budget: Option<Money>) -> Result<Campaign, KitError> {
+        not_negative(budget)?;
+        let inner = &self.tenant.kit.inner;
+        let found = inner.ports.store.audience().set_budget(&self.tenant.scope, id, budget).await?;
+        inner.work.raise();
+        found.ok_or(KitError::NoCampaign)
+    }
+
     /// Stops beginning messages; once it returned, at most the begun ones still go out.
     ///
     /// # Errors
@@ -246,15 +262,38 @@ impl<'a> Campaigns<'a> {
     /// The campaign as it is stored, checked as far as that needs no store.
     fn define(self, spec: CampaignSpec) -> Result<NewCampaign, KitError> {
         let ports = &self.tenant.kit.inner.ports;
-        let CampaignSpec { name, list, content, fallback, sessions, lane, valid_until, start_at, rate } =
-            spec;
+        let CampaignSpec {
+            name,
+            list,
+            content,
+            fallback,
+            sessions,
+            lane,
+            valid_until,
+            start_at,
+            rate,
+            budget,
+        } = spec;
+        not_negative(budget)?;
         if let Some(fallback) = &fallback
             && !matches!(fallback.pattern(), Content::Template(_))
         {
             return Err(ValueError::new("a fallback", "a template").into());
         }
         let id = CampaignId::mint(ports.clock.now(), ports.draw());
-        Ok(NewCampaign { id, name, content, fallback, list, sessions, lane, valid_until, start_at, rate })
+        Ok(NewCampaign {
+            id,
+            name,
+            content,
+            fallback,
+            list,
+            sessions,
+            lane,
+            valid_until,
+            start_at,
+            rate,
+            budget,
+        })
     }
 
     async fn act(self, id: CampaignId, action: CampaignAction) -> Result<Campaign, KitError> {
@@ -269,5 +308,12 @@ impl<'a> Campaigns<'a> {
             }
             ActOutcome::Missing => Err(KitError::NoCampaign),
         }
+    }
+}
+
+fn not_negative(budget: Option<Money>) -> Result<(), ValueError> {
+    match budget {
+        Some(budget) if budget.micros < 0 => Err(ValueError::new("a budget", "0 or more")),
+        Some(_) | None => Ok(()),
     }
 }

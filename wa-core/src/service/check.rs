@@ -13,15 +13,15 @@ use super::recording::RecordingJudge;
 use super::tenant::TenantHandle;
 use crate::engine::{Asked, LOOK_BACK, Question, Room, compose};
 use crate::model::{
-    Breaker, Category, Chosen, Consent, HoldReason, MessageId, Money, Quality, Recipient, SessionState,
-    SkipReason,
+    Breaker, Category, Chosen, Consent, HoldReason, MessageId, Money, PriceReason, Quality, Recipient,
+    SessionState, SkipReason,
 };
 use crate::port::store::{Consider, Considered, DueBody, DueMessage, DueSource, Judged};
 use crate::rules::judge::{Admission, GroupFacts, QuotaFacts, Verdict, quiet_until};
 use crate::rules::owned::OwnedFacts;
 use crate::rules::tier::TierFacts;
 use crate::rules::warmup::WarmUpFacts;
-use crate::rules::{cooldown, fallback, frequency, pace, window};
+use crate::rules::{cooldown, fallback, frequency, pace, price, window};
 
 /// What [`Messages::check`](super::Messages::check) found, at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,24 +105,20 @@ pub struct CostCheck {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CostReason {
-    /// Inside the window it is free.
-    WithinSession,
-    /// The price of its category.
-    Category,
-    /// No price is known.
-    Unknown,
+    /// As the tenant's prices say.
+    Priced(PriceReason),
     /// Costs are not tracked.
     NotTracked,
 }
 
 impl CostReason {
-    /// Its name.
+    /// Its name; a price inside the window is named as the documents of the product name it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::WithinSession => "within_session",
-            Self::Category => "category",
-            Self::Unknown => "unknown",
+            Self::Priced(PriceReason::WithinWindow) => "within_session",
+            Self::Priced(PriceReason::Charged) => "category",
+            Self::Priced(other) => other.as_str(),
             Self::NotTracked => "not_tracked",
         }
     }
@@ -298,7 +294,7 @@ impl Seen {
             cap.and_then(|(category, cap)| frequency::frees_up_at(cap, category, &facts.touches, now));
         let window = WindowCheck { is_open, ends_at: wrote_at.map(window::end) };
         let quiet_until = quiet_until(&facts.as_facts(), category, now);
-        let cost = cost(facts, category, is_open);
+        let cost = cost(facts, category, is_open, now);
         Self { content, category, window, cooldown_until, frequency_until, quiet_until, cost }
     }
 
@@ -314,6 +310,7 @@ impl Seen {
             (Some(Verdict::Wait { until, why } | Verdict::Stop { until, why }), _) => {
                 CheckAnswer::Later { why, until: Some(until) }
             }
+            (Some(Verdict::Pause { why }), _) => CheckAnswer::Later { why, until: None },
             (Some(Verdict::Send(_)), _) if !room.pair.is_zero() => {
                 CheckAnswer::Later { why: HoldReason::PairThrottled, until: Some(later(room.pair)) }
             }
@@ -343,17 +340,12 @@ impl Seen {
     }
 }
 
-fn cost(facts: &OwnedFacts, category: Category, is_open: bool) -> CostCheck {
+fn cost(facts: &OwnedFacts, category: Category, is_open: bool, now: DateTime<Utc>) -> CostCheck {
     if !facts.settings.cost_tracking {
         return CostCheck { price: None, reason: CostReason::NotTracked };
     }
-    let price = facts.prices.as_ref().and_then(|list| list.price(category));
-    let reason = match price {
-        None => CostReason::Unknown,
-        Some(price) if price.micros == 0 && is_open => CostReason::WithinSession,
-        Some(_) => CostReason::Category,
-    };
-    CostCheck { price, reason }
+    let estimate = price::estimate(&facts.price.as_facts(), category, is_open, now);
+    CostCheck { price: estimate.amount, reason: CostReason::Priced(estimate.reason) }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod campaigns;
 mod check;
 mod contacts;
+mod costs;
 mod error;
 mod export;
 mod failures;
@@ -21,6 +22,7 @@ mod webhooks;
 pub use campaigns::{CampaignSpec, Campaigns};
 pub use check::{CheckAnswer, CostCheck, CostReason, SendCheck, WindowCheck};
 pub use contacts::Contacts;
+pub use costs::{Costs, Prices};
 pub use error::KitError;
 pub use export::{ExportFormat, ExportOptions};
 pub use failures::{FailedMessage, RedriveReport};

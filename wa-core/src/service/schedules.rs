@@ -77,6 +77,7 @@ impl NewRecurring {
             lane: Lane::Bulk,
             valid_for: Some(std::time::Duration::from_secs(86_400)),
             rate: None,
+            budget: None,
             recurrence,
             missed: MissedRuns::default(),
         };

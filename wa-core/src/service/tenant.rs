@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 
 use super::campaigns::Campaigns;
 use super::contacts::Contacts;
+use super::costs::{Costs, Prices};
 use super::error::KitError;
 use super::kit::Kit;
 use super::messages::Messages;
 use super::schedules::Schedules;
 use super::sessions::Sessions;
-use crate::model::{CampaignId, CivilDateTime, EventId, Period, QuotaUsage, TenantId, TenantSettings};
-use crate::port::store::Cost;
+use crate::model::{CivilDateTime, EventId, Period, QuotaUsage, TenantId, TenantSettings};
 use crate::port::{Notice, Scope};
 
 /// Everything of one tenant. Cheap to clone.
@@ -59,6 +59,18 @@ impl TenantHandle {
     #[must_use]
     pub const fn messages(&self) -> Messages<'_> {
         Messages::new(self)
+    }
+
+    /// What its messages cost.
+    #[must_use]
+    pub const fn costs(&self) -> Costs<'_> {
+        Costs::new(self)
+    }
+
+    /// Its prices.
+    #[must_use]
+    pub const fn prices(&self) -> Prices<'_> {
+        Prices::new(self)
     }
 
     /// Its settings.
@@ -125,14 +137,6 @@ impl TenantHandle {
     pub async fn usage(&self) -> Result<QuotaUsage, KitError> {
         let period = Period::of(self.kit.inner.ports.clock.now());
         self.kit.store().ledger().usage(&self.scope, period).await?.ok_or(KitError::NoTenant)
-    }
-
-    /// What its messages cost, or those of one campaign.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn cost(&self, campaign: Option<CampaignId>) -> Result<Cost, KitError> {
-        Ok(self.kit.store().ledger().cost(&self.scope, campaign).await?)
     }
 
     /// What it was told, in order; filled by [`InAppNotifier`](super::InAppNotifier).

@@ -185,7 +185,7 @@ async fn a_quota_that_is_used_up_holds_the_rest() {
     let usd: Currency = "USD".parse().expect("a currency");
     let mut settings = stage.tenant.settings().await.expect("settings");
     let per_message = BTreeMap::from([(Category::Marketing, 25_000)]);
-    settings.prices = Some(PriceList { currency: usd, per_message });
+    settings.prices = Some(PriceList { currency: usd, per_message }.into());
     stage.tenant.put_settings(&settings).await.expect("put");
     let list = stage.members(50).await;
     let said = check(&stage, stage.spec(&list, vec![stage.session]), TimeDelta::hours(2)).await;

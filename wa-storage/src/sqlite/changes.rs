@@ -6,15 +6,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 use wa_core::model::{
-    CampaignId, Currency, EventBody, EventId, MessageId, MessageState, Money, TenantId, Undelivered, micros,
+    CampaignId, EventBody, EventId, MessageId, MessageState, SessionId, TenantId, Undelivered, micros,
 };
+use wa_core::rules::cost;
+use wa_core::rules::rollup::Counted;
 use wa_core::rules::tally::{self, Counter, Standing};
 
 use super::alerts;
+use super::booked::Booked;
 use super::codec::to_json;
 use super::error::Fallible;
+use super::message::Attempt;
 use super::writer::Tx;
 
 pub(super) const INSERT_DELTA: &str =
@@ -22,23 +27,11 @@ pub(super) const INSERT_DELTA: &str =
 pub(super) const INSERT_DOUBT: &str = "INSERT OR IGNORE INTO doubt (tenant, message) VALUES (?1, ?2)";
 pub(super) const DELETE_DOUBT: &str = "DELETE FROM doubt WHERE tenant = ?1 AND message = ?2";
 
-/// A counter as the tables know it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Kept {
-    /// One of the rule's.
-    Rule(Counter),
-    /// How many attempts that were not given back have a price in this currency, so that a total
-    /// of 0 can be told from none.
-    Priced(Currency),
-}
-
-/// The prefix of [`Kept::Priced`]; no counter of the rule starts with it.
-pub(super) const PRICED: &str = "priced:";
-
 /// Collects what a transaction changes.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    tallies: BTreeMap<(TenantId, Option<CampaignId>), BTreeMap<Kept, i64>>,
+    tallies: BTreeMap<(TenantId, Option<CampaignId>), BTreeMap<Counter, i64>>,
+    booked: Booked,
     states: Vec<(TenantId, MessageId, MessageState, MessageState)>,
     places: HashMap<(TenantId, MessageId), usize>,
     events: Vec<(TenantId, EventBody)>,
@@ -59,7 +52,7 @@ impl Changes {
             return;
         }
         for (counter, n) in tally::delta(old, new) {
-            self.count((tenant, campaign), Kept::Rule(counter), n);
+            self.count((tenant, campaign), counter, n);
         }
     }
 
@@ -74,39 +67,42 @@ impl Changes {
     ) {
         let n = super::codec::int(n);
         for (counter, change) in tally::delta(old, new) {
-            self.count((tenant, Some(campaign)), Kept::Rule(counter), change.saturating_mul(n));
+            self.count((tenant, Some(campaign)), counter, change.saturating_mul(n));
         }
     }
 
     /// An attempt after the first began.
     pub(super) fn retry(&mut self, tenant: TenantId, campaign: Option<CampaignId>) {
         if campaign.is_some() {
-            self.count((tenant, campaign), Kept::Rule(Counter::Retries), 1);
+            self.count((tenant, campaign), Counter::Retries, 1);
         }
     }
 
-    /// An attempt costs something, or does not any more (`n` of −1). Counts for its campaign and for the tenant.
-    pub(super) fn cost(
+    /// An attempt was begun, or something new is known about it.
+    pub(super) fn attempt(
         &mut self,
         tenant: TenantId,
         campaign: Option<CampaignId>,
-        price: Option<Money>,
-        n: i64,
+        attempt: &Attempt,
+        old: Option<&Counted<'_>>,
+        new: &Counted<'_>,
     ) {
-        let both = BTreeSet::from([campaign, None]);
-        for campaign in both {
-            match price {
-                Some(Money { micros, currency }) => {
-                    let micros = micros.saturating_mul(n);
-                    self.count((tenant, campaign), Kept::Rule(Counter::Cost(currency)), micros);
-                    self.count((tenant, campaign), Kept::Priced(currency), n);
-                }
-                None => self.count((tenant, campaign), Kept::Rule(Counter::Unpriced), n),
+        self.booked.attempt(tenant, campaign, attempt, old, new);
+        let changes = cost::delta(old.and_then(|old| old.booking), new.booking);
+        // Counts for its campaign and for the tenant.
+        for of in BTreeSet::from([campaign, None]) {
+            for (counter, n) in &changes {
+                self.count((tenant, of), Counter::Cost(*counter), *n);
             }
         }
     }
 
-    fn count(&mut self, of: (TenantId, Option<CampaignId>), counter: Kept, n: i64) {
+    /// A user wrote.
+    pub(super) fn inbound(&mut self, tenant: TenantId, session: SessionId, at: DateTime<Utc>) {
+        self.booked.inbound(tenant, session, at);
+    }
+
+    fn count(&mut self, of: (TenantId, Option<CampaignId>), counter: Counter, n: i64) {
         *self.tallies.entry(of).or_default().entry(counter).or_default() += n;
     }
 
@@ -161,7 +157,8 @@ impl Changes {
 
     /// Takes over what a part of the transaction changed.
     pub(super) fn absorb(&mut self, part: Self) {
-        let Self { tallies, states, places: _, events, failures } = part;
+        let Self { tallies, booked, states, places: _, events, failures } = part;
+        self.booked.absorb(booked);
         for (of, counters) in tallies {
             for (counter, n) in counters {
                 self.count(of, counter, n);
@@ -199,21 +196,18 @@ impl Changes {
         }
         let looks = alerts::Looks::new(failed, |tenant, campaign| {
             let tally = self.tallies.get(&(tenant, Some(campaign)));
-            let of = |counter| tally.and_then(|tally| tally.get(&Kept::Rule(counter))).copied().unwrap_or(0);
+            let of = |counter| tally.and_then(|tally| tally.get(&counter)).copied().unwrap_or(0);
             of(Counter::Accepted) + of(Counter::Failed)
         });
         let mut insert = tx.conn.prepare_cached(INSERT_DELTA)?;
         for ((tenant, campaign), counters) in self.tallies {
             let campaign = campaign.as_ref().map_or([].as_slice(), |id| id.as_bytes().as_slice());
             for (counter, n) in counters.into_iter().filter(|(_, n)| *n != 0) {
-                let key = match counter {
-                    Kept::Rule(counter) => counter.key(),
-                    Kept::Priced(currency) => format!("{PRICED}{currency}"),
-                };
-                insert.execute(params![tenant.as_bytes(), campaign, key, n])?;
+                insert.execute(params![tenant.as_bytes(), campaign, counter.key(), n])?;
             }
         }
         drop(insert);
+        self.booked.write(tx.conn)?;
         looks.take(tx)
     }
 

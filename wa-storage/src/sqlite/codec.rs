@@ -12,7 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 use uuid::Uuid;
 use wa_core::model::{
-    BatchId, Bsuid, CampaignId, ContactId, DeliveryFacts, EventId, Fact, FailureCode, FailureDetails,
+    BatchId, Bsuid, CampaignId, Charge, ContactId, DeliveryFacts, EventId, Fact, FailureCode, FailureDetails,
     Fingerprint, ImportId, IncarnationId, InstanceId, MessageId, Phone, RawId, Recipient, RejectClass,
     ScheduleId, SessionId, TenantId, WorkerId, from_micros, micros,
 };
@@ -142,7 +142,7 @@ pub(super) fn recipient(row: &Row<'_>, index: usize) -> Result<Recipient> {
 }
 
 /// Reads the time columns of `result` in the order of [`Fact::ALL`], then code, class, title,
-/// details and `provider_id`. A row of NULLs is no facts at all.
+/// details, `provider_id` and `charge`. A row of NULLs is no facts at all.
 pub(super) fn facts(row: &Row<'_>, index: usize) -> Result<DeliveryFacts> {
     let mut facts = DeliveryFacts::default();
     for (place, fact) in Fact::ALL.into_iter().enumerate() {
@@ -153,6 +153,7 @@ pub(super) fn facts(row: &Row<'_>, index: usize) -> Result<DeliveryFacts> {
     let after = index + Fact::ALL.len();
     facts.failure = failure(row, after)?;
     facts.provider_id = row.get(after + 4)?;
+    facts.charge = opt_named(row, after + 5, Charge::from_key)?;
     Ok(facts)
 }
 

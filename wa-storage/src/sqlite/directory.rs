@@ -8,6 +8,7 @@ use wa_core::port::{AdminScope, Scope};
 
 use super::codec::{at, id, opt_json, parsed, to_json};
 use super::error::Fallible;
+use super::prices;
 use super::writer::Tx;
 use super::{Durability, SqliteStore, page_size};
 
@@ -74,6 +75,9 @@ impl Directory for SqliteStore {
                 .conn
                 .prepare_cached("UPDATE tenant SET settings = ?2 WHERE id = ?1")?
                 .execute(params![tenant.as_bytes(), to_json(&settings)?])?;
+            if changed > 0 {
+                prices::keep(tx, tenant, settings.prices.as_ref())?;
+            }
             Ok(changed > 0)
         })
         .await

@@ -18,6 +18,7 @@ use wa_core::port::store::{
 };
 use wa_core::port::{AdminScope, Scope};
 use wa_core::rules::consent::strengthen;
+use wa_core::rules::price::charge;
 use wa_core::rules::status::merge_status;
 use wa_core::rules::window;
 
@@ -290,8 +291,9 @@ impl Projecting<'_> {
         match found {
             Some(key) => {
                 let StatusUpdate { provider_id, fact, at, failure, .. } = update;
+                let charge = update.pricing.as_ref().map(|pricing| charge(pricing, *fact));
                 self.merger.merge(key, Some(provider_id), None, |facts| {
-                    merge_status(facts, *fact, failure.as_ref(), provider_id, *at)
+                    merge_status(facts, *fact, failure.as_ref(), provider_id, charge, *at)
                 })?;
                 Ok(Applied::Merged)
             }
@@ -349,7 +351,7 @@ impl Projecting<'_> {
             failure,
             failure_title: _,
             conversation: _,
-            pricing: _,
+            pricing,
         } = update;
         if provider_id.is_empty() {
             // No settle can ever bring this id; the raw body has the rest.
@@ -360,8 +362,8 @@ impl Projecting<'_> {
             .conn
             .prepare_cached(
                 "INSERT OR IGNORE INTO waiting_status (provider_hash, provider_id, transport, number, fact, \
-                 at, code, class, title, details, received_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 at, code, class, title, details, charge, received_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 provider_hash(provider_id),
@@ -374,6 +376,7 @@ impl Projecting<'_> {
                 failure.map(|failure| failure.class.as_str()),
                 failure.map_or("", |failure| failure.title.as_str()),
                 failure.and_then(|failure| failure.details.as_ref()).map_or("", FailureDetails::as_str),
+                pricing.as_ref().map_or_else(String::new, |pricing| charge(pricing, *fact).key()),
                 micros(received_at)
             ])?;
         Ok(())
@@ -453,6 +456,7 @@ impl Projecting<'_> {
                 body.kind().as_str(),
                 body.said()
             ])?;
+        self.merger.changes.inbound(tenant, session, window::merge(None, *wrote_at, received_at));
         self.open_window(tenant, session, contact.id, *wrote_at, received_at)?;
         self.merger.changes.event(
             tenant,

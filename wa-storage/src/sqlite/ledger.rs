@@ -1,17 +1,17 @@
 //! The room of quota and cost.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use rusqlite::params;
-use wa_core::model::{CampaignId, Entitlement, Period, QuotaUsage};
+use wa_core::model::{BudgetOf, BudgetUse, ContactId, Currency, Entitlement, Period, QuotaUsage};
 use wa_core::port::Scope;
-use wa_core::port::store::{Cost, Ledger, StoreError};
-use wa_core::rules::tally::Counter;
+use wa_core::port::store::{ContactSpend, Cost, CostOf, Ledger, StoreError};
 
 use super::codec::to_json;
 use super::directory::tenant_rules;
 use super::outbox::reserve;
-use super::reports::read_counters;
-use super::{Durability, SqliteStore};
+use super::{Durability, SqliteStore, spend};
 
 #[async_trait]
 impl Ledger for SqliteStore {
@@ -46,21 +46,26 @@ impl Ledger for SqliteStore {
         .await
     }
 
-    async fn cost(&self, scope: &Scope, campaign: Option<CampaignId>) -> Result<Cost, StoreError> {
+    async fn cost(&self, scope: &Scope, of: &CostOf) -> Result<Cost, StoreError> {
+        let (tenant, of) = (scope.tenant(), *of);
+        self.read(move |snapshot| spend::cost(snapshot.conn, tenant, &of)).await
+    }
+
+    async fn contact_spend(
+        &self,
+        scope: &Scope,
+        contact: ContactId,
+    ) -> Result<Option<ContactSpend>, StoreError> {
         let tenant = scope.tenant();
-        self.read(move |snapshot| {
-            let mut cost = Cost::default();
-            for (key, n) in read_counters(snapshot.conn, tenant, campaign)? {
-                match Counter::from_key(&key) {
-                    Some(Counter::Cost(currency)) => {
-                        cost.micros.insert(currency, n);
-                    }
-                    Some(Counter::Unpriced) => cost.unpriced = u64::try_from(n).unwrap_or(0),
-                    Some(_) | None => {}
-                }
-            }
-            Ok(cost)
-        })
-        .await
+        self.read(move |snapshot| spend::of_contact(snapshot.conn, tenant, contact)).await
+    }
+
+    async fn budget_use(
+        &self,
+        scope: &Scope,
+        of: BudgetOf,
+    ) -> Result<BTreeMap<Currency, BudgetUse>, StoreError> {
+        let tenant = scope.tenant();
+        self.read(move |snapshot| spend::budget_use(snapshot.conn, tenant, of)).await
     }
 }

@@ -3,16 +3,20 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{
-    AttemptView, CampaignId, Chosen, ContactId, DeliveryFacts, FailureDetails, HoldReason, MessageId,
-    MessageState, MessageView, Money, Recipient, SessionId, SkipReason, TenantId, micros,
+    AttemptView, CampaignId, Charge, Chosen, ContactId, DeliveryFacts, Estimate, FailureDetails, HoldReason,
+    MessageId, MessageState, MessageView, Money, Period, PriceReason, RateCategory, Recipient, SessionId,
+    SkipReason, TenantId, micros,
 };
+use wa_core::rules::price::{self, Quote};
 use wa_core::rules::status::{self, MessageFacts};
 use wa_core::rules::tally::Standing;
 
 use super::codec::{
-    at, facts, id, opt_at, opt_id, opt_named, opt_uint, parsed, provider_hash, recipient, uint, undecodable,
+    at, facts, id, named, opt_at, opt_id, opt_named, opt_uint, parsed, provider_hash, recipient, uint,
+    undecodable,
 };
 use super::error::Fallible;
+use super::prices::{Books, sold};
 
 pub(super) const SELECT_HEAD: &str = "SELECT m.campaign, m.contact, m.phone, m.bsuid, c.reason, d.n, d.why, d.due_at \
      FROM message m \
@@ -20,25 +24,26 @@ pub(super) const SELECT_HEAD: &str = "SELECT m.campaign, m.contact, m.phone, m.b
      LEFT JOIN due d ON d.tenant = m.tenant AND d.message = m.id \
      WHERE m.tenant = ?1 AND m.id = ?2";
 
-pub(super) const SELECT_ATTEMPTS: &str = "SELECT a.n, a.session, a.begun_at, a.end_by, a.recipient, a.tier_slot, a.price, a.currency, \
+pub(super) const SELECT_ATTEMPTS: &str = "SELECT a.n, a.session, a.begun_at, a.end_by, a.recipient, a.tier_slot, a.category, a.price, a.reserve, a.currency, \
+     a.price_reason, a.counts_as_service, a.month, a.book, \
      r.not_sent_at, r.rejected_at, r.accepted_at, r.in_doubt_at, r.sent_at, r.delivered_at, r.read_at, \
      r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.details, r.provider_id, \
-     a.fallback, a.warm_up_day \
+     r.charge, a.fallback, a.warm_up_day \
      FROM attempt a \
      LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
      WHERE a.tenant = ?1 AND a.message = ?2 ORDER BY a.n";
 
 pub(super) const PUT_RESULT: &str = "INSERT INTO result (tenant, message, n, facts, not_sent_at, rejected_at, \
      accepted_at, in_doubt_at, sent_at, delivered_at, read_at, played_at, failed_at, released_at, \
-     code, class, title, details, provider_id, provider_hash) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) \
+     code, class, title, details, provider_id, provider_hash, charge) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) \
      ON CONFLICT (tenant, message, n) DO UPDATE SET facts = excluded.facts, \
      not_sent_at = excluded.not_sent_at, rejected_at = excluded.rejected_at, \
      accepted_at = excluded.accepted_at, in_doubt_at = excluded.in_doubt_at, sent_at = excluded.sent_at, \
      delivered_at = excluded.delivered_at, read_at = excluded.read_at, played_at = excluded.played_at, \
      failed_at = excluded.failed_at, released_at = excluded.released_at, code = excluded.code, \
      class = excluded.class, title = excluded.title, details = excluded.details, provider_id = excluded.provider_id, \
-     provider_hash = excluded.provider_hash";
+     provider_hash = excluded.provider_hash, charge = excluded.charge";
 
 pub(super) const PUT_DUE: &str = "INSERT INTO due (tenant, message, session, lane, due_at, n, campaign, why) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
@@ -65,10 +70,14 @@ pub(super) struct Attempt {
     pub(super) end_by: DateTime<Utc>,
     pub(super) recipient: i64,
     pub(super) tier_slot: bool,
-    pub(super) price: Option<Money>,
     pub(super) content: Chosen,
     /// The day of its session's warm-up that it counts in.
     pub(super) warm_up_day: Option<i32>,
+    pub(super) quote: Quote,
+    /// The version of the prices by which it is settled.
+    pub(super) book: Option<i64>,
+    /// The month on the account's clock at its begin.
+    pub(super) month: Period,
     pub(super) facts: DeliveryFacts,
 }
 
@@ -172,7 +181,7 @@ impl Stored {
     }
 
     /// The message as a report shows it; `place` says what its campaign knows of it.
-    pub(super) fn into_view(mut self, conn: &Connection) -> Fallible<MessageView> {
+    pub(super) fn into_view(mut self, conn: &Connection, books: &mut Books) -> Fallible<MessageView> {
         let session = match (self.attempts.last(), self.campaign) {
             (Some(last), _) => last.session,
             (None, Some(campaign)) => {
@@ -186,6 +195,13 @@ impl Stored {
             (None, None) => session_of_single(conn, self.tenant, self.id)?,
         };
         let state = self.standing().state;
+        let mut attempts = Vec::with_capacity(self.attempts.len());
+        for attempt in self.attempts {
+            let book = books.get(conn, attempt.book)?;
+            let price = price::shown(&sold(&attempt, &self.recipient, book.as_deref()));
+            let Attempt { n, begun_at, end_by, content, facts, .. } = attempt;
+            attempts.push(AttemptView { n, begun_at, end_by, content, facts, price });
+        }
         Ok(MessageView {
             id: self.id,
             campaign: self.campaign,
@@ -194,24 +210,7 @@ impl Stored {
             state,
             skipped: self.closed.filter(|_| state == MessageState::Skipped),
             held: self.due.and_then(|due| Some((due.why?, due.at))),
-            attempts: self
-                .attempts
-                .into_iter()
-                .map(
-                    |Attempt {
-                         n,
-                         begun_at,
-                         end_by,
-                         facts,
-                         session: _,
-                         recipient: _,
-                         tier_slot: _,
-                         price: _,
-                         content,
-                         warm_up_day: _,
-                     }| { AttemptView { n, begun_at, end_by, content, facts } },
-                )
-                .collect(),
+            attempts,
         })
     }
 }
@@ -255,10 +254,17 @@ pub(super) fn is_cancelled_in_feed(
     Ok(feed_of(conn, tenant, campaign, message)?.cancelled)
 }
 
-fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
-    let price = match row.get::<_, Option<i64>>(6)? {
-        Some(micros) => Some(Money { micros, currency: parsed(row, 7)? }),
-        None => None,
+pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    let money = |index: usize| match row.get::<_, Option<i64>>(index)? {
+        Some(micros) => Ok::<_, rusqlite::Error>(Some(Money { micros, currency: parsed(row, 9)? })),
+        None => Ok(None),
+    };
+    let category = named(row, 6, |name| RateCategory::from_name(name).and_then(RateCategory::sent_as))?;
+    let estimate = Estimate {
+        amount: money(7)?,
+        reserve: money(8)?,
+        reason: named(row, 10, PriceReason::from_name)?,
+        counts_as_service: row.get(11)?,
     };
     Ok(Attempt {
         n: uint(row, 0)?,
@@ -267,10 +273,12 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         end_by: at(row, 3)?,
         recipient: row.get(4)?,
         tier_slot: row.get(5)?,
-        price,
-        content: if row.get(22)? { Chosen::Fallback } else { Chosen::Own },
-        warm_up_day: row.get(23)?,
-        facts: facts(row, 8)?,
+        content: if row.get(30)? { Chosen::Fallback } else { Chosen::Own },
+        warm_up_day: row.get(31)?,
+        quote: Quote { category, estimate },
+        month: parsed(row, 12)?,
+        book: row.get(13)?,
+        facts: facts(row, 14)?,
     })
 }
 
@@ -307,6 +315,7 @@ pub(super) fn put_result(
         failure.and_then(|it| it.details.as_ref()).map(FailureDetails::as_str),
         facts.provider_id,
         facts.provider_id.as_deref().map(provider_hash),
+        facts.charge.map(Charge::key),
     ])?;
     Ok(())
 }

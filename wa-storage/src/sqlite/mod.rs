@@ -6,6 +6,7 @@
 
 mod alerts;
 mod audience;
+mod booked;
 mod changes;
 mod codec;
 mod config;
@@ -22,9 +23,11 @@ mod numbers;
 mod outbox;
 #[cfg(test)]
 mod plans;
+mod prices;
 mod reader;
 mod reports;
 mod schedules;
+mod spend;
 mod writer;
 
 use std::fmt;

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use wa_core::model::{CampaignId, SessionId, TenantId};
 use wa_core::port::store::FailureFilter;
 
-use super::{audience, changes, inbox, journal, message, numbers, outbox, reports, schedules};
+use super::{audience, changes, inbox, journal, message, numbers, outbox, prices, reports, schedules, spend};
 
 const SCHEMA: &str = include_str!("migrations/0001_base.up.sql");
 
@@ -52,6 +52,8 @@ fn the_protocol_never_scans() {
         journal::PRUNE,
         numbers::RECENT,
         audience::NEXT_MEMBERS,
+        prices::BOOK_BY_ID,
+        spend::BUDGET_USE,
     ] {
         check(sql, &[]);
     }
@@ -87,6 +89,14 @@ fn failed_messages_are_listed_by_an_index_in_the_order_of_the_page() {
 fn reports_never_scan() {
     for sql in [reports::OF_CAMPAIGN, reports::IN_DOUBT, reports::SILENT] {
         check(sql, &[]);
+    }
+    // A contact has a few attempts; a period has a few counters in each quarter of an hour.
+    check(spend::OF_RECIPIENT, &[]);
+    assert!(plan(spend::OF_RECIPIENT).iter().any(|step| step.contains("attempt_by_recipient")));
+    for sql in [spend::BETWEEN, spend::TREND] {
+        check(sql, &["USE TEMP B-TREE FOR GROUP BY", "SCAN (subquery"]);
+        let keyed = plan(sql).into_iter().filter(|step| step.starts_with("SEARCH")).count();
+        assert_eq!(keyed, 2, "base and deltas are both found by key");
     }
     // The counts of one campaign are a few dozen rows, found by key and then grouped.
     check(reports::COUNTS, &["USE TEMP B-TREE FOR GROUP BY", "SCAN (subquery"]);

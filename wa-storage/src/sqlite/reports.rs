@@ -1,7 +1,5 @@
 //! The read side. A count is the sum of a few rows, never of messages.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
@@ -9,15 +7,16 @@ use wa_core::model::{
     CampaignAlert, CampaignCounts, CampaignId, IdMint, MessageId, MessageView, TenantId, from_micros, micros,
 };
 use wa_core::port::Scope;
-use wa_core::port::store::{FailureFilter, Reports, StoreError};
+use wa_core::port::store::{FailureFilter, Reports, StoreError, TrendPoint, TrendQuery};
 use wa_core::rules::alert::Meter;
 use wa_core::rules::tally::{Counter, apply};
 
 use super::audience::campaign_exists;
-use super::changes::PRICED;
 use super::codec::{id, json};
 use super::error::Fallible;
 use super::message::Stored;
+use super::prices::Books;
+use super::spend;
 use super::{SqliteStore, page_size};
 
 pub(super) const COUNTS: &str = "SELECT counter, sum(n) FROM ( \
@@ -136,6 +135,11 @@ impl Reports for SqliteStore {
         })
         .await
     }
+
+    async fn trend(&self, scope: &Scope, ask: &TrendQuery) -> Result<Vec<TrendPoint>, StoreError> {
+        let (tenant, ask) = (scope.tenant(), *ask);
+        self.read(move |snapshot| spend::trend(snapshot.conn, tenant, &ask)).await
+    }
 }
 
 /// The failed messages that fit, in order: found by the narrowest index, never by looking at messages.
@@ -206,19 +210,7 @@ pub(super) fn read_counters(
     let rows =
         statement.query_map(params![tenant.as_bytes(), campaign], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut counters = rows.collect::<rusqlite::Result<Vec<(String, i64)>>>()?;
-    let is_priced: BTreeSet<String> = counters
-        .iter()
-        .filter(|(_, n)| *n > 0)
-        .filter_map(|(key, _)| key.strip_prefix(PRICED).map(str::to_owned))
-        .collect();
-    // A total of 0 is shown while an attempt that is free of charge stands behind it.
-    counters.retain(|(key, n)| match key.strip_prefix("cost:") {
-        Some(currency) => is_priced.contains(currency),
-        None => *n != 0 && !key.starts_with(PRICED),
-    });
-    let known: BTreeSet<_> = counters.iter().map(|(key, _)| key.clone()).collect();
-    let free = is_priced.iter().map(|currency| format!("cost:{currency}")).filter(|key| !known.contains(key));
-    counters.extend(free.map(|key| (key, 0)));
+    counters.retain(|(_, n)| *n != 0);
     Ok(counters)
 }
 
@@ -265,13 +257,15 @@ pub(super) fn ids_of_campaign(
 }
 
 fn views(conn: &Connection, tenant: TenantId, messages: Vec<MessageId>) -> Fallible<Vec<MessageView>> {
-    let mut views = Vec::with_capacity(messages.len());
+    let (mut views, mut books) = (Vec::with_capacity(messages.len()), Books::default());
     for message in messages {
-        views.extend(view(conn, tenant, message)?);
+        let stored = Stored::load(conn, tenant, message)?;
+        views.extend(stored.map(|stored| stored.into_view(conn, &mut books)).transpose()?);
     }
     Ok(views)
 }
 
 fn view(conn: &Connection, tenant: TenantId, message: MessageId) -> Fallible<Option<MessageView>> {
-    Stored::load(conn, tenant, message)?.map(|stored| stored.into_view(conn)).transpose()
+    let books = &mut Books::default();
+    Stored::load(conn, tenant, message)?.map(|stored| stored.into_view(conn, books)).transpose()
 }

@@ -8,7 +8,7 @@ use wa_core::model::{
     SessionSetting, Tier, WarmUp,
 };
 use wa_core::port::WorkerScope;
-use wa_core::port::store::{ProjectedEvent, Store};
+use wa_core::port::store::{CostOf, ProjectedEvent, Store};
 use wa_core::testing::SeededEntropy;
 
 use crate::inbox::{inbound, project, status, untagged};
@@ -130,8 +130,13 @@ impl Script {
         let period = Period::of(self.world.now());
         let used = self.world.store.ledger().usage(&self.world.scope(), period).await.expect("an answer");
         assert_eq!(used.expect("the tenant").used, kept, "quota is what was begun and not given back");
-        let cost = self.world.store.ledger().cost(&self.world.scope(), None).await.expect("an answer");
-        assert_eq!(cost.unpriced, kept, "nothing here has a price");
+        let cost = self.world.store.ledger().cost(&self.world.scope(), &CostOf::Everything).await;
+        let of = self.world.store.reports().recipients(&self.world.scope(), self.campaign, None, 100).await;
+        let views = of.expect("a page");
+        let attempts = views.iter().flat_map(|view| &view.attempts);
+        let counted = attempts.filter(|attempt| !attempt.facts.is_definitely_undelivered()).count();
+        let cost = cost.expect("an answer");
+        assert_eq!(cost.unpriced, u64::try_from(counted).expect("few"), "nothing here has a price");
         let slots = count("SELECT count(*) FROM tier_slot");
         assert_eq!(count("SELECT coalesce(sum(used), 0) FROM tier_usage"), slots);
         assert!(slots <= 6, "never more people than the tier allows");

@@ -11,6 +11,7 @@ mod inbox;
 mod invariants;
 mod kill;
 mod lease;
+mod ledger;
 mod model;
 mod protocol;
 mod scale;

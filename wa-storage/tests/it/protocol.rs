@@ -8,7 +8,7 @@ use wa_core::model::{
     ConsentSource, Currency, Entitlement, EventBody, HoldReason, Lane, MessageState, Outcome, Period,
     PriceList, RejectClass, SessionReport, SkipReason, StreamPosition, TenantSettings, Tier,
 };
-use wa_core::port::store::{Abandoned, ActOutcome, Begun, CancelMessage, DueSource, Enqueue, Store};
+use wa_core::port::store::{Abandoned, ActOutcome, Begun, CancelMessage, CostOf, DueSource, Enqueue, Store};
 use wa_core::rules::judge::{Admission, Facts, GroupFacts, Judge, StandardJudge, Verdict};
 
 use crate::world::{World, accepted, admin, failure, is_feed, template};
@@ -174,7 +174,7 @@ async fn quota_tier_and_cost_go_back_once() {
     let scope = world.scope();
     let usd: Currency = "USD".parse().expect("a currency");
     let settings = TenantSettings {
-        prices: Some(PriceList { currency: usd, per_message: [(Category::Marketing, 25_000)].into() }),
+        prices: Some(PriceList { currency: usd, per_message: [(Category::Marketing, 25_000)].into() }.into()),
         ..TenantSettings::default()
     };
     world.store.directory().put_settings(&scope, &settings).await.expect("an answer");
@@ -189,9 +189,9 @@ async fn quota_tier_and_cost_go_back_once() {
     let ledger = world.store.ledger();
     let period = Period::of(world.now());
     let used = async || ledger.usage(&scope, period).await.expect("an answer").expect("the tenant").used;
-    let cost = async |of| ledger.cost(&scope, of).await.expect("an answer").micros.get(&usd).copied();
+    let cost = async |of| ledger.cost(&scope, &of).await.expect("an answer").micros.get(&usd).copied();
     assert_eq!(
-        (used().await, cost(None).await, cost(Some(campaign.id)).await),
+        (used().await, cost(CostOf::Everything).await, cost(CostOf::Campaign(campaign.id)).await),
         (2, Some(50_000), Some(50_000))
     );
     let refused = Outcome::Rejected(failure(131_026, RejectClass::Recipient));
@@ -199,7 +199,7 @@ async fn quota_tier_and_cost_go_back_once() {
         world.settle(begun.attempts[0].key, refused.clone()).await;
         world.settle(begun.attempts[0].key, Outcome::NotSent).await;
     }
-    assert_eq!((used().await, cost(None).await), (1, Some(25_000)));
+    assert_eq!((used().await, cost(CostOf::Everything).await), (1, Some(25_000)));
     let next = world.begin_due(&worker, session.id, 5).await;
     assert_eq!(next.attempts.len(), 1, "the slot that came back");
     let report = SessionReport { tier: Some(Tier::Unlimited), ..SessionReport::default() };

@@ -136,6 +136,7 @@ impl World {
             valid_until: None,
             start_at: None,
             rate: None,
+            budget: None,
         }
     }
 

@@ -26,6 +26,7 @@ async fn campaign(bench: &Bench, members: usize, sessions: Vec<SessionId>) -> Ca
         valid_until: None,
         start_at: None,
         rate: None,
+        budget: None,
     };
     let created = bench.store.create_campaign(&bench.scope, &new).await.expect("a campaign");
     assert!(matches!(created, CreateCampaign::Created(_)), "{created:?}");
@@ -185,12 +186,13 @@ async fn cost_is_counted_until_it_is_given_back() {
     let (bench, campaign) = launched(3).await;
     let currency: Currency = parsed("USD");
     let prices = PriceList { currency, per_message: [(Category::Marketing, 25_000)].into() };
-    let settings = TenantSettings { prices: Some(prices), ..TenantSettings::default() };
+    let settings = TenantSettings { prices: Some(prices.into()), ..TenantSettings::default() };
     bench.store.put_settings(&bench.scope, &settings).await.expect("an answer");
     let due = bench.due().await;
     let begun = bench.begun(100, &due).await;
     assert_eq!(begun.attempts[0].price, Some(Money { micros: 25_000, currency }));
-    let cost = || bench.store.cost(&bench.scope, Some(campaign));
+    let of = CostOf::Campaign(campaign);
+    let cost = || bench.store.cost(&bench.scope, &of);
     assert_eq!(cost().await.expect("a cost").micros[&currency], 50_000);
     for _ in 0..2 {
         bench.settle(due[0].id, 1, refused(RejectClass::Recipient)).await;

@@ -230,7 +230,8 @@ impl Judge for Panics {
 
     fn judge(&self, facts: &Facts<'_>, _: DateTime<Utc>) -> Verdict {
         assert_eq!(facts.quota.used, 0, "the second message finds the first in the quota");
-        Verdict::Send(crate::rules::judge::Grant { tier_slot: false, content: Chosen::Own, price: None })
+        let price = Estimate::unknown();
+        Verdict::Send(crate::rules::judge::Grant { tier_slot: false, content: Chosen::Own, price })
     }
 }
 

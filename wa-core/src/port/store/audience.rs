@@ -7,7 +7,7 @@ use super::StoreError;
 use crate::model::{
     Campaign, CampaignAction, CampaignId, CampaignName, CampaignState, Consent, ConsentSource, Contact,
     ContactAttributes, ContactId, Fingerprint, ImportId, ImportProgress, ImportRow, LineOutcome, LineProblem,
-    ListName, NewCampaign, Recipient, SessionId, TenantId,
+    ListName, Money, NewCampaign, Recipient, SessionId, TenantId,
 };
 use crate::port::{AdminScope, Scope};
 
@@ -177,12 +177,26 @@ pub trait Audience: Send + Sync {
     ///
     /// - `create_campaign_is_idempotent_by_name`: the same definition under the same name gives the same campaign.
     /// - `another_definition_under_a_name_is_refused`: and the stored one is given.
-    /// - `create_campaign_takes_a_new_rate_over`: the same definition with another rate changes the rate, which decides only how fast.
+    /// - `create_campaign_takes_a_new_rate_over`: the same definition with another rate changes the rate, which decides only how fast; a budget likewise.
     /// - `create_campaign_needs_own_sessions`: a foreign or unknown session is named.
     ///
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).
     async fn create_campaign(&self, scope: &Scope, new: &NewCampaign) -> Result<CreateCampaign, StoreError>;
+
+    /// Sets what a campaign's messages may cost, or `None` for no limit; `None` for an unknown campaign.
+    /// Ordered before every later begin. It does not resume a campaign that was paused.
+    ///
+    /// - `set_budget_binds_the_next_begin`: a raised one makes room, a lowered one takes it.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn set_budget(
+        &self,
+        scope: &Scope,
+        campaign: CampaignId,
+        budget: Option<Money>,
+    ) -> Result<Option<Campaign>, StoreError>;
 
     /// Freezes the next chunk of a campaign's audience.
     ///

@@ -38,14 +38,14 @@ pub use directory::{Directory, StoreIdentity};
 pub use error::{StoreError, StoreErrorKind};
 pub use inbox::{Inbox, KeptRaw, Projected, ProjectedEvent, Projection, RawBody, StoredInbound, WindowView};
 pub use journal::{Journal, ReaderName};
-pub use ledger::{Cost, Ledger};
+pub use ledger::{CategoryCost, ContactSpend, Cost, CostOf, LastTemplate, Ledger};
 pub use numbers::{AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route};
 pub use outbox::{
     Abandoned, Alternative, AttemptFact, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch,
     CampaignBrief, CancelMessage, Consider, Considered, DueBody, DueMessage, DuePage, DueQuery, DueSource,
     Enqueue, Judged, Listened, Outbox, Redrive, RedriveOf, Redriven, RetryMessage, Settled, Stopped, Swept,
 };
-pub use reports::{FailureFilter, Reports};
+pub use reports::{FailureFilter, Reports, TrendBy, TrendPoint, TrendQuery};
 pub use schedules::{CreateSchedule, DueSchedules, RunSchedule, ScheduleOutcome, Schedules};
 
 /// A store: one object that implements every room on one database.

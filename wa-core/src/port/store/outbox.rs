@@ -81,7 +81,7 @@ pub trait Outbox: Send + Sync {
     ///
     /// Send: an attempt with number `n`, and the message leaves feed or due row. Wait: a due row with
     /// reason and time. Skip: closed with the reason. Stop: this message and all later ones of its
-    /// feed stay where they are. A refused group stays where it is as a whole.
+    /// feed stay where they are. Pause: its campaign is paused, and everything of it stays where it is. A refused group stays where it is as a whole.
     ///
     /// - `begin_commits_an_attempt_per_permit`: every attempt given is there after a reopen.
     /// - `begin_is_refused_without_a_live_lease`: a scope whose epoch has passed, or whose lease has ended, begins nothing.
@@ -102,6 +102,11 @@ pub trait Outbox: Send + Sync {
     /// - `begin_holds_marketing_of_a_bad_number`: while its rating is red; everything else goes.
     /// - `begin_waits_out_quiet_hours`: in the recipient's own zone, else in those of its number, else in the tenant's; what would be too late by then is skipped.
     /// - `begin_falls_back_to_the_template`: outside the window, where the settings say so; the attempt, its price and its template's breaker are those of what goes.
+    /// - `begin_reserves_the_budget_exactly`: the least budget that a message falls under is reached and never passed, by the dearest price that each message can become.
+    /// - `begin_pauses_a_campaign_whose_budget_is_spent`: with its reason and events, once no price that is not settled can make room; it goes on when it is resumed.
+    /// - `begin_holds_an_unknown_price_under_a_budget`: also one in another currency.
+    /// - `begin_counts_free_service_messages`: those of a number and month on the account's clock, until they are given back.
+    /// - `begin_sees_what_committed_before`: consent, window, breaker, pause and settings as they are at its own instant.
     /// - `begin_writes_the_price`: the estimate counts in cost until it is given back; an unknown one counts as unpriced.
     /// - `begin_writes_the_journal`: changes of state are in the journal, in the same commit.
     ///
@@ -474,6 +479,12 @@ pub struct BeginItem {
 }
 
 impl BeginItem {
+    /// What it is charged as when this content goes.
+    #[must_use]
+    pub fn category_of(&self, content: Chosen) -> Category {
+        self.template_category(content).unwrap_or(self.category)
+    }
+
     /// The category of the template that goes, if one does.
     #[must_use]
     pub fn template_category(&self, content: Chosen) -> Option<Category> {

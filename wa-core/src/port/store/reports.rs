@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{Cost, StoreError};
 use crate::model::{
-    CampaignAlert, CampaignCounts, CampaignId, MessageId, MessageView, RejectClass, SessionId,
+    CampaignAlert, CampaignCounts, CampaignId, MessageId, MessageView, RejectClass, SessionId, UtcOffset,
 };
 use crate::port::Scope;
 use crate::rules::failure::Failure;
@@ -95,6 +96,18 @@ pub trait Reports: Send + Sync {
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).
     async fn alert(&self, scope: &Scope, campaign: CampaignId) -> Result<Option<CampaignAlert>, StoreError>;
+
+    /// What happened from `from` on and before `to`, step by step; steps without anything are left out.
+    ///
+    /// Both ends are taken back to a full quarter of an hour. What became of an attempt is told in the
+    /// step in which it was begun, and so is what it costs; a message from a user in that of its instant.
+    ///
+    /// - `trend_equals_a_recount`: at every moment, by hour and by day of any zone.
+    /// - `trend_is_of_one_session_or_all`: a session that is named is told alone.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn trend(&self, scope: &Scope, ask: &TrendQuery) -> Result<Vec<TrendPoint>, StoreError>;
 }
 
 /// Which failed messages; what is `None` does not matter.
@@ -132,3 +145,72 @@ impl FailureFilter {
 }
 
 const _OBJECT_SAFE: fn(&dyn Reports) = |_| {};
+
+/// What a trend is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrendQuery {
+    /// Included.
+    pub from: DateTime<Utc>,
+    /// Not included.
+    pub to: DateTime<Utc>,
+    /// How long a step is.
+    pub by: TrendBy,
+    /// One session, or `None` for all.
+    pub session: Option<SessionId>,
+}
+
+/// The steps of a trend: full hours or days on a clock that is this far from UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrendBy {
+    /// Hour by hour.
+    Hour(UtcOffset),
+    /// Day by day.
+    Day(UtcOffset),
+}
+
+/// One step of a trend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrendPoint {
+    /// When the step starts.
+    pub from: DateTime<Utc>,
+    /// Attempts begun.
+    pub begun: u64,
+    /// Of these, without an outcome.
+    pub attempting: u64,
+    /// Of these, taken by the provider and not failed since.
+    pub accepted: u64,
+    /// Of the accepted: sent, delivered, read or played.
+    pub sent: u64,
+    /// Of the accepted: delivered, read or played.
+    pub delivered: u64,
+    /// Of the accepted: read or played.
+    pub read: u64,
+    /// Of the begun: definitely not delivered.
+    pub failed: u64,
+    /// Of the begun: in doubt.
+    pub in_doubt: u64,
+    /// Messages from users.
+    pub inbound: u64,
+    /// What the attempts cost.
+    pub cost: Cost,
+}
+
+impl TrendPoint {
+    /// A step in which nothing happened.
+    #[must_use]
+    pub fn new(from: DateTime<Utc>) -> Self {
+        Self {
+            from,
+            begun: 0,
+            attempting: 0,
+            accepted: 0,
+            sent: 0,
+            delivered: 0,
+            read: 0,
+            failed: 0,
+            in_doubt: 0,
+            inbound: 0,
+            cost: Cost::default(),
+        }
+    }
+}

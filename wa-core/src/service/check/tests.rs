@@ -143,7 +143,7 @@ async fn a_message_that_nothing_speaks_against_can_go_and_nothing_is_used_up() {
         assert_eq!((check.answer, check.content), (CheckAnswer::Now, Some(Chosen::Own)));
         assert_eq!((check.blocked_reason(), check.advice()), (None, None));
         assert_eq!(check.release_at, check.at, "an idle number has room at once");
-        assert_eq!(check.cost, CostCheck { price: None, reason: CostReason::Unknown });
+        assert_eq!(check.cost, CostCheck { price: None, reason: CostReason::Priced(PriceReason::Unknown) });
         assert_eq!(check.quota.used, 0);
     }
 }
@@ -158,7 +158,7 @@ async fn the_answer_has_the_shape_and_the_values_of_the_check_send_example() {
         currency: "INR".parse().expect("a currency"),
         per_message: [(Category::Utility, 0)].into(),
     };
-    desk.set(|settings| settings.prices = Some(prices)).await;
+    desk.set(|settings| settings.prices = Some(prices.into())).await;
     desk.template_goes(Category::Utility).await;
     desk.clock.advance(Duration::from_secs((11 * 60 + 15) * 60));
     let check = desk.check(desk.bulk(Category::Utility)).await;
@@ -189,7 +189,7 @@ async fn the_cost_matrix_is_told_with_its_reason() {
     let inr = "INR".parse().expect("a currency");
     let per_message = [(Category::Utility, 350_000), (Category::Marketing, 750_000), (Category::Service, 0)];
     desk.set(|settings| {
-        settings.prices = Some(PriceList { currency: inr, per_message: per_message.into() });
+        settings.prices = Some(PriceList { currency: inr, per_message: per_message.into() }.into());
     })
     .await;
     let cost = |check: SendCheck| check.to_check_send_json()["cost"].clone();

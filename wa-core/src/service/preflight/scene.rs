@@ -254,7 +254,7 @@ impl<'a> Scene<'a> {
                 let taken = self.meters.take(&facts, &grant, now);
                 self.leave(item, batch.session);
                 if let Some(prospect) = self.prospects.get_mut(&id) {
-                    prospect.taken = Some((taken, grant.price));
+                    prospect.taken = Some((taken, grant.price.amount));
                     self.under_way += 1;
                 }
                 let start_by = later(now, batch.start_within);
@@ -263,7 +263,7 @@ impl<'a> Scene<'a> {
                     start_by,
                     end_by: later(start_by, batch.timeout),
                     content: grant.content,
-                    price: grant.price,
+                    price: grant.price.amount,
                 });
             }
             Verdict::Skip(why) => {
@@ -275,6 +275,12 @@ impl<'a> Scene<'a> {
             Verdict::Stop { until, why } if item.source == DueSource::Feed => {
                 begun.stopped.push(Stopped { campaign: Some(self.campaign.id), why, until: Some(until) });
                 self.stop(batch.session, why, Some(until));
+                return true;
+            }
+            Verdict::Pause { why } => {
+                begun.stopped.push(Stopped { campaign: Some(self.campaign.id), why, until: None });
+                // The whole campaign is paused, until somebody raises the budget.
+                self.places.iter_mut().for_each(|place| place.stuck = Some(why));
                 return true;
             }
             Verdict::Wait { until, why } | Verdict::Stop { until, why } => {

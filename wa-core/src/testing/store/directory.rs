@@ -1,9 +1,9 @@
 //! The cases of the Directory room.
 
 use crate::model::{
-    AlertSettings, Category, FrequencyCap, HoldReason, IncarnationId, InstanceId, Lane, OutsideWindow,
-    PriceList, QualityPolicy, QuietHours, QuietSettings, Recipient, RetryBackoff, TagKey, Tenant, TenantId,
-    TenantSettings, WhenRed,
+    AlertSettings, Category, FrequencyCap, HoldReason, IncarnationId, InstanceId, Lane, Money, OutsideWindow,
+    PriceBook, PriceList, QualityPolicy, QuietHours, QuietSettings, Recipient, RetryBackoff, TagKey, Tenant,
+    TenantBudget, TenantId, TenantSettings, UtcOffset, WhenRed,
 };
 use crate::port::store::StoreIdentity;
 use crate::testing::scope;
@@ -98,7 +98,9 @@ pub(super) async fn put_settings_come_back(mut w: World) {
         retry_backoff: Some(RetryBackoff { base_seconds: 7, factor: 3, cap_seconds: 90, jitter_percent: 20 }),
         later_retries: 2,
         alerts: AlertSettings { failing_percent: 7, pause_failures: 0, ..AlertSettings::default() },
-        prices: Some(prices),
+        prices: Some(prices.into()),
+        billing_offset: UtcOffset::from_minutes(330).expect("an offset"),
+        budget: TenantBudget { monthly: Some(Money { micros: 7, currency: value("USD") }), total: None },
         template_cooldown: None,
         window_tracking: false,
         cost_tracking: false,
@@ -118,6 +120,9 @@ pub(super) async fn put_settings_come_back(mut w: World) {
             except: [Category::Utility].into(),
         }),
     };
+    let dated = TenantSettings { prices: Some(PriceBook::meta()), ..settings.clone() };
+    w.put_settings(&one, &dated).await;
+    assert_eq!(found(w.directory().settings(&one).await), dated);
     w.put_settings(&one, &TenantSettings::default()).await;
     w.put_settings(&one, &settings).await;
     assert_eq!(found(w.directory().settings(&one).await), settings);

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{CampaignId, Chosen, HoldReason, MessageId};
+use crate::model::{CampaignId, Chosen, Estimate, HoldReason, MessageId};
 use crate::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, StandardJudge, Verdict};
 use crate::rules::owned::OwnedFacts;
 
@@ -27,7 +27,8 @@ impl Judge for Scripted {
     }
 
     fn judge(&self, facts: &Facts<'_>, _now: DateTime<Utc>) -> Verdict {
-        let send = Verdict::Send(Grant { tier_slot: false, content: Chosen::Own, price: None });
+        let price = Estimate::unknown();
+        let send = Verdict::Send(Grant { tier_slot: false, content: Chosen::Own, price });
         self.verdicts.get(&facts.item.message).copied().unwrap_or(send)
     }
 }

@@ -1,10 +1,18 @@
 //! The cases of the Ledger room.
 
+mod money;
+mod settling;
+
+use std::collections::BTreeMap;
+
+pub(super) use money::*;
+pub(super) use settling::*;
+
 use crate::model::{
-    CampaignId, Category, Entitlement, HoldReason, NewMessage, Outcome, Period, PriceList, RejectClass,
-    TenantSettings,
+    CampaignId, Category, Entitlement, HoldReason, NewMessage, Outcome, Period, PriceList, RateCategory,
+    RejectClass, TenantSettings,
 };
-use crate::port::store::Cost;
+use crate::port::store::{CategoryCost, Cost, CostOf};
 use crate::testing::store::world::{World, accepted, found, must, only, rejected, standard, template, value};
 
 pub(super) async fn set_entitlement_binds_the_next_begin(w: World) {
@@ -105,10 +113,10 @@ pub(super) async fn cost_is_the_sum_of_attempts(w: World) {
     let price = async |currency: &str, micros| {
         let prices =
             PriceList { currency: value(currency), per_message: [(Category::Marketing, micros)].into() };
-        let settings = TenantSettings { prices: Some(prices), ..TenantSettings::default() };
+        let settings = TenantSettings { prices: Some(prices.into()), ..TenantSettings::default() };
         w.put_settings(&scope, &settings).await;
     };
-    let cost = async |campaign: Option<CampaignId>| must(w.ledger().cost(&scope, campaign).await);
+    let cost = async |campaign: Option<CampaignId>| must(w.ledger().cost(&scope, &part(campaign)).await);
     assert_eq!(cost(None).await, Cost::default());
     price("EUR", 30).await;
     let first = w.campaign(&scope, session.id, 3).await;
@@ -124,13 +132,30 @@ pub(super) async fn cost_is_the_sum_of_attempts(w: World) {
     w.begin_due(&own, session.id).await;
 
     let (eur, usd) = (value("EUR"), value("USD"));
-    let whole = Cost { micros: [(eur, 90), (usd, 14)].into(), unpriced: 1 };
+    let marketing = |messages, micros: &[_]| {
+        let micros: BTreeMap<_, _> = micros.iter().copied().collect();
+        (RateCategory::Marketing, CategoryCost { messages, micros, ..CategoryCost::default() })
+    };
+    let of_one = |messages, micros: &[_]| Cost {
+        messages,
+        micros: micros.iter().copied().collect(),
+        by_category: [marketing(messages, micros)].into(),
+        ..Cost::default()
+    };
+    let unknown = CategoryCost { messages: 1, unpriced: 1, ..CategoryCost::default() };
+    let whole = Cost {
+        messages: 6,
+        micros: [(eur, 90), (usd, 14)].into(),
+        unpriced: 1,
+        settled: 0,
+        by_category: [marketing(5, &[(eur, 90), (usd, 14)]), (RateCategory::Utility, unknown)].into(),
+    };
     assert_eq!(cost(None).await, whole);
-    assert_eq!(cost(Some(first.id)).await, Cost { micros: [(eur, 90)].into(), unpriced: 0 });
-    assert_eq!(cost(Some(second.id)).await, Cost { micros: [(usd, 14)].into(), unpriced: 0 });
+    assert_eq!(cost(Some(first.id)).await, of_one(3, &[(eur, 90)]));
+    assert_eq!(cost(Some(second.id)).await, of_one(2, &[(usd, 14)]));
     let other = w.tenant("other").await;
-    assert_eq!(must(w.ledger().cost(&other, None).await), Cost::default());
-    assert_eq!(must(w.ledger().cost(&other, Some(first.id)).await), Cost::default());
+    assert_eq!(must(w.ledger().cost(&other, &CostOf::Everything).await), Cost::default());
+    assert_eq!(must(w.ledger().cost(&other, &CostOf::Campaign(first.id)).await), Cost::default());
 
     // Retries cost again; what was given back does not.
     price("EUR", 30).await;
@@ -147,4 +172,8 @@ pub(super) async fn cost_is_the_sum_of_attempts(w: World) {
         w.settle(attempt, rejected(RejectClass::Recipient, 131_026)).await;
     }
     assert_eq!(cost(Some(first.id)).await.micros, [(eur, 30)].into());
+}
+
+fn part(campaign: Option<CampaignId>) -> CostOf {
+    campaign.map_or(CostOf::Everything, CostOf::Campaign)
 }

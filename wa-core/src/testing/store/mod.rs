@@ -249,6 +249,7 @@ macro_rules! __store_clauses {
                 another_definition_under_a_name_is_refused
                 create_campaign_takes_a_new_rate_over
                 create_campaign_needs_own_sessions
+                set_budget_binds_the_next_begin
                 launch_freezes_each_member_once
                 launch_resumes_where_it_stopped
                 launch_does_not_take_later_members
@@ -312,6 +313,10 @@ macro_rules! __store_clauses {
                 begin_leaves_one_fact_per_message
                 begin_reserves_quota_exactly
                 begin_reserves_the_tier_exactly
+                begin_reserves_the_budget_exactly
+                begin_pauses_a_campaign_whose_budget_is_spent
+                begin_holds_an_unknown_price_under_a_budget
+                begin_counts_free_service_messages
                 begin_sees_what_committed_before
                 begin_keeps_the_cooldown
                 begin_keeps_the_frequency_cap
@@ -385,6 +390,14 @@ macro_rules! __store_clauses {
                 usage_counts_begun_messages
                 usage_is_the_tenants_own
                 cost_is_the_sum_of_attempts
+                cost_of_a_campaign_contact_and_period_is_the_sum_of_its_attempts
+                a_webhook_settles_the_price
+                a_price_of_an_unknown_category_is_unknown
+                an_early_price_waits_for_its_attempt
+                a_failed_message_costs_nothing
+                a_price_is_settled_by_the_prices_of_its_begin
+                contact_spend_counts_what_was_sent
+                budget_use_is_the_sum_of_attempts
             }
             journal in journal {
                 events_are_read_in_order
@@ -406,6 +419,8 @@ macro_rules! __store_clauses {
                 failed_says_why
                 silent_lists_what_was_never_heard_of
                 alert_gives_the_last_one
+                trend_equals_a_recount
+                trend_is_of_one_session_or_all
             }
         }
     };

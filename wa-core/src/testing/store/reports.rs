@@ -1,5 +1,7 @@
 //! The cases of the Reports room.
 
+mod trend;
+
 pub(super) use super::failures::{
     alert_gives_the_last_one, failed_lists_exactly_those_that_fit, failed_says_why,
     silent_lists_what_was_never_heard_of,
@@ -7,6 +9,8 @@ pub(super) use super::failures::{
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+pub(super) use trend::*;
 
 use crate::model::{
     Campaign, CampaignAction, CampaignCounts, Fact, MessageId, MessageState, MessageView, Outcome,
@@ -122,7 +126,7 @@ pub(super) async fn counts_equal_a_recount(w: World) {
     everything_happens(&w, async |scope: &Scope, campaign: &Campaign, step: &str| {
         let counts = w.counts(scope, campaign.id).await;
         let views = w.recipients(scope, campaign.id).await;
-        let cost = must(w.ledger().cost(scope, Some(campaign.id)).await);
+        let cost = must(w.ledger().cost(scope, &crate::port::store::CostOf::Campaign(campaign.id)).await);
         let micros: BTreeMap<String, i64> = cost
             .micros
             .iter()

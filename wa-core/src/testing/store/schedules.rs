@@ -31,6 +31,7 @@ fn daily(w: &World, list: &ListName, sessions: &[SessionId]) -> NewSchedule {
             lane: Lane::Bulk,
             valid_for: Some(Duration::from_secs(2 * HOUR)),
             rate: Some(7),
+            budget: None,
             recurrence: Recurrence::new(Repeat::Days { every: 1 }, first, zone),
             missed: MissedRuns::RunLatest { within: Duration::from_secs(12 * HOUR) },
         },

@@ -5,6 +5,7 @@
 //! itself. A case that holds without the stranger and fails with it has found a hole. A method that is
 //! added to a room does not compile until the stranger tries it too.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,21 +14,23 @@ use chrono::{DateTime, Utc};
 
 use super::{OpenStore, StoreFixture};
 use crate::model::{
-    AttemptKey, BatchId, Breaker, BreakerScope, Campaign, CampaignAction, CampaignAlert, CampaignCounts,
-    CampaignId, CampaignName, Consent, ConsentSource, Contact, ContactId, Entitlement, Event, EventId,
-    ImportId, ImportProgress, ListName, MessageId, MessageView, NewCampaign, NewMessage, NewSchedule,
-    NewSession, NumberId, Period, QuotaUsage, RawId, Recipient, Schedule, ScheduleAction, ScheduleId,
-    ScheduleName, ScheduleRun, Session, SessionId, SessionReport, SessionSetting, StreamPosition, Tenant,
-    TenantId, TenantName, TenantSettings, TransportName, WorkerId, from_micros,
+    AttemptKey, BatchId, Breaker, BreakerScope, BudgetOf, BudgetUse, Campaign, CampaignAction, CampaignAlert,
+    CampaignCounts, CampaignId, CampaignName, Consent, ConsentSource, Contact, ContactId, Currency,
+    Entitlement, Event, EventId, ImportId, ImportProgress, ListName, MessageId, MessageView, Money,
+    NewCampaign, NewMessage, NewSchedule, NewSession, NumberId, Period, QuotaUsage, RawId, Recipient,
+    Schedule, ScheduleAction, ScheduleId, ScheduleName, ScheduleRun, Session, SessionId, SessionReport,
+    SessionSetting, StreamPosition, Tenant, TenantId, TenantName, TenantSettings, TransportName, WorkerId,
+    from_micros,
 };
 use crate::port::store::{
     Abandoned, AcquireSessions, ActOutcome, AddSession, Advanced, AttemptFact, Audience, BeginBatch, Begun,
-    CancelMessage, Consider, Considered, Cost, CreateCampaign, CreateSchedule, Directory, DispatchState,
-    DuePage, DueQuery, DueSchedules, Enqueue, FailureFilter, ImportChunk, ImportStep, Inbox, Journal,
-    KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger, Listened, Member, Numbers, Outbox, Projected,
-    Projection, RawBody, ReaderName, RecentAttempt, Redrive, Redriven, ReportedLine, Reports, RetryMessage,
-    Route, RunSchedule, ScheduleOutcome, Schedules, Settled, StartImport, Store, StoreError, StoreIdentity,
-    StoredInbound, SuppressedAddress, Swept, UpsertContact, WindowView,
+    CancelMessage, Consider, Considered, ContactSpend, Cost, CostOf, CreateCampaign, CreateSchedule,
+    Directory, DispatchState, DuePage, DueQuery, DueSchedules, Enqueue, FailureFilter, ImportChunk,
+    ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger, Listened, Member, Numbers,
+    Outbox, Projected, Projection, RawBody, ReaderName, RecentAttempt, Redrive, Redriven, ReportedLine,
+    Reports, RetryMessage, Route, RunSchedule, ScheduleOutcome, Schedules, Settled, StartImport, Store,
+    StoreError, StoreIdentity, StoredInbound, SuppressedAddress, Swept, TrendPoint, TrendQuery,
+    UpsertContact, WindowView,
 };
 use crate::port::{AdminScope, Clock, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -343,6 +346,17 @@ impl Audience for Trespassing {
         self.store.audience().create_campaign(scope, new).await
     }
 
+    async fn set_budget(
+        &self,
+        scope: &Scope,
+        campaign: CampaignId,
+        budget: Option<Money>,
+    ) -> Answer<Option<Campaign>> {
+        let told = self.store.audience().set_budget(&self.stranger, campaign, None).await;
+        refused("set_budget", told, &None);
+        self.store.audience().set_budget(scope, campaign, budget).await
+    }
+
     async fn launch(&self, scope: &Scope, campaign: CampaignId, chunk: &LaunchChunk) -> Answer<LaunchStep> {
         let told = self.store.audience().launch(&self.stranger, campaign, chunk).await;
         refused("launch", told, &LaunchStep::Missing);
@@ -582,9 +596,19 @@ impl Ledger for Trespassing {
         self.store.ledger().usage(scope, period).await
     }
 
-    async fn cost(&self, scope: &Scope, campaign: Option<CampaignId>) -> Answer<Cost> {
-        refused("cost", self.store.ledger().cost(&self.stranger, campaign).await, &Cost::default());
-        self.store.ledger().cost(scope, campaign).await
+    async fn cost(&self, scope: &Scope, of: &CostOf) -> Answer<Cost> {
+        refused("cost", self.store.ledger().cost(&self.stranger, of).await, &Cost::default());
+        self.store.ledger().cost(scope, of).await
+    }
+
+    async fn contact_spend(&self, scope: &Scope, contact: ContactId) -> Answer<Option<ContactSpend>> {
+        refused("contact_spend", self.store.ledger().contact_spend(&self.stranger, contact).await, &None);
+        self.store.ledger().contact_spend(scope, contact).await
+    }
+
+    async fn budget_use(&self, scope: &Scope, of: BudgetOf) -> Answer<BTreeMap<Currency, BudgetUse>> {
+        refused("budget_use", self.store.ledger().budget_use(&self.stranger, of).await, &BTreeMap::new());
+        self.store.ledger().budget_use(scope, of).await
     }
 }
 
@@ -675,5 +699,10 @@ impl Reports for Trespassing {
     async fn alert(&self, scope: &Scope, campaign: CampaignId) -> Answer<Option<CampaignAlert>> {
         refused("alert", self.store.reports().alert(&self.stranger, campaign).await, &None);
         self.store.reports().alert(scope, campaign).await
+    }
+
+    async fn trend(&self, scope: &Scope, ask: &TrendQuery) -> Answer<Vec<TrendPoint>> {
+        refused("trend", self.store.reports().trend(&self.stranger, ask).await, &vec![]);
+        self.store.reports().trend(scope, ask).await
     }
 }

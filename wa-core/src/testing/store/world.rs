@@ -22,8 +22,8 @@ use crate::model::{
 };
 use crate::port::store::{
     AcquireSessions, ActOutcome, AddSession, Alternative, AttemptFact, Audience, BeginBatch, BeginItem,
-    Begun, BegunAttempt, BegunBatch, Cost, CreateCampaign, Directory, DueBody, DueMessage, DuePage, DueQuery,
-    Enqueue, Inbox, Journal, LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Projected,
+    Begun, BegunAttempt, BegunBatch, Cost, CostOf, CreateCampaign, Directory, DueBody, DueMessage, DuePage,
+    DueQuery, Enqueue, Inbox, Journal, LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Projected,
     ProjectedEvent, Projection, RawBody, Reports, Schedules, Settled, Store, StoredInbound,
     SuppressedAddress, UpsertContact,
 };
@@ -312,6 +312,7 @@ impl World {
             valid_until: None,
             start_at: None,
             rate: None,
+            budget: None,
         }
     }
 
@@ -552,7 +553,7 @@ impl World {
             settings: must(self.directory().settings(scope).await),
             entitlement: must(self.ledger().entitlement(scope).await),
             used: usage.map(|usage| usage.used),
-            cost: must(self.ledger().cost(scope, None).await),
+            cost: must(self.ledger().cost(scope, &CostOf::Everything).await),
             sessions: must(self.numbers().sessions(scope, None, 10_000).await),
             breakers: must(self.numbers().breakers(scope).await),
             contacts: must(self.audience().contacts(scope, None, None, 10_000).await),
@@ -578,7 +579,7 @@ impl World {
             currency: value("EUR"),
             per_message: BTreeMap::from([(Category::Marketing, micros)]),
         };
-        let settings = TenantSettings { prices: Some(prices), ..TenantSettings::default() };
+        let settings = TenantSettings { prices: Some(prices.into()), ..TenantSettings::default() };
         self.put_settings(scope, &settings).await;
     }
 

@@ -4,14 +4,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use uuid::Uuid;
 use wa_core::model::{
-    Breaker, BreakerReason, BreakerScope, CampaignState, Category, Chosen, Consent, HoldReason, Lane,
-    MessageId, Money, Phone, PriceList, Quality, Recipient, Session, SessionId, SessionSettings,
-    SessionState, SkipReason, TenantId, TenantSettings, Throughput, Tier,
+    Breaker, BreakerReason, BreakerScope, CampaignState, Category, Chosen, Consent, Estimate, HoldReason,
+    Lane, MessageId, Money, Phone, PriceBook, PriceList, Quality, Recipient, Session, SessionId,
+    SessionSettings, SessionState, SkipReason, TenantId, TenantSettings, Throughput, Tier,
 };
 use wa_core::port::store::{BeginItem, DueSource};
+use wa_core::rules::budget::BudgetFacts;
 use wa_core::rules::judge::{
     Admission, Facts, Grant, GroupFacts, Judge, QuotaFacts, StandardJudge, Verdict, advice, is_open,
 };
+use wa_core::rules::price::PriceFacts;
 use wa_core::rules::tier::TierFacts;
 use wa_core::rules::window;
 
@@ -83,7 +85,8 @@ pub(super) fn facts(item: &BeginItem) -> Facts<'_> {
         template_breaker: None,
         tier: TierFacts { limit: Some(250), used: 0, has_slot: false, next_free_at: None },
         quota: QuotaFacts { limit: Some(100), used: 0, resets_at: at(86_400) },
-        prices: None,
+        price: PriceFacts::none(),
+        budget: BudgetFacts::default(),
     }
 }
 
@@ -94,10 +97,8 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
 #[test]
 fn a_message_without_reason_against_it_is_sent() {
     let item = item();
-    assert_eq!(
-        judge(&facts(&item)),
-        Verdict::Send(Grant { tier_slot: true, content: Chosen::Own, price: None })
-    );
+    let price = Estimate::unknown();
+    assert_eq!(judge(&facts(&item)), Verdict::Send(Grant { tier_slot: true, content: Chosen::Own, price }));
 }
 
 #[test]
@@ -142,7 +143,8 @@ fn each_reason_refuses_in_its_place() {
     assert_eq!(judge(&bad), Verdict::Stop { until: at(300), why: HoldReason::TierFull });
 
     bad.tier.used = 249;
-    assert_eq!(judge(&bad), Verdict::Send(Grant { tier_slot: true, content: Chosen::Own, price: None }));
+    let price = Estimate::unknown();
+    assert_eq!(judge(&bad), Verdict::Send(Grant { tier_slot: true, content: Chosen::Own, price }));
 }
 
 #[test]
@@ -187,14 +189,16 @@ fn the_guard_of_the_lane_counts() {
 #[test]
 fn the_price_is_that_of_the_category_or_unknown() {
     let euro = "EUR".parse().expect("a currency");
-    let prices = PriceList { currency: euro, per_message: [(Category::Marketing, 136_500)].into() };
+    let list = PriceList { currency: euro, per_message: [(Category::Marketing, 136_500)].into() };
+    let prices = PriceBook::from(list);
     let mut item = item();
     for (category, price) in [(Category::Marketing, Some(136_500)), (Category::Utility, None)] {
         item.category = category;
         let mut asked = facts(&item);
-        asked.prices = Some(&prices);
+        asked.price.book = Some(&prices);
         let price = price.map(|micros| Money { micros, currency: euro });
-        assert_eq!(judge(&asked), Verdict::Send(Grant { tier_slot: true, content: Chosen::Own, price }));
+        let Verdict::Send(grant) = judge(&asked) else { panic!("{category:?} is sent") };
+        assert_eq!((grant.tier_slot, grant.price.amount), (true, price));
     }
 }
 
@@ -334,6 +338,7 @@ proptest! {
                 prop_assert!(item.needs_window);
             }
             Verdict::Skip(_) => {}
+            Verdict::Pause { .. } => prop_assert!(false, "there is no budget"),
         }
     }
 }

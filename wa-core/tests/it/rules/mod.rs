@@ -7,6 +7,7 @@ mod classify;
 mod consent;
 mod judge;
 mod pair;
+mod price;
 mod purity;
 mod quiet;
 mod recipients;

@@ -63,7 +63,7 @@ impl Message {
     fn failed(&mut self, place: usize, code: i64, class: RejectClass) -> Consequences {
         let failure = failure(code, class);
         self.merge(place, |facts| {
-            merge_status(facts, Fact::Failed, Some(&failure), "wamid.1", epoch());
+            merge_status(facts, Fact::Failed, Some(&failure), "wamid.1", None, epoch());
         })
     }
 }
@@ -146,7 +146,7 @@ fn apply(facts: &mut DeliveryFacts, news: &News, at: DateTime<Utc>) {
         News::Outcome(outcome) => merge_outcome(facts, outcome, at),
         News::Status(fact, class) => {
             let failure = class.map(|class| failure(2, class));
-            merge_status(facts, *fact, failure.as_ref(), "wamid.1", at)
+            merge_status(facts, *fact, failure.as_ref(), "wamid.1", None, at)
         }
     };
 }

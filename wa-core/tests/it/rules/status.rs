@@ -44,7 +44,7 @@ fn any_news() -> impl Strategy<Value = News> {
 fn merge(facts: &mut DeliveryFacts, news: &News, at: DateTime<Utc>) -> bool {
     match news {
         News::Outcome(outcome) => merge_outcome(facts, outcome, at),
-        News::Status(fact, failure, id) => merge_status(facts, *fact, failure.as_ref(), id, at),
+        News::Status(fact, failure, id) => merge_status(facts, *fact, failure.as_ref(), id, None, at),
     }
 }
 

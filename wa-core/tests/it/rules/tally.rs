@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use wa_core::model::{CampaignCounts, Currency, Fact, FailureCode, MessageState, RejectClass, SkipReason};
+use wa_core::model::{
+    CampaignCounts, Currency, Fact, FailureCode, MessageState, RateCategory, RejectClass, SkipReason,
+};
+use wa_core::rules::cost::CostCounter;
 use wa_core::rules::tally::{Counter, Standing, apply, delta};
 
 use super::{failure, only, refused};
@@ -108,7 +111,11 @@ proptest! {
         let counters = [
             Counter::Audience, Counter::Pending, Counter::Attempting, Counter::Accepted, Counter::Failed,
             Counter::InDoubt, Counter::Skipped, Counter::Sent, Counter::Delivered, Counter::Read,
-            Counter::Retries, Counter::Unpriced, Counter::Cost(euro), Counter::Reason(reason),
+            Counter::Retries, Counter::Reason(reason),
+            Counter::Cost(CostCounter::Micros(RateCategory::Marketing, euro)),
+            Counter::Cost(CostCounter::Priced(RateCategory::AuthenticationInternational, euro)),
+            Counter::Cost(CostCounter::Unpriced(RateCategory::Service)),
+            Counter::Cost(CostCounter::Settled(RateCategory::Utility)),
             Counter::Reason(format!("failed:{code}")),
         ];
         for counter in counters {
@@ -119,14 +126,15 @@ proptest! {
 
 #[test]
 fn a_key_that_no_counter_has_is_none() {
-    for key in ["", "audiences", "cost:", "cost:euro", "Read"] {
+    for key in ["", "audiences", "cost.", "cost.micros.marketing", "cost.unpriced.beer", "Read"] {
         assert_eq!(Counter::from_key(key), None, "{key}");
     }
 }
 
 #[test]
 fn cost_that_was_given_back_leaves_no_trace() {
-    let euro = Counter::Cost("EUR".parse().expect("a currency"));
+    let euro =
+        Counter::Cost(CostCounter::Micros(RateCategory::Marketing, "EUR".parse().expect("a currency")));
     let mut counts = CampaignCounts::default();
     apply(&mut counts, &euro, 25_000);
     apply(&mut counts, &euro, 25_000);

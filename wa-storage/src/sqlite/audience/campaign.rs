@@ -2,12 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{
-    Campaign, CampaignId, CampaignName, CampaignState, IdMint, Lane, NewCampaign, SessionId, TenantId, micros,
+    Campaign, CampaignId, CampaignName, CampaignState, HoldReason, IdMint, Lane, Money, NewCampaign,
+    SessionId, TenantId, micros,
 };
 use wa_core::port::store::CreateCampaign;
 
 use crate::sqlite::codec::{
-    at, fingerprint, id, json, named, opt_at, opt_json, opt_micros, opt_uint, parsed, to_json,
+    at, fingerprint, id, json, named, opt_at, opt_json, opt_micros, opt_named, opt_uint, parsed, to_json,
 };
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::numbers::session_of;
@@ -16,7 +17,7 @@ use crate::sqlite::reader::Snapshot;
 use crate::sqlite::writer::Tx;
 
 pub(super) const COLUMNS: &str = "id, name, content, list_name, sessions, lane, valid_until, start_at, rate, \
-     definition, state, created_at, launched_at, completed_at, fallback";
+     definition, state, created_at, launched_at, completed_at, fallback, budget, budget_currency, paused_for";
 
 pub(in crate::sqlite) fn create(
     tx: &Tx<'_>,
@@ -35,6 +36,10 @@ pub(in crate::sqlite) fn create(
                 .execute(params![tenant.as_bytes(), known.id.as_bytes(), new.rate])?;
             known.rate = new.rate;
         }
+        if known.budget != new.budget {
+            put_budget(tx, tenant, known.id, new.budget)?;
+            known.budget = new.budget;
+        }
         return Ok(CreateCampaign::Known(known));
     }
     if let Some(unknown) = unknown_session(tx.conn, tenant, &new.sessions)? {
@@ -44,7 +49,7 @@ pub(in crate::sqlite) fn create(
     tx.conn
         .prepare_cached(&format!(
             "INSERT INTO campaign (tenant, {COLUMNS}) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL, NULL, ?14)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL, NULL, ?14, ?15, ?16, NULL)"
         ))?
         .execute(params![
             tenant.as_bytes(),
@@ -60,9 +65,35 @@ pub(in crate::sqlite) fn create(
             campaign.definition.as_bytes(),
             campaign.state.as_str(),
             micros(campaign.created_at),
-            campaign.fallback.as_ref().map(to_json).transpose()?
+            campaign.fallback.as_ref().map(to_json).transpose()?,
+            campaign.budget.map(|budget| budget.micros),
+            campaign.budget.as_ref().map(|budget| budget.currency.as_str())
         ])?;
     Ok(CreateCampaign::Created(campaign))
+}
+
+pub(super) fn set_budget(
+    tx: &Tx<'_>,
+    tenant: TenantId,
+    id: CampaignId,
+    budget: Option<Money>,
+) -> Fallible<Option<Campaign>> {
+    put_budget(tx, tenant, id, budget)?;
+    by_id(tx.conn, tenant, id)
+}
+
+fn put_budget(tx: &Tx<'_>, tenant: TenantId, id: CampaignId, budget: Option<Money>) -> Fallible<()> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE campaign SET budget = ?3, budget_currency = ?4 WHERE tenant = ?1 AND id = ?2",
+        )?
+        .execute(params![
+            tenant.as_bytes(),
+            id.as_bytes(),
+            budget.map(|budget| budget.micros),
+            budget.as_ref().map(|budget| budget.currency.as_str())
+        ])?;
+    Ok(())
 }
 
 fn unknown_session(
@@ -128,6 +159,10 @@ pub(super) fn page(
 }
 
 fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
+    let budget = match row.get::<_, Option<i64>>(15)? {
+        Some(micros) => Some(Money { micros, currency: parsed(row, 16)? }),
+        None => None,
+    };
     Ok(Campaign {
         id: id(row, 0)?,
         name: parsed(row, 1)?,
@@ -138,11 +173,13 @@ fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
         valid_until: opt_at(row, 6)?,
         start_at: opt_at(row, 7)?,
         rate: opt_uint(row, 8)?,
+        budget,
         definition: fingerprint(row, 9)?,
         state: named(row, 10, CampaignState::from_name)?,
         created_at: at(row, 11)?,
         launched_at: opt_at(row, 12)?,
         completed_at: opt_at(row, 13)?,
         fallback: opt_json(row, 14)?,
+        paused_for: opt_named(row, 17, HoldReason::from_name)?,
     })
 }

@@ -10,7 +10,7 @@ mod suppression;
 use async_trait::async_trait;
 use wa_core::model::{
     Campaign, CampaignAction, CampaignId, CampaignName, Consent, ConsentSource, Contact, ContactId, ImportId,
-    ImportProgress, ListName, NewCampaign, Recipient,
+    ImportProgress, ListName, Money, NewCampaign, Recipient,
 };
 use wa_core::port::store::{
     ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member,
@@ -133,6 +133,16 @@ impl Audience for SqliteStore {
     async fn create_campaign(&self, scope: &Scope, new: &NewCampaign) -> Result<CreateCampaign, StoreError> {
         let (tenant, new) = (scope.tenant(), new.clone());
         self.write(Durability::Normal, move |tx| campaign::create(tx, tenant, &new)).await
+    }
+
+    async fn set_budget(
+        &self,
+        scope: &Scope,
+        campaign: CampaignId,
+        budget: Option<Money>,
+    ) -> Result<Option<Campaign>, StoreError> {
+        let tenant = scope.tenant();
+        self.write(Durability::Full, move |tx| campaign::set_budget(tx, tenant, campaign, budget)).await
     }
 
     async fn launch(

@@ -11,6 +11,7 @@ use wa_core::rules::campaign::{self as rule, Move};
 use wa_core::rules::tally::Standing;
 
 use super::campaign;
+use crate::sqlite::booked;
 use crate::sqlite::changes::Changes;
 use crate::sqlite::codec::{id, named, opt_at, uint};
 use crate::sqlite::error::Fallible;
@@ -55,6 +56,7 @@ pub(super) fn act(
     };
     let mut changes = Changes::default();
     campaign.state = state;
+    campaign.paused_for = None;
     set_state(tx.conn, tenant, &campaign)?;
     if state == CampaignState::Cancelled {
         cancel_feeds(tx, tenant, id, &mut changes)?;
@@ -103,6 +105,7 @@ fn cancel_rows(tx: &Tx<'_>, tenant: TenantId, campaign: CampaignId, changes: &mu
 
 pub(super) fn advance(tx: &Tx<'_>) -> Fallible<Advanced> {
     fold(tx.conn)?;
+    booked::fold(tx.conn)?;
     prune(tx)?;
     let mut advanced = Advanced::default();
     let mut changes = Changes::default();
@@ -154,8 +157,10 @@ fn candidates(conn: &Connection) -> Fallible<Vec<Candidate>> {
 }
 
 fn set_state(conn: &Connection, tenant: TenantId, campaign: &Campaign) -> Fallible<()> {
-    conn.prepare_cached("UPDATE campaign SET state = ?3, completed_at = ?4 WHERE tenant = ?1 AND id = ?2")?
-        .execute(params![
+    conn.prepare_cached(
+        "UPDATE campaign SET state = ?3, completed_at = ?4, paused_for = NULL WHERE tenant = ?1 AND id = ?2",
+    )?
+    .execute(params![
         tenant.as_bytes(),
         campaign.id.as_bytes(),
         campaign.state.as_str(),

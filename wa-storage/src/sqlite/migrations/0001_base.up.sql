@@ -13,8 +13,16 @@ CREATE TABLE tenant (
     name TEXT NOT NULL UNIQUE,
     settings TEXT,
     entitlement TEXT,
+    book INTEGER,
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Every price book that a tenant ever had: an attempt is settled by the one of its begin.
+CREATE TABLE price_book (
+    id INTEGER PRIMARY KEY,
+    tenant BLOB NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE session (
     id BLOB PRIMARY KEY,
@@ -147,6 +155,9 @@ CREATE TABLE campaign (
     audience INTEGER NOT NULL DEFAULT 0,
     frozen INTEGER NOT NULL DEFAULT 0,
     fallback TEXT,
+    budget INTEGER,
+    budget_currency TEXT,
+    paused_for TEXT,
     PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX campaign_by_name ON campaign (tenant, name);
@@ -262,6 +273,8 @@ CREATE TABLE due (
 CREATE INDEX due_in_order ON due (session, lane, due_at, message);
 CREATE INDEX due_by_campaign ON due (tenant, campaign) WHERE campaign IS NOT NULL;
 
+-- `price` is the estimate, `reserve` the dearest that it can become, both in `currency`; `month` is that
+-- of the account's own clock.
 CREATE TABLE attempt (
     tenant BLOB NOT NULL,
     message BLOB NOT NULL,
@@ -274,14 +287,21 @@ CREATE TABLE attempt (
     end_by INTEGER NOT NULL,
     recipient INTEGER NOT NULL,
     tier_slot INTEGER NOT NULL,
+    category TEXT NOT NULL,
     price INTEGER,
+    reserve INTEGER,
     currency TEXT,
     -- 1 when the fallback went.
     fallback INTEGER NOT NULL DEFAULT 0,
     -- The day of the session's warm-up that it counts in.
     warm_up_day INTEGER,
+    price_reason TEXT NOT NULL,
+    counts_as_service INTEGER NOT NULL,
+    month TEXT NOT NULL,
+    book INTEGER,
     PRIMARY KEY (tenant, message, n)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX attempt_by_recipient ON attempt (tenant, recipient, begun_at);
 CREATE INDEX attempt_by_session ON attempt (session, begun_at, recipient);
 CREATE INDEX attempt_by_slot ON attempt (recipient, begun_at) WHERE tier_slot = 1;
 
@@ -318,6 +338,7 @@ CREATE TABLE result (
     details TEXT,
     provider_id TEXT,
     provider_hash INTEGER,
+    charge TEXT,
     PRIMARY KEY (tenant, message, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX result_by_provider ON result (provider_hash) WHERE provider_hash IS NOT NULL;
@@ -453,6 +474,47 @@ CREATE TABLE suppressed (
     PRIMARY KEY (tenant, address)
 ) STRICT, WITHOUT ROWID;
 
+-- What is spent or kept of a campaign's, a month's or a tenant's money (`of` is its id, its name, or
+-- empty), whether or not there is a limit.
+CREATE TABLE budget_use (
+    tenant BLOB NOT NULL,
+    of BLOB NOT NULL,
+    currency TEXT NOT NULL,
+    committed INTEGER NOT NULL,
+    open INTEGER NOT NULL,
+    last_begun_at INTEGER,
+    PRIMARY KEY (tenant, of, currency)
+) STRICT, WITHOUT ROWID;
+
+-- Service messages of a number and month, of which some are free.
+CREATE TABLE service_usage (
+    session BLOB NOT NULL,
+    month TEXT NOT NULL,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (session, month)
+) STRICT, WITHOUT ROWID;
+
+-- What became of the attempts that were begun in a quarter of an hour, by session.
+CREATE TABLE rollup (
+    tenant BLOB NOT NULL,
+    slot INTEGER NOT NULL,
+    session BLOB NOT NULL,
+    counter TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (tenant, slot, session, counter)
+) STRICT, WITHOUT ROWID;
+
+-- Changes that are not folded into `rollup` yet.
+CREATE TABLE rollup_delta (
+    seq INTEGER PRIMARY KEY,
+    tenant BLOB NOT NULL,
+    slot INTEGER NOT NULL,
+    session BLOB NOT NULL,
+    counter TEXT NOT NULL,
+    n INTEGER NOT NULL
+) STRICT;
+CREATE INDEX rollup_delta_by_slot ON rollup_delta (tenant, slot);
+
 CREATE TABLE raw (
     id BLOB NOT NULL PRIMARY KEY,
     transport TEXT NOT NULL,
@@ -477,8 +539,9 @@ CREATE TABLE waiting_status (
     class TEXT,
     title TEXT NOT NULL,
     details TEXT NOT NULL,
+    charge TEXT NOT NULL,
     received_at INTEGER NOT NULL,
-    PRIMARY KEY (provider_hash, provider_id, transport, number, fact, at, code, title, details)
+    PRIMARY KEY (provider_hash, provider_id, transport, number, fact, at, code, title, details, charge)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX waiting_status_by_age ON waiting_status (received_at);
 

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{OptionalExtension, params};
 use wa_core::model::{
-    AttemptKey, CampaignId, Chosen, DeliveryFacts, HoldReason, IncarnationId, MessageId, MessageState,
-    SessionId, SkipReason, TenantId, micros,
+    AttemptKey, CampaignId, CampaignState, Chosen, DeliveryFacts, EventBody, HoldReason, IncarnationId,
+    MessageId, MessageState, RateCategory, SessionId, SkipReason, TenantId, micros,
 };
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, DueSource, Stopped};
 use wa_core::rules::judge::{Admission, Grant, Judge, Verdict};
+use wa_core::rules::price::{Quote, booking};
+use wa_core::rules::rollup::Counted;
 use wa_core::rules::tally::Standing;
 
 use super::court::Court;
@@ -23,15 +25,18 @@ use crate::sqlite::changes::Changes;
 use crate::sqlite::codec::{at, id, int, later, opt_named, uint};
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::message::{Attempt, Due, PUT_DUE, Stored, delete_due, put_closed};
+use crate::sqlite::prices::sold;
 use crate::sqlite::writer::Tx;
 
 const DUE_OF: &str =
     "SELECT n, why, campaign, due_at FROM due WHERE tenant = ?1 AND message = ?2 AND session = ?3";
 const INSERT_ATTEMPT: &str = "INSERT INTO attempt (tenant, message, n, session, epoch, incarnation, batch, \
-     begun_at, end_by, recipient, tier_slot, price, currency, fallback, warm_up_day) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+     begun_at, end_by, recipient, tier_slot, category, price, reserve, currency, price_reason, \
+     counts_as_service, month, book, fallback, warm_up_day) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
 const INSERT_OPEN: &str = "INSERT INTO open_attempt (session, end_by, tenant, message, n, epoch) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const PAUSE: &str = "UPDATE campaign SET state = ?3, paused_for = ?4 WHERE tenant = ?1 AND id = ?2";
 const MOVE_FEED: &str = "UPDATE feed SET after_id = ?4, remaining = remaining - ?5 \
      WHERE tenant = ?1 AND campaign = ?2 AND place = ?3 AND after_id < ?4";
 
@@ -42,11 +47,13 @@ pub(in crate::sqlite) const HOT: &[&str] = &[
     feed::IS_CLOSED,
     DUE_OF,
     MOVE_FEED,
-    reserve::SELECT_SLOT,
-    reserve::PURGE_SLOTS,
     reserve::ENDED_SLOTS,
-    reserve::NEXT_FREE,
     reserve::LATEST_USE,
+    reserve::NEXT_FREE,
+    reserve::PURGE_SLOTS,
+    reserve::SELECT_SLOT,
+    super::pricing::SERVICE_USED,
+    super::pricing::USED_OF,
 ];
 
 /// The statements of the judging.
@@ -119,6 +126,8 @@ struct Beginning<'a> {
     feeds: BTreeMap<(CampaignId, i64), Moved>,
     stopped: BTreeSet<CampaignId>,
     touched: Vec<(&'a BeginItem, Grant)>,
+    /// Campaigns that this batch paused; nothing more of them begins.
+    paused: BTreeSet<CampaignId>,
     changes: Changes,
     begun: BegunBatch,
 }
@@ -145,6 +154,7 @@ impl<'a> Beginning<'a> {
             feeds: BTreeMap::new(),
             stopped: BTreeSet::new(),
             touched: Vec::new(),
+            paused: BTreeSet::new(),
             changes: Changes::default(),
             begun: BegunBatch { at: Some(tx.now), ..BegunBatch::default() },
         })
@@ -241,8 +251,10 @@ impl<'a> Beginning<'a> {
     /// Reads the facts of one message, asks the judge and writes what it says.
     fn judge(&mut self, judge: &dyn Judge, waiting: Waiting<'a>) -> Fallible<()> {
         let Waiting { item, place } = waiting;
-        let stays =
-            |campaign: &CampaignId| matches!(place, Place::Feed(_)) && self.stopped.contains(campaign);
+        let stays = |campaign: &CampaignId| {
+            self.paused.contains(campaign)
+                || (matches!(place, Place::Feed(_)) && self.stopped.contains(campaign))
+        };
         if item.campaign.as_ref().is_some_and(stays) {
             return Ok(());
         }
@@ -262,7 +274,29 @@ impl<'a> Beginning<'a> {
                 }
                 Ok(())
             }
+            Verdict::Pause { why } => match item.campaign {
+                Some(campaign) => self.pause(campaign, why),
+                None => self.wait(item, place, self.tx.now + TimeDelta::minutes(1), why),
+            },
         }
+    }
+
+    /// Pauses a campaign whose next message has no room in a budget; everything of it stays where it is.
+    fn pause(&mut self, campaign: CampaignId, why: HoldReason) -> Fallible<()> {
+        let state = CampaignState::Paused;
+        self.tx.conn.prepare_cached(PAUSE)?.execute(params![
+            self.tenant.as_bytes(),
+            campaign.as_bytes(),
+            state.as_str(),
+            why.as_str()
+        ])?;
+        if why == HoldReason::BudgetSpent {
+            self.changes.event(self.tenant, EventBody::BudgetSpent { campaign });
+        }
+        self.changes.event(self.tenant, EventBody::Campaign { campaign, state });
+        self.paused.insert(campaign);
+        self.begun.stopped.push(Stopped { campaign: Some(campaign), why, until: None });
+        Ok(())
     }
 
     fn send(&mut self, item: &'a BeginItem, place: Place, grant: Grant) -> Fallible<()> {
@@ -270,23 +304,25 @@ impl<'a> Beginning<'a> {
         let start_by = later(now, self.batch.start_within);
         let end_by = later(start_by, self.batch.timeout);
         let Grant { tier_slot, content, price } = grant;
-        let warm_up_day = self.court.warm_up.map(|facts| facts.day.number);
+        let category = item.category_of(content);
+        let attempt = Attempt {
+            n: item.n,
+            session: self.session,
+            begun_at: now,
+            end_by,
+            recipient: item.recipient.key().cast_signed(),
+            tier_slot,
+            content,
+            warm_up_day: self.court.warm_up.map(|facts| facts.day.number),
+            quote: Quote { category, estimate: price },
+            book: self.court.pricing.book(),
+            month: self.court.pricing.month(),
+            facts: DeliveryFacts::default(),
+        };
         // First, while the chain is as it was.
-        let session = self.session;
         self.leave(item, place, |stored| {
             stored.due = None;
-            stored.attempts.push(Attempt {
-                n: item.n,
-                session,
-                begun_at: now,
-                end_by,
-                recipient: item.recipient.key().cast_signed(),
-                tier_slot,
-                price,
-                content,
-                warm_up_day,
-                facts: DeliveryFacts::default(),
-            });
+            stored.attempts.push(attempt.clone());
         })?;
         let (tenant, message) = (self.tenant.as_bytes(), item.message.as_bytes());
         tx.conn.prepare_cached(INSERT_ATTEMPT)?.execute(params![
@@ -301,10 +337,16 @@ impl<'a> Beginning<'a> {
             micros(end_by),
             item.recipient.key().cast_signed(),
             tier_slot,
-            price.map(|price| price.micros),
-            price.as_ref().map(|price| price.currency.as_str()),
+            RateCategory::from(category).as_str(),
+            price.amount.map(|price| price.micros),
+            price.reserve.map(|reserve| reserve.micros),
+            price.amount.or(price.reserve).as_ref().map(|price| price.currency.as_str()),
+            price.reason.as_str(),
+            price.counts_as_service,
+            attempt.month.to_string(),
+            attempt.book,
             content == Chosen::Fallback,
-            warm_up_day
+            attempt.warm_up_day
         ])?;
         tx.conn.prepare_cached(INSERT_OPEN)?.execute(params![
             self.session.as_bytes(),
@@ -315,11 +357,14 @@ impl<'a> Beginning<'a> {
             int(self.epoch)
         ])?;
         self.touched.push((item, grant));
-        self.changes.cost(self.tenant, item.campaign, price, 1);
+        let booking = booking(&sold(&attempt, &item.recipient, self.court.book()));
+        let counted = Counted { facts: &attempt.facts, booking: booking.as_ref() };
+        self.changes.attempt(self.tenant, item.campaign, &attempt, None, &counted);
         if item.n > 1 {
             self.changes.retry(self.tenant, item.campaign);
         }
         let key = AttemptKey { tenant: self.tenant, message: item.message, n: item.n };
+        let price = price.amount;
         self.begun.attempts.push(BegunAttempt { key, start_by, end_by, content, price });
         Ok(())
     }

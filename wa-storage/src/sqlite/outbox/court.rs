@@ -9,13 +9,14 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 use wa_core::model::{
     Breaker, BreakerScope, CampaignId, CampaignState, Category, Consent, ContactId, Entitlement,
-    LanguageCode, Recipient, Session, SessionId, TemplateName, TenantId, TenantSettings, micros,
+    LanguageCode, PriceBook, Recipient, Session, SessionId, TemplateName, TenantId, TenantSettings, micros,
 };
 use wa_core::port::store::BeginItem;
 use wa_core::rules::judge::{Admission, Facts, Grant, GroupFacts, Judge, Verdict};
 use wa_core::rules::touch::{self, Touch};
 use wa_core::rules::warmup::{self, WarmUpFacts};
 
+use super::pricing::Pricing;
 use super::reserve::{QuotaMeter, TierMeter, portfolio_key};
 use super::{lane_of, lane_rank};
 use crate::sqlite::audience::contacts;
@@ -53,6 +54,7 @@ pub(super) struct Court<'a> {
     pub(super) quota: QuotaMeter,
     pub(super) tier: TierMeter,
     pub(super) warm_up: Option<WarmUpFacts>,
+    pub(super) pricing: Pricing,
     /// The templates of the items judged so far, by recipient, newest first.
     own: HashMap<u64, Vec<Touch>>,
 }
@@ -88,6 +90,7 @@ impl<'a> Court<'a> {
             }
             None => None,
         };
+        let pricing = Pricing::read(conn, now, tenant, &settings, session.id)?;
         Ok(Some(Self {
             conn,
             now,
@@ -101,8 +104,14 @@ impl<'a> Court<'a> {
             quota,
             tier,
             warm_up,
+            pricing,
             own: HashMap::new(),
         }))
+    }
+
+    /// The tenant's prices.
+    pub(super) fn book(&self) -> Option<&PriceBook> {
+        self.settings.prices.as_ref()
     }
 
     /// Whether a campaign, or what has none, may begin.
@@ -145,6 +154,7 @@ impl<'a> Court<'a> {
             || known.as_ref().map_or(Ok(false), |known| self.is_suppressed(&known.recipient))?;
         let template_breaker = self.template_breaker(item.template.as_ref())?;
         let fallback_breaker = self.template_breaker(item.fallback.as_ref().map(|it| &it.template))?;
+        let budget = self.pricing.budget_facts(self.conn, item.campaign)?;
         let facts = Facts {
             item,
             settings: &self.settings,
@@ -159,7 +169,8 @@ impl<'a> Court<'a> {
             warm_up: self.warm_up,
             tier: self.tier.facts(self.conn, key)?,
             quota: self.quota.facts(),
-            prices: self.settings.prices.as_ref(),
+            price: self.pricing.price_facts(&self.settings, &item.recipient),
+            budget,
         };
         let verdict = judge.judge(&facts, self.now);
         if let Verdict::Send(grant) = &verdict {
@@ -171,6 +182,7 @@ impl<'a> Court<'a> {
     fn take(&mut self, item: &BeginItem, grant: &Grant) -> Fallible<()> {
         let key = item.recipient.key();
         self.quota.take();
+        self.pricing.take(item.campaign, &grant.price, self.now);
         if let Some(warm_up) = &mut self.warm_up {
             warm_up.used = warm_up.used.saturating_add(1);
         }

@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{
-    AttemptKey, Breaker, BreakerScope, CampaignContent, CampaignState, Chosen, Consent, ConsentSource,
-    ContactAttributes, ContactId, Content, DeliveryFacts, Fact, HoldReason, Lane, MessageId, MessageState,
-    NumberId, SessionId, SkipReason, TenantId, TenantSettings, TransportName, micros,
+    AttemptKey, Breaker, BreakerScope, CampaignContent, CampaignState, Charge, Chosen, Consent,
+    ConsentSource, ContactAttributes, ContactId, Content, DeliveryFacts, Fact, HoldReason, Lane, MessageId,
+    MessageState, NumberId, SessionId, SkipReason, TenantId, TenantSettings, TransportName, micros,
 };
+use wa_core::rules::price::{Sold, booking};
 use wa_core::rules::retry::{self, Next};
+use wa_core::rules::rollup::Counted;
 use wa_core::rules::settle::{self, BreakerRule};
 use wa_core::rules::{consent, status};
 
@@ -25,13 +27,14 @@ use crate::sqlite::directory::settings_of;
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::message::{Attempt, Due, PUT_DUE, Stored, put_result};
 use crate::sqlite::numbers::breakers;
+use crate::sqlite::prices::{self, Books};
 use crate::sqlite::writer::Tx;
 
 pub(in crate::sqlite) const DELETE_OPEN: &str = "DELETE FROM open_attempt \
      WHERE session = ?1 AND end_by = ?2 AND tenant = ?3 AND message = ?4 AND n = ?5";
 pub(in crate::sqlite) const TAKE_WAITING: &str = "DELETE FROM waiting_status \
      WHERE provider_hash = ?1 AND provider_id = ?2 AND transport = ?3 AND number = ?4 \
-     RETURNING fact, at, code, class, title, details";
+     RETURNING fact, at, code, class, title, details, charge";
 
 const PUT_OTHER_NAME: &str = "INSERT OR IGNORE INTO other_name \
      (provider_hash, provider_id, tenant, message, n) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -41,6 +44,7 @@ pub(in crate::sqlite) struct Merger<'a> {
     tx: &'a Tx<'a>,
     pub(in crate::sqlite) changes: Changes,
     settings: HashMap<TenantId, TenantSettings>,
+    books: Books,
     opened: Vec<(TenantId, Breaker)>,
     due_at: Option<DateTime<Utc>>,
 }
@@ -55,7 +59,14 @@ pub(in crate::sqlite) struct Merged {
 
 impl<'a> Merger<'a> {
     pub(in crate::sqlite) fn new(tx: &'a Tx<'a>) -> Self {
-        Self { tx, changes: Changes::default(), settings: HashMap::new(), opened: Vec::new(), due_at: None }
+        Self {
+            tx,
+            changes: Changes::default(),
+            settings: HashMap::new(),
+            books: Books::default(),
+            opened: Vec::new(),
+            due_at: None,
+        }
     }
 
     /// Merges what `add` says into one attempt; `false` when the attempt is not there.
@@ -79,6 +90,7 @@ impl<'a> Merger<'a> {
         };
         if let Some(before) = before {
             self.follow(key, &mut stored, place, &before, retry_after)?;
+            self.book(&stored, place, &before)?;
             let new = stored.standing();
             self.changes.standing(key.tenant, stored.campaign, Some(&old), &new);
             self.changes.state(self.tx.conn, key.tenant, key.message, old.state, new.state)?;
@@ -181,6 +193,7 @@ impl<'a> Merger<'a> {
                 fact,
                 failure(row, 2)?.as_ref(),
                 provider_id,
+                waiting_charge(row)?,
                 at(row, 1)?,
             );
         }
@@ -214,7 +227,6 @@ impl<'a> Merger<'a> {
         if gives_back {
             attempt.facts.add(Fact::Released, now);
             reserve::give_back(tx.conn, stored.tenant, stored.id, attempt)?;
-            self.changes.cost(stored.tenant, stored.campaign, attempt.price, -1);
         }
         put_result(tx.conn, stored.tenant, stored.id, attempt.n, &attempt.facts)?;
         failures::break_silence(tx.conn, stored.tenant, stored.id, attempt, now)?;
@@ -233,6 +245,22 @@ impl<'a> Merger<'a> {
         if let Some(opt_out) = consent {
             self.opt_out(stored, opt_out)?;
         }
+        Ok(())
+    }
+
+    /// Counts what an attempt costs now in the place of what it cost before.
+    fn book(&mut self, stored: &Stored, place: usize, before: &DeliveryFacts) -> Fallible<()> {
+        let Some(attempt) = stored.attempts.get(place) else { return Ok(()) };
+        let book = self.books.get(self.tx.conn, attempt.book)?;
+        let sold = prices::sold(attempt, &stored.recipient, book.as_deref());
+        let (old, new) = (booking(&Sold { facts: before, ..sold }), booking(&sold));
+        self.changes.attempt(
+            stored.tenant,
+            stored.campaign,
+            attempt,
+            Some(&Counted { facts: before, booking: old.as_ref() }),
+            &Counted { facts: &attempt.facts, booking: new.as_ref() },
+        );
         Ok(())
     }
 
@@ -367,4 +395,9 @@ impl<'a> Merger<'a> {
         }
         self.settings.get(&tenant).ok_or(Fault::Broken("the settings were just read"))
     }
+}
+
+/// The word about a price that a waiting status brought, if it brought one.
+fn waiting_charge(row: &Row<'_>) -> rusqlite::Result<Option<Charge>> {
+    named(row, 6, |key| if key.is_empty() { Some(None) } else { Charge::from_key(key).map(Some) })
 }

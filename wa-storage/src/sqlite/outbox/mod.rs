@@ -9,6 +9,7 @@ mod failures;
 mod feed;
 mod listen;
 pub(super) mod merge;
+mod pricing;
 mod redrive;
 pub(super) mod reserve;
 mod settle;

@@ -64,6 +64,7 @@ impl Script {
             valid_until: self.percent(10).then(|| self.now() + TimeDelta::seconds(20)),
             start_at: self.percent(15).then(|| self.now() + TimeDelta::seconds(3)),
             rate: self.percent(20).then_some(5),
+            budget: self.budget(15),
         };
         let made = both!(self.pair, s => s.audience().create_campaign(&scope, &new));
         if let Ok(CreateCampaign::Created(campaign)) = &made {

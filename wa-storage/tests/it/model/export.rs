@@ -1,8 +1,8 @@
 //! Everything that can be read back, compared.
 
 use chrono::{DateTime, Utc};
-use wa_core::model::{Event, EventBody, Period, StreamPosition, TenantId};
-use wa_core::port::store::{DueQuery, FailureFilter};
+use wa_core::model::{BudgetOf, Event, EventBody, Period, StreamPosition, TenantId};
+use wa_core::port::store::{CostOf, DueQuery, FailureFilter};
 use wa_core::testing::scope;
 
 use super::pair::both;
@@ -57,7 +57,8 @@ impl Script {
         both!(pair, s => s.audience().suppressed(&of, None, 1_000)).expect("a page");
         both!(pair, s => s.ledger().entitlement(&of)).expect("an entitlement");
         both!(pair, s => s.ledger().usage(&of, Period::of(self.now()))).expect("usage");
-        both!(pair, s => s.ledger().cost(&of, None)).expect("a cost");
+        both!(pair, s => s.ledger().cost(&of, &CostOf::Everything)).expect("a cost");
+        self.compare_money(tenant).await?;
         both!(pair, s => s.numbers().breakers(&of)).expect("breakers");
         both!(pair, s => s.journal().notices(&of, None, 1_000)).expect("notices");
         both!(pair, s => s.inbox().inbound(&of, None, 1_000)).expect("inbound messages");
@@ -70,6 +71,7 @@ impl Script {
             both!(pair, s => s.numbers().route(&admin(), &session.transport, &session.number))
                 .expect("routes");
             for contact in &contacts {
+                both!(pair, s => s.ledger().contact_spend(&of, contact.id)).expect("a contact's cost");
                 both!(pair, s => s.inbox().window(&of, session.id, contact.id)).expect("a window");
             }
         }
@@ -85,7 +87,9 @@ impl Script {
         let campaigns = both!(pair, s => s.audience().campaigns(&of, None, 1_000)).expect("campaigns");
         for campaign in campaigns {
             both!(pair, s => s.reports().counts(&of, campaign.id)).expect("counts");
-            both!(pair, s => s.ledger().cost(&of, Some(campaign.id))).expect("a cost");
+            both!(pair, s => s.ledger().cost(&of, &CostOf::Campaign(campaign.id))).expect("a cost");
+            let spent = BudgetOf::Campaign(campaign.id);
+            both!(pair, s => s.ledger().budget_use(&of, spent)).expect("a budget");
             both!(pair, s => s.reports().alert(&of, campaign.id)).expect("an alert");
             both!(pair, s => s.reports().recipients(&of, campaign.id, None, 1_000)).expect("messages");
         }

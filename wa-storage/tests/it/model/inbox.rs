@@ -25,6 +25,7 @@ impl Script {
         let ago = i64::try_from(self.roll(5)).expect("small");
         let update = StatusUpdate {
             failure: (fact == Fact::Failed).then(|| self.failure()),
+            pricing: self.pricing(),
             ..StatusUpdate::new(
                 self.number(number),
                 self.provider_id(place),

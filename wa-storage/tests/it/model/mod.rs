@@ -11,6 +11,7 @@ mod audience;
 mod export;
 mod inbox;
 mod judge;
+mod money;
 mod outbox;
 mod pair;
 mod rooms;
@@ -102,4 +103,4 @@ async fn memory_and_sqlite_give_the_same_answers_and_leave_the_same_behind() {
 }
 
 /// The methods of the nine rooms, the steps of time and the re-opens.
-const OPERATIONS: usize = 83;
+const OPERATIONS: usize = 86;

@@ -6,10 +6,9 @@ use chrono::TimeDelta;
 use wa_core::model::{
     AlertSettings, BeyondCap, Breaker, BreakerReason, BreakerScope, Category, Entitlement, EventId,
     FailureCode, FailureDetails, FrequencyCap, Gap, GapSetting, IncarnationId, Included, InstanceId, Lane,
-    NewSession, NumberId, OutsideWindow, Period, PriceList, Quality, QualityPolicy, QuietHours,
-    QuietSettings, RejectClass, RetryBackoff, SessionId, SessionReport, SessionSetting, SessionState,
-    StreamPosition, TagKey, TemplateCooldown, TenantSettings, Throughput, Tier, TransportName, WarmUp,
-    WhenRed,
+    NewSession, NumberId, OutsideWindow, Period, Quality, QualityPolicy, QuietHours, QuietSettings,
+    RejectClass, RetryBackoff, SessionId, SessionReport, SessionSetting, SessionState, StreamPosition,
+    TagKey, TemplateCooldown, TenantSettings, Throughput, Tier, TransportName, WarmUp, WhenRed,
 };
 use wa_core::port::store::{
     AcquireSessions, AddSession, DispatchState, FailureFilter, ReaderName, StoreIdentity,
@@ -87,12 +86,6 @@ impl Script {
             }
             _ => {
                 let scope = self.scope();
-                let currency = if self.percent(80) { "EUR" } else { "USD" };
-                let micros = i64::try_from(self.roll(3)).expect("small") * 1_000;
-                let prices = PriceList {
-                    currency: currency.parse().expect("a currency"),
-                    per_message: [(Category::Marketing, micros)].into(),
-                };
                 let settings = TenantSettings {
                     paused: self.percent(12),
                     max_retries: u8::try_from(self.roll(4)).expect("small"),
@@ -108,7 +101,9 @@ impl Script {
                         deaf_after: 2,
                         ..AlertSettings::default()
                     },
-                    prices: self.percent(75).then_some(prices),
+                    prices: self.percent(85).then(|| self.prices()),
+                    billing_offset: self.offset(),
+                    budget: self.tenant_budget(),
                     time_zone: "Europe/Berlin".parse().expect("a zone"),
                     quiet_hours: self.percent(12).then(|| self.night()),
                     ..self.rules()
@@ -405,12 +400,7 @@ impl Script {
                 let usage = both!(self.pair, s => s.ledger().usage(&scope, period));
                 self.tell("usage", usage.is_ok_and(|it| it.is_some()), scope);
             }
-            _ => {
-                let (tenant, id) = self.campaign();
-                let (scope, campaign) = (self.scope_of(tenant), self.percent(50).then_some(id));
-                let cost = both!(self.pair, s => s.ledger().cost(&scope, campaign));
-                self.tell("cost", cost.is_ok(), cost);
-            }
+            _ => self.money().await?,
         }
         Ok(())
     }
@@ -472,7 +462,8 @@ impl Script {
     }
 
     pub(super) async fn reports(&mut self) -> Step {
-        match self.roll(9) {
+        match self.roll(10) {
+            9 => self.trend().await?,
             6 => {
                 let (tenant, id) = self.campaign();
                 let scope = self.scope_of(tenant);

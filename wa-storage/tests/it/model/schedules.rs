@@ -52,6 +52,7 @@ impl Script {
                 lane: Lane::Bulk,
                 valid_for: self.percent(30).then_some(hours(1)),
                 rate: self.percent(20).then_some(5),
+                budget: None,
                 recurrence: self.recurrence(),
                 missed: *self.pick(&missed).expect("three"),
             },

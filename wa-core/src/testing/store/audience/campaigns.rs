@@ -1,8 +1,8 @@
 //! Campaigns: their definition, their moves, and what time does to them.
 
 use crate::model::{
-    Campaign, CampaignAction, CampaignId, CampaignState, Category, EventBody, MessageState, NewCampaign,
-    Outcome, RejectClass, SessionId, SkipReason,
+    Campaign, CampaignAction, CampaignId, CampaignState, Category, EventBody, MessageState, Money,
+    NewCampaign, Outcome, RejectClass, SessionId, SkipReason,
 };
 use crate::port::store::{ActOutcome, CreateCampaign};
 use crate::testing::store::world::{
@@ -28,8 +28,19 @@ pub(crate) async fn create_campaign_is_idempotent_by_name(mut w: World) {
         ..w.new_campaign(&list, &[second, first])
     };
     let created = w.draft(&scope, &new).await;
-    let NewCampaign { id, name, content, fallback, list, sessions, lane, valid_until, start_at, rate } =
-        new.clone();
+    let NewCampaign {
+        id,
+        name,
+        content,
+        fallback,
+        list,
+        sessions,
+        lane,
+        valid_until,
+        start_at,
+        rate,
+        budget,
+    } = new.clone();
     let expected = Campaign {
         id,
         name,
@@ -41,8 +52,10 @@ pub(crate) async fn create_campaign_is_idempotent_by_name(mut w: World) {
         valid_until,
         start_at,
         rate,
+        budget,
         definition: new.definition(),
         state: CampaignState::Draft,
+        paused_for: None,
         created_at: w.now(),
         launched_at: None,
         completed_at: None,
@@ -64,15 +77,43 @@ pub(crate) async fn create_campaign_takes_a_new_rate_over(mut w: World) {
     let new = NewCampaign { rate: Some(7), ..w.new_campaign(&list, &[session]) };
     let stored = w.draft(&scope, &new).await;
     w.launch(&scope, new.id, 10).await;
-    for rate in [Some(20), None] {
-        let again = NewCampaign { id: w.mint(CampaignId::mint), rate, ..new.clone() };
+    let euro = Money { micros: 5_000_000, currency: value("EUR") };
+    for (rate, budget) in [(Some(20), Some(euro)), (None, None)] {
+        let again = NewCampaign { id: w.mint(CampaignId::mint), rate, budget, ..new.clone() };
         let CreateCampaign::Known(known) = create(&w, &scope, &again).await else {
             unreachable!("the definition is the same")
         };
-        assert_eq!((known.id, known.rate), (stored.id, rate));
+        assert_eq!((known.id, known.rate, known.budget), (stored.id, rate, budget));
         w.reopen().await;
-        assert_eq!(found(w.audience().campaign(&scope, stored.id).await).rate, rate);
+        let read = found(w.audience().campaign(&scope, stored.id).await);
+        assert_eq!((read.rate, read.budget), (rate, budget));
     }
+}
+
+pub(crate) async fn set_budget_binds_the_next_begin(mut w: World) {
+    let (scope, session, own) = w.one().await;
+    w.put_price(&scope, 10).await;
+    let campaign = w.campaign(&scope, session.id, 9).await;
+    let euros = |micros| Some(Money { micros, currency: value("EUR") });
+    let set = async |w: &World, budget| found(w.audience().set_budget(&scope, campaign.id, budget).await);
+    assert_eq!(set(&w, euros(20)).await.budget, euros(20));
+    let page = w.due(&own, session.id).await.messages;
+    assert_eq!(
+        w.begin(&own, session.id, &page, standard()).await.attempts.len(),
+        2,
+        "a lowered one takes it"
+    );
+    set(&w, euros(50)).await;
+    assert_eq!(w.begin_due(&own, session.id).await.attempts.len(), 3, "a raised one makes room");
+    set(&w, None).await;
+    w.reopen().await;
+    assert_eq!(found(w.audience().campaign(&scope, campaign.id).await).budget, None);
+    let own = w.own().await;
+    w.pass(60);
+    assert!(own.epoch(session.id).is_none() || w.begin_due(&own, session.id).await.attempts.len() == 4);
+    assert_eq!(must(w.audience().set_budget(&w.nobody(), campaign.id, None).await), None);
+    let nothing = w.mint(CampaignId::mint);
+    assert_eq!(must(w.audience().set_budget(&scope, nothing, euros(1)).await), None);
 }
 
 pub(crate) async fn another_definition_under_a_name_is_refused(w: World) {

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use crate::model::{
     BatchId, Breaker, BreakerReason, BreakerScope, CampaignAction, CampaignState, Category, Consent,
-    ConsentSource, Entitlement, HoldReason, MessageId, MessageState, NewMessage, PriceList, Quality,
+    ConsentSource, Entitlement, HoldReason, Market, MessageId, MessageState, NewMessage, PriceList, Quality,
     RejectClass, SessionReport, SessionSetting, SessionState, SkipReason, TenantSettings, WarmUp,
 };
-use crate::port::store::{Abandoned, Begun, BegunBatch, CancelMessage, DueMessage, DueSource, Stopped};
+use crate::port::store::{
+    Abandoned, Begun, BegunBatch, CancelMessage, CostOf, DueMessage, DueSource, Stopped,
+};
+use crate::rules::budget::BudgetFacts;
 use crate::rules::judge::Verdict;
 use crate::testing::scope;
 use crate::testing::store::judges::{RefusesAll, Remembering, Scripted};
@@ -284,7 +287,7 @@ pub(crate) async fn begin_sees_what_committed_before(w: World) {
     };
     assert!(must(w.numbers().open_breaker(&scope, &breaker).await));
     let prices = PriceList { currency: value("EUR"), per_message: [(Category::Marketing, 9)].into() };
-    let settings = TenantSettings { prices: Some(prices.clone()), ..TenantSettings::default() };
+    let settings = TenantSettings { prices: Some(prices.clone().into()), ..TenantSettings::default() };
     w.put_settings(&scope, &settings).await;
     w.put_quota(&scope, Some(5)).await;
     let yellow = SessionReport { quality: Some(Quality::Yellow), ..SessionReport::default() };
@@ -306,7 +309,9 @@ pub(crate) async fn begin_sees_what_committed_before(w: World) {
     assert_eq!(seen.facts.consent, Consent::NoMarketing);
     assert_eq!(seen.facts.last_user_message_at, Some(wrote_at));
     assert_eq!(seen.facts.template_breaker.map(|it| it.scope), Some(breaker.scope));
-    assert_eq!(seen.facts.prices.as_deref(), Some(&prices));
+    assert_eq!(seen.facts.price.book.as_deref(), Some(&prices.into()));
+    assert_eq!(seen.facts.price.market, Market::NorthAmerica);
+    assert_eq!(seen.facts.budget, BudgetFacts::default());
     assert_eq!((seen.facts.quota.limit, seen.facts.quota.used), (Some(5), 0));
     assert_eq!(seen.facts.tier.limit, None);
     assert_eq!(*seen.facts.settings, settings, "whatever the tenant set");
@@ -376,7 +381,7 @@ pub(crate) async fn abandon_gives_a_committed_batch_back(w: World) {
 
     assert_eq!(must(w.outbox().abandon(&own, batch.id).await), Abandoned::WasCommitted(3));
     assert_eq!(w.used(&scope).await, 0, "quota is given back");
-    let cost = must(w.ledger().cost(&scope, None).await);
+    let cost = must(w.ledger().cost(&scope, &CostOf::Everything).await);
     assert_eq!(cost.micros.values().sum::<i64>(), 0, "and cost");
     for id in ids(&page) {
         let view = w.view(&scope, id).await;

@@ -6,7 +6,7 @@ use crate::model::{
     Category, MessageId, NewMessage, NewSession, Recipient, RejectClass, Session, SessionId, TenantSettings,
     Tier,
 };
-use crate::port::store::BegunBatch;
+use crate::port::store::{BegunBatch, CostOf};
 use crate::port::{Scope, WorkerScope};
 use crate::testing::store::world::{World, accepted, must, only, rejected, standard, template};
 
@@ -110,9 +110,9 @@ pub(crate) async fn begin_writes_the_price(w: World) {
         assert_eq!(attempt.price.map(|price| price.micros), expected);
     }
     let euros = |cost: &crate::port::store::Cost| cost.micros.values().sum::<i64>();
-    let cost = must(w.ledger().cost(&scope, None).await);
+    let cost = must(w.ledger().cost(&scope, &CostOf::Everything).await);
     assert_eq!((euros(&cost), cost.unpriced), (75_000, 1));
-    let cost = must(w.ledger().cost(&scope, Some(campaign.id)).await);
+    let cost = must(w.ledger().cost(&scope, &CostOf::Campaign(campaign.id)).await);
     assert_eq!((euros(&cost), cost.unpriced), (75_000, 0));
     let counts = w.counts(&scope, campaign.id).await;
     assert_eq!((counts.cost.get("EUR"), counts.unpriced), (Some(&75_000), 0));
@@ -124,10 +124,10 @@ pub(crate) async fn begin_writes_the_price(w: World) {
     w.settle(taken.key, accepted("wamid.1")).await;
     let single = batch.attempts.iter().find(|attempt| attempt.key.message == unpriced).expect("begun");
     w.settle(single.key, rejected(RejectClass::Recipient, 131_026)).await;
-    let cost = must(w.ledger().cost(&scope, None).await);
+    let cost = must(w.ledger().cost(&scope, &CostOf::Everything).await);
     assert_eq!((euros(&cost), cost.unpriced), (50_000, 0));
     assert_eq!(w.counts(&scope, campaign.id).await.cost.get("EUR"), Some(&50_000));
     // A later price list changes no attempt that was begun.
     w.put_price(&scope, 1).await;
-    assert_eq!(euros(&must(w.ledger().cost(&scope, None).await)), 50_000);
+    assert_eq!(euros(&must(w.ledger().cost(&scope, &CostOf::Everything).await)), 50_000);
 }

@@ -312,7 +312,7 @@ pub(crate) async fn begin_falls_back_to_the_template(w: World) {
     };
     let with = |outside_window| TenantSettings {
         outside_window,
-        prices: Some(prices.clone()),
+        prices: Some(prices.clone().into()),
         ..TenantSettings::default()
     };
     let say = |to, fallback: Option<TemplateContent>| NewMessage {

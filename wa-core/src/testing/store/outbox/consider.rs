@@ -77,7 +77,7 @@ pub(crate) async fn consider_answers_as_begin_would(w: World) {
     let verdict = |id: MessageId| considered.verdicts.iter().find(|(it, _)| *it == id).map(|(_, it)| *it);
     for attempt in &begun.attempts {
         let Some(Verdict::Send(grant)) = verdict(attempt.key.message) else { panic!("it would go") };
-        assert_eq!((grant.content, grant.price), (attempt.content, attempt.price));
+        assert_eq!((grant.content, grant.price.amount), (attempt.content, attempt.price));
     }
     for (id, why, until) in &begun.waits {
         match verdict(*id) {

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod begin;
+mod begin_budgets;
 mod begin_limits;
 mod begin_rules;
 mod consider;
@@ -15,6 +16,7 @@ mod sweep;
 
 pub(super) use alerts::*;
 pub(super) use begin::*;
+pub(super) use begin_budgets::*;
 pub(super) use begin_limits::*;
 pub(super) use begin_rules::*;
 pub(super) use consider::*;

@@ -29,7 +29,12 @@ pub(crate) async fn settle_gives_back_once(w: World) {
         begun.push(only(w.begin_due(&own, session.id).await.attempts).key);
     }
     let [dead, alive] = begun.try_into().expect("two attempts");
-    let euros = async || must(w.ledger().cost(&scope, None).await).micros.values().sum::<i64>();
+    let euros = async || {
+        must(w.ledger().cost(&scope, &crate::port::store::CostOf::Everything).await)
+            .micros
+            .values()
+            .sum::<i64>()
+    };
     w.settle(alive, Outcome::Ambiguous).await;
     assert_eq!((w.used(&scope).await, euros().await), (2, 2_000), "in doubt gives nothing back");
     w.enqueue(&scope, &offer()).await;
