@@ -118,8 +118,12 @@ impl Intake {
                     .and_then(|echo| AttemptTag::verify(echo, identity.instance, &identity.tag_key).ok());
                 ProjectedEvent::Status { attempt, update }
             }
+            // What opens no window is no message to the number alone.
+            InboundEvent::Message(message) if !message.opens_window() => {
+                ProjectedEvent::Unknown { field: format!("message.{}", message.kind().as_str()) }
+            }
             InboundEvent::Message(message) => {
-                let stops = message.text.as_deref().is_some_and(consent::is_stop_word);
+                let stops = message.text().is_some_and(consent::is_stop_word);
                 ProjectedEvent::Message {
                     fresh_contact: ContactId::mint(self.ports.clock.now(), self.ports.draw()),
                     consent: stops.then_some(Consent::OptedOut),
@@ -127,6 +131,26 @@ impl Intake {
                 }
             }
             InboundEvent::Unknown { field } => ProjectedEvent::Unknown { field },
+            event @ (InboundEvent::UserChanged(_)
+            | InboundEvent::IdentityChanged(_)
+            | InboundEvent::Preference(_)
+            | InboundEvent::Echo(_)
+            | InboundEvent::TemplateStatus(_)
+            | InboundEvent::TemplateQuality(_)
+            | InboundEvent::TemplateCategory(_)
+            | InboundEvent::TemplateComponents(_)
+            | InboundEvent::NumberQuality(_)
+            | InboundEvent::NumberName(_)
+            | InboundEvent::BusinessCapability(_)
+            | InboundEvent::Account(_)
+            | InboundEvent::AccountAlert(_)
+            | InboundEvent::AccountReview(_)
+            | InboundEvent::Security(_)
+            | InboundEvent::Error(_)
+            | InboundEvent::History(_)
+            | InboundEvent::AppState(_)
+            | InboundEvent::Standby(_)
+            | InboundEvent::Other(_)) => ProjectedEvent::Unknown { field: event.name().to_owned() },
         }
     }
 }

@@ -203,7 +203,20 @@ impl Heard<'_> {
         now: DateTime<Utc>,
         merged: &mut Merged,
     ) -> bool {
-        let InboundMessage { number: _, provider_id, from, profile_name: _, at, kind, text } = self.message;
+        let InboundMessage {
+            number: _,
+            provider_id,
+            from,
+            parent: _,
+            profile_name: _,
+            username: _,
+            at,
+            body,
+            context: _,
+            referral: _,
+            group: _,
+            standby: _,
+        } = self.message;
         let Some(tenant) = state.tenants.get_mut(&tenant_id) else { return false };
         let mut known = tenant.inbound.values();
         if known.any(|it| it.session == self.session && it.provider_id == *provider_id) {
@@ -218,8 +231,8 @@ impl Heard<'_> {
             from: from.clone(),
             provider_id: provider_id.clone(),
             at: (*at).min(self.received_at),
-            kind: *kind,
-            text: text.clone(),
+            kind: body.kind(),
+            text: body.said().map(str::to_owned),
         };
         tenant.inbound.insert(position, stored);
         let window = tenant.windows.get(&(self.session, contact)).copied();

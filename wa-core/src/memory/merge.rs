@@ -193,6 +193,18 @@ impl TenantRow {
 }
 
 fn merge_status(facts: &mut DeliveryFacts, update: &StatusUpdate) {
-    let StatusUpdate { number: _, provider_id, echo: _, fact, at, failure, pricing: _ } = update;
+    let StatusUpdate {
+        number: _,
+        provider_id,
+        echo: _,
+        recipient: _,
+        group: _,
+        fact,
+        at,
+        failure,
+        failure_details: _,
+        conversation: _,
+        pricing: _,
+    } = update;
     status::merge_status(facts, *fact, failure.as_ref(), provider_id, *at);
 }

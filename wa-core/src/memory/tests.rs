@@ -201,15 +201,7 @@ fn refused(class: RejectClass) -> Outcome {
 }
 
 fn status(attempt: Option<AttemptKey>, provider_id: &str, fact: Fact, at: DateTime<Utc>) -> ProjectedEvent {
-    let update = StatusUpdate {
-        number: parsed("2"),
-        provider_id: provider_id.to_owned(),
-        echo: None,
-        fact,
-        at,
-        failure: None,
-        pricing: None,
-    };
+    let update = StatusUpdate::new(parsed("2"), provider_id, fact, at);
     ProjectedEvent::Status { attempt, update }
 }
 

@@ -39,7 +39,15 @@ pub use ids::{
     SessionId, TenantId, WorkerId,
 };
 pub use import::{ImportLine, ImportProgress, ImportRow, LineOutcome, LineProblem};
-pub use inbound::{InboundEvent, InboundKind, InboundMessage, StatusUpdate, WebhookPricing};
+pub use inbound::{
+    AccountAlert, AccountChange, AccountReview, AccountUpdate, BanState, BusinessCapability, ChargedCategory,
+    Decision, Echo, IdentityChange, InboundBody, InboundContext, InboundEvent, InboundKind, InboundLocation,
+    InboundMedia, InboundMessage, JsonText, NamedEvent, NumberEvent, NumberName, NumberQuality,
+    PartnerChange, Preference, PreferenceChoice, PricingKind, PricingTier, Referral, ReferredProduct,
+    ReportedError, Restriction, RestrictionKind, SecurityEvent, SecurityKind, StatusUpdate,
+    TemplateCategoryChange, TemplateComponents, TemplateEvent, TemplateQuality, TemplateRef, TemplateStatus,
+    UserChange, UserChangeKind, WebhookConversation, WebhookPricing,
+};
 pub use message::{
     AttemptView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
 };

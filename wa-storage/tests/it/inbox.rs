@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use wa_core::model::{
-    Consent, ContactId, Fact, InboundKind, InboundMessage, Lane, MessageState, RawId, Recipient,
+    Consent, ContactId, Fact, InboundBody, InboundMessage, Lane, MessageState, RawId, Recipient,
     StatusUpdate, TransportName,
 };
 use wa_core::port::store::{Projected, ProjectedEvent, Projection, RawBody, Store};
@@ -10,15 +10,7 @@ use wa_core::port::store::{Projected, ProjectedEvent, Projection, RawBody, Store
 use crate::world::{World, accepted, admin, phone, transport};
 
 pub(crate) fn status(id: &str, fact: Fact, at: DateTime<Utc>) -> StatusUpdate {
-    StatusUpdate {
-        number: "1".parse().expect("a number id"),
-        provider_id: id.to_owned(),
-        echo: None,
-        fact,
-        at,
-        failure: None,
-        pricing: None,
-    }
+    StatusUpdate::new("1".parse().expect("a number id"), id, fact, at)
 }
 
 pub(crate) fn untagged(update: StatusUpdate) -> ProjectedEvent {
@@ -42,15 +34,13 @@ async fn project_as(world: &World, transport: TransportName, events: Vec<Project
 
 pub(crate) fn inbound(world: &World, id: &str, from: u64, at: DateTime<Utc>) -> ProjectedEvent {
     ProjectedEvent::Message {
-        message: InboundMessage {
-            number: "1".parse().expect("a number id"),
-            provider_id: id.to_owned(),
-            from: Recipient::from(phone(from)),
-            profile_name: None,
+        message: InboundMessage::new(
+            "1".parse().expect("a number id"),
+            id,
+            phone(from),
             at,
-            kind: InboundKind::Text,
-            text: Some("stop".to_owned()),
-        },
+            InboundBody::text("stop"),
+        ),
         fresh_contact: ContactId::from_uuid(world.uuid()),
         consent: Some(Consent::OptedOut),
     }

@@ -12,8 +12,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use wa_core::model::{
-    Bsuid, Category, Fact, InboundEvent, InboundKind, InboundMessage, NumberId, Phone, Recipient,
-    StatusUpdate, WebhookPricing, from_micros,
+    Bsuid, Fact, InboundBody, InboundEvent, InboundMessage, NumberId, Phone, Recipient, StatusUpdate,
+    WebhookPricing, from_micros,
 };
 
 use crate::cloud::error::reported;
@@ -80,13 +80,10 @@ impl Context<'_> {
         };
         let failure = (fact == Fact::Failed).then(|| reported(error_code(item)));
         InboundEvent::Status(StatusUpdate {
-            number,
-            provider_id: id.to_owned(),
             echo: text(item, "biz_opaque_callback_data").map(str::to_owned),
-            fact,
-            at: self.instant(item),
             failure,
             pricing: item.get("pricing").and_then(pricing),
+            ..StatusUpdate::new(number, id, fact, self.instant(item))
         })
     }
 
@@ -102,14 +99,17 @@ impl Context<'_> {
         if !is_said_to_us {
             return self.unknown(&format!("message.{kind}"));
         }
+        let body = match (kind, said(item, kind)) {
+            ("button", Some(text)) => InboundBody::Button { text: text.to_owned(), payload: None },
+            ("interactive", Some(title)) => {
+                InboundBody::InteractiveButton { id: String::new(), title: title.to_owned() }
+            }
+            ("text", text) => InboundBody::text(text.unwrap_or("")),
+            (name, _) => InboundBody::Other { name: name.to_owned() },
+        };
         InboundEvent::Message(InboundMessage {
-            number,
-            provider_id: id.to_owned(),
-            from,
             profile_name,
-            at: self.instant(item),
-            kind: if kind == "text" { InboundKind::Text } else { InboundKind::Other },
-            text: said(item, kind).map(str::to_owned),
+            ..InboundMessage::new(number, id, from, self.instant(item), body)
         })
     }
 
@@ -180,18 +180,10 @@ fn error_code(item: &Value) -> Option<i64> {
 fn pricing(value: &Value) -> Option<WebhookPricing> {
     value.is_object().then(|| WebhookPricing {
         billable: value.get("billable").and_then(Value::as_bool),
-        category: text(value, "category").and_then(category),
-        kind: text(value, "type").map(|kind| kind.chars().take(LONGEST_NAME).collect()),
+        category: text(value, "category").map(|name| name.replace('-', "_").into()),
+        kind: text(value, "type").map(|kind| kind.chars().take(LONGEST_NAME).collect::<String>().into()),
+        ..WebhookPricing::default()
     })
-}
-
-/// Meta's finer categories are charged as one of ours; those of groups and conversations are not.
-fn category(name: &str) -> Option<Category> {
-    match name {
-        "marketing_lite" => Some(Category::Marketing),
-        "authentication-international" | "authentication_international" => Some(Category::Authentication),
-        other => Category::from_name(other),
-    }
 }
 
 /// What a user said in words: a text, or the label of a button that stands for one.

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use wa_adapters::cloud::CloudWebhooks;
 use wa_core::model::{
-    Bsuid, Category, Fact, FailureCode, InboundEvent, InboundKind, InboundMessage, Phone, Recipient,
+    Bsuid, ChargedCategory, Fact, FailureCode, InboundEvent, InboundKind, InboundMessage, Phone, Recipient,
     RejectClass, StatusUpdate, WebhookPricing, from_micros,
 };
 use wa_core::port::WebhookSource;
@@ -88,7 +88,7 @@ fn every_recorded_body_is_understood_or_kept() {
             let (row, expected) = match &event {
                 InboundEvent::Status(update) => (format!("status {:?}", update.fact), "messages_status_"),
                 InboundEvent::Message(message) => {
-                    (format!("message {:?}", message.kind), "messages_message_")
+                    (format!("message {:?}", message.kind()), "messages_message_")
                 }
                 InboundEvent::Unknown { field } => (format!("unknown {field}"), ""),
                 other => panic!("{name}: {other:?}"),
@@ -123,13 +123,13 @@ fn a_status_brings_its_fact_its_instant_and_its_tag() {
             "recipient_user_id": "US.1", "biz_opaque_callback_data": "wa1:x",
         }));
         let expected = StatusUpdate {
-            number: NUMBER.parse().expect("a number"),
-            provider_id: "wamid.A".to_owned(),
             echo: Some("wa1:x".to_owned()),
-            fact,
-            at: from_micros(1_750_269_342_000_000),
-            failure: None,
-            pricing: None,
+            ..StatusUpdate::new(
+                NUMBER.parse().expect("a number"),
+                "wamid.A",
+                fact,
+                from_micros(1_750_269_342_000_000),
+            )
         };
         assert_eq!(update, expected);
     }
@@ -179,34 +179,35 @@ fn a_failed_status_always_says_why_and_never_asks_for_an_unfounded_retry() {
 fn pricing_is_read_in_its_old_and_new_forms() {
     let pricing = |value: Value| status(json!({"id": "wamid.A", "status": "sent", "pricing": value})).pricing;
     let expect = |value: Value, billable, category, kind: Option<&str>| {
-        let expected = WebhookPricing { billable, category, kind: kind.map(str::to_owned) };
+        let expected =
+            WebhookPricing { billable, category, kind: kind.map(Into::into), ..WebhookPricing::default() };
         assert_eq!(pricing(value.clone()), Some(expected), "{value}");
     };
     expect(
         json!({"billable": true, "pricing_model": "CBP", "category": "service"}),
         Some(true),
-        Some(Category::Service),
+        Some(ChargedCategory::Service),
         None,
     );
     expect(
         json!({"billable": false, "pricing_model": "PMP", "type": "free_customer_service", "category": "utility"}),
         Some(false),
-        Some(Category::Utility),
+        Some(ChargedCategory::Utility),
         Some("free_customer_service"),
     );
     expect(
         json!({"pricing_model": "PMP", "type": "regular", "category": "marketing_lite", "subtype": "paid_exempt"}),
         None,
-        Some(Category::Marketing),
+        Some(ChargedCategory::MarketingLite),
         Some("regular"),
     );
     expect(
         json!({"type": "free_entry_point", "category": "authentication-international"}),
         None,
-        Some(Category::Authentication),
+        Some(ChargedCategory::AuthenticationInternational),
         Some("free_entry_point"),
     );
-    expect(json!({"category": "referral_conversion"}), None, None, None);
+    expect(json!({"category": "referral_conversion"}), None, Some(ChargedCategory::ReferralConversion), None);
     expect(json!({"billable": "yes", "category": 7, "type": {}}), None, None, None);
     assert_eq!(pricing(json!("free")), None);
 }
@@ -251,8 +252,8 @@ fn a_text_message_brings_its_author_by_whatever_is_known() {
         (json!({"from": "16505551234", "from_user_id": user.as_str()}), json!([7, {}]), both.clone(), None),
     ] {
         let got = text(item.clone(), contacts.clone());
-        assert_eq!((got.from, got.profile_name.as_deref()), (from, name), "{item} {contacts}");
-        assert_eq!((got.kind, got.text.as_deref()), (InboundKind::Text, Some("hello")));
+        assert_eq!((got.from.clone(), got.profile_name.as_deref()), (from, name), "{item} {contacts}");
+        assert_eq!((got.kind(), got.text()), (InboundKind::Text, Some("hello")));
         assert_eq!(got.at, from_micros(1_750_269_342_000_000));
     }
 }
@@ -276,7 +277,7 @@ fn only_what_a_user_wrote_to_the_number_alone_is_a_message() {
         "something_new",
     ] {
         let got = message(json!({"messages": [item(kind)]}));
-        assert_eq!((got.kind, got.text), (InboundKind::Other, None), "{kind}");
+        assert_eq!((got.kind(), got.text()), (InboundKind::Other, None), "{kind}");
     }
     for kind in ["system", "edit", "revoke", "request_welcome"] {
         let events = parse(&messages(json!({"messages": [item(kind)]})));
@@ -296,7 +297,7 @@ fn only_what_a_user_wrote_to_the_number_alone_is_a_message() {
 fn a_message_without_type_is_read_by_its_shape() {
     let text = json!({"from": "16505551234", "id": "wamid.A", "text": {"body": "STOP"}});
     let got = message(json!({"messages": [text]}));
-    assert_eq!((got.kind, got.text.as_deref()), (InboundKind::Text, Some("STOP")));
+    assert_eq!((got.kind(), got.text()), (InboundKind::Text, Some("STOP")));
 }
 
 #[test]
@@ -315,7 +316,19 @@ fn a_pressed_button_says_its_label() {
         (item("interactive", json!({"type": "nfm_reply", "nfm_reply": {"body": "Sent"}})), None),
     ] {
         let got = message(json!({"messages": [item]}));
-        assert_eq!((got.kind, got.text.as_deref()), (InboundKind::Other, said));
+        assert_eq!(
+            (got.kind(), got.text()),
+            (
+                if said == Some("STOP") {
+                    InboundKind::Button
+                } else if said.is_some() {
+                    InboundKind::InteractiveButton
+                } else {
+                    InboundKind::Other
+                },
+                said
+            )
+        );
     }
 }
 

@@ -258,13 +258,8 @@ impl WebhookSource for TagEcho {
         let number = parts.next().unwrap_or("100");
         let fact = Fact::ALL.into_iter().find(|fact| fact.bit().to_string() == bit).expect("a fact");
         vec![InboundEvent::Status(StatusUpdate {
-            number: number.parse().expect("a number"),
-            provider_id: "wamid.X".to_owned(),
             echo: Some(tag.to_owned()),
-            fact,
-            at: received_at,
-            failure: None,
-            pricing: None,
+            ..StatusUpdate::new(number.parse().expect("a number"), "wamid.X", fact, received_at)
         })]
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::model::{
-    Consent, ConsentSource, EventBody, Fact, InboundKind, InboundMessage, MessageState, NewSession, Outcome,
-    RawId, RejectClass, SkipReason, Tier, TransportName, WebhookPricing,
+    Consent, ConsentSource, EventBody, Fact, InboundBody, InboundKind, InboundMessage, MessageState,
+    NewSession, Outcome, RawId, RejectClass, SkipReason, Tier, TransportName, WebhookPricing,
 };
 use crate::port::store::{ProjectedEvent, Projection, RawBody, WindowView};
 use crate::testing::store::world::{
@@ -269,7 +269,7 @@ pub(super) async fn project_stores_an_inbound_message_once(w: World) {
     let (first, second) = (w.session(&scope).await, w.session(&scope).await);
     let contact = w.contact(&scope).await;
     let message = InboundMessage {
-        text: Some("hällo\n\u{1f600}".to_owned()),
+        body: InboundBody::text("hällo\n\u{1f600}"),
         ..w.wrote(&first, contact.recipient.clone())
     };
     assert_eq!(w.hear(vec![w.inbound(message.clone(), None)]).await.inbound, 1);
@@ -280,7 +280,7 @@ pub(super) async fn project_stores_an_inbound_message_once(w: World) {
     let stored = only(must(w.inbox().inbound(&scope, None, 10).await));
     assert_eq!((stored.session, stored.contact), (first.id, contact.id));
     assert_eq!((&stored.provider_id, stored.at), (&message.provider_id, message.at));
-    assert_eq!((stored.kind, stored.text), (InboundKind::Text, message.text.clone()));
+    assert_eq!((stored.kind, stored.text), (InboundKind::Text, message.text().map(str::to_owned)));
     assert_eq!(stored.from, contact.recipient);
     assert_eq!(
         must(w.audience().contacts(&scope, None, None, 10).await).len(),
@@ -368,7 +368,7 @@ pub(super) async fn project_lets_no_event_block_its_siblings(w: World) {
     let mut stranger = w.status(&session, "wamid.x", Fact::Sent);
     stranger.number = value("number.nobody");
     let mut odd = w.status(&session, "wamid.odd", Fact::Sent);
-    odd.pricing = Some(WebhookPricing { billable: None, category: None, kind: Some("odd".to_owned()) });
+    odd.pricing = Some(WebhookPricing { kind: Some("odd".into()), ..WebhookPricing::default() });
     let first = w
         .kept(vec![
             ProjectedEvent::Unknown { field: "flows".to_owned() },

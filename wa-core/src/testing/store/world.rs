@@ -15,7 +15,7 @@ pub(super) use super::values::*;
 use super::{OpenStore, StoreFixture};
 use crate::model::{
     AttemptKey, BatchId, Campaign, CampaignAction, CampaignCounts, CampaignId, Category, Consent, Contact,
-    ContactId, Content, Entitlement, Event, EventBody, Fact, InboundKind, InboundMessage, Lane, ListName,
+    ContactId, Content, Entitlement, Event, EventBody, Fact, InboundBody, InboundMessage, Lane, ListName,
     MessageId, MessageState, MessageView, NewCampaign, NewMessage, NewSession, Outcome, Period, Phone,
     PriceList, RawId, Recipient, Session, SessionId, SessionReport, SessionState, StatusUpdate,
     StreamPosition, TenantId, TenantSettings, Tier, WorkerId, from_micros,
@@ -467,27 +467,12 @@ impl World {
     }
 
     pub(super) fn status(&self, session: &Session, provider_id: &str, fact: Fact) -> StatusUpdate {
-        StatusUpdate {
-            number: session.number.clone(),
-            provider_id: provider_id.to_owned(),
-            echo: None,
-            fact,
-            at: self.now(),
-            failure: None,
-            pricing: None,
-        }
+        StatusUpdate::new(session.number.clone(), provider_id, fact, self.now())
     }
 
     pub(super) fn wrote(&self, session: &Session, from: impl Into<Recipient>) -> InboundMessage {
-        InboundMessage {
-            number: session.number.clone(),
-            provider_id: format!("inbound.{}", self.count()),
-            from: from.into(),
-            profile_name: None,
-            at: self.now(),
-            kind: InboundKind::Text,
-            text: Some("hello".to_owned()),
-        }
+        let id = format!("inbound.{}", self.count());
+        InboundMessage::new(session.number.clone(), id, from, self.now(), InboundBody::text("hello"))
     }
 
     pub(super) fn inbound(&self, message: InboundMessage, consent: Option<Consent>) -> ProjectedEvent {

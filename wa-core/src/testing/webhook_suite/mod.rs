@@ -41,15 +41,10 @@
 //!     fn parse(&self, body: &[u8], at: DateTime<Utc>) -> Vec<InboundEvent> {
 //!         let Ok(Value::Array(items)) = serde_json::from_slice(body) else { return Vec::new() };
 //!         let event = |item: &Value| match item["delivered"].as_str() {
-//!             Some(id) => InboundEvent::Status(StatusUpdate {
-//!                 number: "1".parse().expect("a number"),
-//!                 provider_id: id.to_owned(),
-//!                 echo: None,
-//!                 fact: Fact::Delivered,
-//!                 at,
-//!                 failure: None,
-//!                 pricing: None,
-//!             }),
+//!             Some(id) => {
+//!                 let number = "1".parse().expect("a number");
+//!                 InboundEvent::Status(StatusUpdate::new(number, id, Fact::Delivered, at))
+//!             }
 //!             None => InboundEvent::Unknown { field: String::new() },
 //!         };
 //!         items.iter().map(event).collect()

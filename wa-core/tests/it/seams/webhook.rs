@@ -63,15 +63,8 @@ impl Source {
         if self.0 == Fault::RefusesUnknownFields && is_strange {
             return None;
         }
-        Some(InboundEvent::Status(StatusUpdate {
-            number: "1".parse().expect("a number"),
-            provider_id: id.to_owned(),
-            echo: None,
-            fact: Fact::Delivered,
-            at,
-            failure: None,
-            pricing: None,
-        }))
+        let number = "1".parse().expect("a number");
+        Some(InboundEvent::Status(StatusUpdate::new(number, id, Fact::Delivered, at)))
     }
 }
 

@@ -48,8 +48,20 @@ impl Projecting<'_> {
         received_at: DateTime<Utc>,
     ) -> Fallible<bool> {
         let tx = self.tx;
-        let InboundMessage { number: _, provider_id, from, profile_name: _, at: wrote_at, kind, text } =
-            message;
+        let InboundMessage {
+            number: _,
+            provider_id,
+            from,
+            parent: _,
+            profile_name: _,
+            username: _,
+            at: wrote_at,
+            body,
+            context: _,
+            referral: _,
+            group: _,
+            standby: _,
+        } = message;
         let known = tx
             .conn
             .prepare_cached("SELECT 1 FROM inbound WHERE session = ?1 AND provider_id = ?2")?
@@ -75,8 +87,8 @@ impl Projecting<'_> {
                 provider_id,
                 // Of two instants the rule takes the earlier one as well.
                 micros(window::merge(None, *wrote_at, received_at)),
-                kind.as_str(),
-                text
+                body.kind().as_str(),
+                body.said()
             ])?;
         self.open_window(tenant, session, contact.id, *wrote_at, received_at)?;
         self.merger.changes.event(

@@ -92,7 +92,19 @@ impl Projecting<'_> {
         update: &StatusUpdate,
         received_at: DateTime<Utc>,
     ) -> Fallible<()> {
-        let StatusUpdate { number, provider_id, echo: _, fact, at, failure, pricing: _ } = update;
+        let StatusUpdate {
+            number,
+            provider_id,
+            echo: _,
+            recipient: _,
+            group: _,
+            fact,
+            at,
+            failure,
+            failure_details: _,
+            conversation: _,
+            pricing: _,
+        } = update;
         if provider_id.is_empty() {
             // No settle can ever bring this id; the raw body has the rest.
             return Ok(());

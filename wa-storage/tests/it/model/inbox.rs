@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use wa_core::model::{
-    AttemptKey, Consent, ContactId, Fact, InboundKind, InboundMessage, RawId, StatusUpdate, TransportName,
+    AttemptKey, Consent, ContactId, Fact, InboundBody, InboundMedia, InboundMessage, RawId, StatusUpdate,
+    TransportName,
 };
 use wa_core::port::store::{ProjectedEvent, Projection, RawBody};
 
@@ -23,13 +24,13 @@ impl Script {
         let fact = *self.pick(&facts).expect("five");
         let ago = i64::try_from(self.roll(5)).expect("small");
         let update = StatusUpdate {
-            number: self.number(number),
-            provider_id: self.provider_id(place),
-            echo: None,
-            fact,
-            at: self.now() - TimeDelta::seconds(ago),
             failure: (fact == Fact::Failed).then(|| self.failure()),
-            pricing: None,
+            ..StatusUpdate::new(
+                self.number(number),
+                self.provider_id(place),
+                fact,
+                self.now() - TimeDelta::seconds(ago),
+            )
         };
         let stray = || AttemptKey {
             tenant: self.tenant(),
@@ -49,15 +50,18 @@ impl Script {
             0 => ProjectedEvent::Unknown { field: "flows".to_owned() },
             1..=8 => {
                 let ahead = i64::try_from(self.roll(9)).expect("small") - 6;
-                let message = InboundMessage {
-                    number: self.number(if self.percent(80) { self.known_number() } else { self.roll(4) }),
-                    provider_id: format!("in.{}", self.roll(30)),
-                    from: self.recipient(),
-                    profile_name: None,
-                    at: self.now() + TimeDelta::seconds(ahead),
-                    kind: if self.percent(80) { InboundKind::Text } else { InboundKind::Other },
-                    text: self.percent(80).then(|| "hello".to_owned()),
+                let body = match self.roll(5) {
+                    0 => InboundBody::Other { name: "odd".to_owned() },
+                    1 => InboundBody::Image(InboundMedia::default()),
+                    _ => InboundBody::text("hello"),
                 };
+                let message = InboundMessage::new(
+                    self.number(if self.percent(80) { self.known_number() } else { self.roll(4) }),
+                    format!("in.{}", self.roll(30)),
+                    self.recipient(),
+                    self.now() + TimeDelta::seconds(ahead),
+                    body,
+                );
                 let consent = self.percent(15).then_some(Consent::OptedOut);
                 ProjectedEvent::Message { message, fresh_contact: ContactId::from_uuid(self.uuid()), consent }
             }
