@@ -4,6 +4,7 @@ use super::ports::Ports;
 use crate::model::{CampaignState, Event, EventBody};
 use crate::port::store::{ReaderName, StoreError};
 use crate::port::{Notice, NoticeKind};
+use crate::rules::effects::{advice as account_advice, template_advice};
 use crate::rules::judge::advice;
 
 /// Events read at once.
@@ -73,9 +74,32 @@ fn notice_of(body: &EventBody) -> Option<NoticeKind> {
         EventBody::SessionStopped { session, reason, code: _ } => {
             Some(NoticeKind::SessionStopped { session: *session, advice: advice(*reason).to_owned() })
         }
+        EventBody::TemplateChanged { name, language, status, .. } => {
+            let status = status.as_ref()?;
+            Some(NoticeKind::TemplateStopped {
+                name: name.as_str().to_owned(),
+                language: language.as_str().to_owned(),
+                status: status.as_str().to_owned(),
+                advice: template_advice(status)?.to_owned(),
+            })
+        }
+        EventBody::AccountAlert { account, name, detail, urgent: true } => Some(NoticeKind::AccountAlert {
+            account: account.clone(),
+            name: name.clone(),
+            detail: detail.clone(),
+            advice: account_advice().to_owned(),
+        }),
         EventBody::Messages { .. }
         | EventBody::Inbound { .. }
+        | EventBody::Echo { .. }
         | EventBody::Consent { .. }
-        | EventBody::SessionResumed { .. } => None,
+        | EventBody::SessionResumed { .. }
+        | EventBody::SessionChanged { .. }
+        | EventBody::AccountAlert { .. }
+        | EventBody::ContactsMerged { .. }
+        | EventBody::ContactMoved { .. }
+        | EventBody::ConversationOpened { .. }
+        | EventBody::ConversationClosed { .. }
+        | EventBody::ConversationAssigned { .. } => None,
     }
 }

@@ -226,7 +226,8 @@ impl<'a> Court<'a> {
         let message = self.tenant.messages.get(&item.message);
         let contact = message.and_then(|message| self.tenant.contact_of(message));
         let known = contact.and_then(|contact| self.tenant.contacts.get(contact));
-        let wrote_at = contact.and_then(|contact| self.tenant.windows.get(&(self.session.id, contact)));
+        let chain = contact.and_then(|contact| self.tenant.user_chain(self.session.id, contact));
+        let wrote_at = chain.map(|chain| chain.last_user_message_at);
         let template = item.template.clone().and_then(|(name, language)| {
             let scope = BreakerScope::Template(self.session.id, name, language);
             self.tenant.open_breaker(&scope, self.now)
@@ -240,7 +241,7 @@ impl<'a> Court<'a> {
         let facts = Facts {
             item,
             consent: known.map_or(Consent::Allowed, |contact| contact.consent),
-            last_user_message_at: wrote_at.copied(),
+            last_user_message_at: wrote_at,
             template_breaker: template,
             tier,
             quota: self.quota,
@@ -249,7 +250,7 @@ impl<'a> Court<'a> {
         let verdict = self.judge.judge(&facts, self.now);
         // Who has a slot and is written to again outside the window stays counted for another day.
         let guard = window::Guard::default().of(item.lane);
-        let renews = tier.has_slot && !window::is_open(wrote_at.copied(), self.now, guard);
+        let renews = tier.has_slot && !window::is_open(wrote_at, self.now, guard);
         let takes = matches!(verdict, Verdict::Send(Grant { tier_slot: true, .. }));
         (verdict, takes || renews)
     }

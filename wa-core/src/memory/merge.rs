@@ -13,6 +13,7 @@ use crate::model::{
     AttemptKey, Breaker, BreakerScope, CampaignState, ConsentSource, ContactAttributes, ContactId,
     DeliveryFacts, Fact, NumberId, Outcome, SessionId, SkipReason, StatusUpdate, TenantId, TransportName,
 };
+use crate::rules::consent::ConsentNews;
 use crate::rules::judge;
 use crate::rules::retry::Next;
 use crate::rules::settle::{BreakerRule, consequences};
@@ -112,6 +113,7 @@ impl TenantRow {
         let chain: Vec<_> = self.chain(key.message).collect();
         let place = chain.iter().position(|(n, _)| *n == key.n).unwrap_or(usize::MAX);
         let facts: Vec<&DeliveryFacts> = chain.iter().map(|(_, attempt)| &attempt.facts).collect();
+        let refused_at = attempt_refused_at(facts.get(place).copied());
         let all_dead = facts.iter().all(|facts| facts.is_definitely_undelivered());
         let follows = consequences(&before, &facts, place, &self.settings, retry_after, now);
         if follows.gives_back
@@ -136,7 +138,8 @@ impl TenantRow {
                 let fresh = ContactId::from_uuid(key.message.as_uuid());
                 self.contacts.upsert(fresh, &who, &ContactAttributes::new(), now)
             });
-            self.opt_out(contact, opt_out, ConsentSource::Provider, now, &mut merged.entries);
+            let news = ConsentNews::of_word(opt_out, refused_at.unwrap_or(now));
+            self.consents(contact, news, ConsentSource::Provider, now, &mut merged.entries);
         }
     }
 
@@ -155,7 +158,7 @@ impl TenantRow {
         merged.due_at = merged.due_at.into_iter().chain([due.due_at]).min();
     }
 
-    /// Opens a breaker, unless one that holds at least as long is open.
+    /// Opens the breaker of a refusal.
     fn trip(
         &mut self,
         key: AttemptKey,
@@ -173,6 +176,12 @@ impl TenantRow {
             BreakerScope::Session(session)
         };
         let until = lasts.map(|lasts| now.checked_add_signed(lasts).unwrap_or(DateTime::<Utc>::MAX_UTC));
+        self.stop(Breaker { scope, reason, code, until, since: now }, now, merged);
+    }
+
+    /// Opens a breaker, unless one that holds at least as long is open.
+    pub(super) fn stop(&mut self, breaker: Breaker, now: DateTime<Utc>, merged: &mut Merged) {
+        let Breaker { scope, reason, code, until, since: _ } = breaker;
         let outlasts = |known: &Breaker| match (known.until, until) {
             (None, _) => false,
             (Some(_), None) => true,
@@ -190,6 +199,11 @@ impl TenantRow {
             self.breakers.insert(scope, breaker);
         }
     }
+}
+
+/// When the provider refused an attempt.
+fn attempt_refused_at(facts: Option<&DeliveryFacts>) -> Option<DateTime<Utc>> {
+    facts.and_then(|facts| facts.at(Fact::Failed).or_else(|| facts.at(Fact::Rejected)))
 }
 
 fn merge_status(facts: &mut DeliveryFacts, update: &StatusUpdate) {

@@ -7,11 +7,13 @@ mod breaker;
 mod campaign;
 mod contact;
 mod content;
+mod conversation;
 mod event;
 mod fingerprint;
 mod ids;
 mod import;
 mod inbound;
+mod library;
 mod message;
 mod money;
 mod phone;
@@ -30,8 +32,9 @@ pub use campaign::{
     Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignName, CampaignState, ContentError,
     NewCampaign,
 };
-pub use contact::{Consent, ConsentSource, Contact, ContactAttributes, ListName};
+pub use contact::{Consent, ConsentRecord, ConsentSource, Contact, ContactAttributes, ListName, Seen};
 pub use content::{Category, Content, Text, TextError};
+pub use conversation::{Agent, Conversation, ConversationAction, ConversationId, ConversationState, Thread};
 pub use event::{Event, EventBody, StreamPosition};
 pub use fingerprint::Fingerprint;
 pub use ids::{
@@ -48,6 +51,7 @@ pub use inbound::{
     TemplateCategoryChange, TemplateComponents, TemplateEvent, TemplateQuality, TemplateRef, TemplateStatus,
     UserChange, UserChangeKind, WebhookConversation, WebhookPricing,
 };
+pub use library::{TemplateKey, TemplateRecord};
 pub use message::{
     AttemptView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey, SkipReason,
 };

@@ -4,9 +4,12 @@
 //! Stores call these rules inside their transactions, so that every store decides alike.
 
 pub mod adapt;
+pub mod address;
 pub mod campaign;
 pub mod classify;
 pub mod consent;
+pub mod conversation;
+pub mod effects;
 pub mod judge;
 pub mod pair;
 pub mod retry;

@@ -135,7 +135,11 @@ impl Kit {
         let worker = engine::Worker::new(inner.ports.clone(), inner.config.clone(), inner.judge);
         let (sender, receiver) = mpsc::channel(2 * inner.config.intake_batch);
         *inner.intake.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(sender);
-        let signals = engine::Signals { work: inner.work.clone(), journal: inner.journal.clone() };
+        let signals = engine::Signals {
+            work: inner.work.clone(),
+            journal: inner.journal.clone(),
+            ..engine::Signals::default()
+        };
         engine::start(worker, &inner.config, signals, receiver)
     }
 

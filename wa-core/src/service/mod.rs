@@ -2,6 +2,7 @@
 
 mod campaigns;
 mod contacts;
+mod conversations;
 mod error;
 pub mod import;
 mod kit;
@@ -13,6 +14,7 @@ mod webhooks;
 
 pub use campaigns::{CampaignSpec, Campaigns};
 pub use contacts::Contacts;
+pub use conversations::Conversations;
 pub use error::KitError;
 pub use kit::{Kit, KitBuilder, Tenants};
 pub use messages::{Message, Messages, Receipt};

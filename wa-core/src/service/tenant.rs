@@ -2,6 +2,7 @@
 
 use super::campaigns::Campaigns;
 use super::contacts::Contacts;
+use super::conversations::Conversations;
 use super::error::KitError;
 use super::kit::Kit;
 use super::messages::Messages;
@@ -38,6 +39,12 @@ impl TenantHandle {
     #[must_use]
     pub const fn contacts(&self) -> Contacts<'_> {
         Contacts::new(self)
+    }
+
+    /// Its shared inbox.
+    #[must_use]
+    pub const fn conversations(&self) -> Conversations<'_> {
+        Conversations::new(self)
     }
 
     /// Its campaigns.

@@ -48,7 +48,14 @@ async fn open(path: &Path) -> SqliteStore {
     let name = "tenant".parse().expect("a name");
     store.directory().ensure_tenant(&admin(), &name, tenant()).await.expect("a tenant");
     let number = "1".parse().expect("a number id");
-    let new = NewSession { id: session(), transport: transport(), number, portfolio: "1".to_owned() };
+    let new = NewSession {
+        id: session(),
+        transport: transport(),
+        number,
+        portfolio: "1".to_owned(),
+        account: None,
+        phone: None,
+    };
     store.numbers().add_session(&scope::tenant(tenant()), &new).await.expect("a session");
     store
 }

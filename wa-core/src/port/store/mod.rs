@@ -34,7 +34,11 @@ pub use audience::{
 };
 pub use directory::{Directory, StoreIdentity};
 pub use error::{StoreError, StoreErrorKind};
-pub use inbox::{Inbox, KeptRaw, Projected, ProjectedEvent, Projection, RawBody, StoredInbound, WindowView};
+pub use inbox::{
+    Assignment, ConversationFilter, ConversationKey, ConversationMessage, ConversationPlace, Direction,
+    Edited, Inbox, KeptRaw, Projected, ProjectedEvent, Projection, RawBody, Reacted, StoredInbound,
+    WindowEntry, WindowFilter, WindowKey, WindowView, target,
+};
 pub use journal::{Journal, ReaderName};
 pub use ledger::{Cost, Ledger};
 pub use numbers::{AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route};

@@ -22,7 +22,7 @@ use crate::sqlite::writer::Tx;
 use wa_core::model::CampaignId;
 
 pub(in crate::sqlite) const NEXT_MEMBERS: &str = "SELECT c.id, c.phone, c.bsuid, c.attributes, c.consent, \
-     c.consent_at, c.created_at, m.seq \
+     c.consent_at, c.created_at, c.profile_name, c.username, m.seq \
      FROM list_member m JOIN contact c ON c.tenant = ?1 AND c.id = m.contact \
      WHERE m.list = ?2 AND m.seq > ?3 AND m.seq <= ?4 ORDER BY m.seq LIMIT ?5";
 
@@ -216,7 +216,7 @@ fn freeze(
             close(tx, tenant, id)?;
             incomplete += 1;
         }
-        cursor.seq = row.get(7)?;
+        cursor.seq = row.get(9)?;
         cursor.audience += 1;
         frozen += 1;
     }

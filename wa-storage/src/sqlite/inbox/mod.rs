@@ -3,24 +3,30 @@
 //! Invariant: a body is applied and marked in one transaction, so it is applied once. An event that
 //! cannot be applied is undone alone and takes no sibling with it.
 
+pub(super) mod conversation;
+mod effects;
 mod message;
 mod project;
 mod status;
-mod window;
+pub(super) mod window;
 
+#[cfg(test)]
+pub(super) use message::HANGING;
 #[cfg(test)]
 pub(super) use status::{BY_PROVIDER, SESSION_OF_ATTEMPT};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
-use wa_core::model::{ContactId, InboundKind, RawId, SessionId, micros};
+use wa_core::model::{ContactId, Conversation, ConversationAction, ConversationId, RawId, SessionId, micros};
 use wa_core::port::store::{
-    Inbox, KeptRaw, Projected, Projection, RawBody, StoreError, StoredInbound, WindowView,
+    ConversationFilter, ConversationKey, ConversationMessage, ConversationPlace, Inbox, KeptRaw, Projected,
+    Projection, RawBody, StoreError, StoredInbound, WindowEntry, WindowFilter, WindowKey, WindowView,
 };
 use wa_core::port::{AdminScope, Scope};
 
-use super::codec::{at, id, int, named, parsed, recipient, uint};
+use super::audience::contacts::standing_for;
+use super::codec::{at, id, int, parsed};
 use super::error::Fallible;
 use super::writer::Tx;
 use super::{Durability, SqliteStore, page_size};
@@ -77,19 +83,21 @@ impl Inbox for SqliteStore {
     ) -> Result<Option<WindowView>, StoreError> {
         let tenant = scope.tenant();
         self.read(move |snapshot| {
-            let found = snapshot
-                .conn
-                .prepare_cached(
-                    "SELECT last_user_message_at FROM window \
-                     WHERE tenant = ?1 AND session = ?2 AND contact = ?3",
-                )?
-                .query_row(params![tenant.as_bytes(), session.as_bytes(), contact.as_bytes()], |row| {
-                    Ok(WindowView { last_user_message_at: at(row, 0)? })
-                })
-                .optional()?;
-            Ok(found)
+            let contact = standing_for(snapshot.conn, tenant, contact)?;
+            window::one(snapshot, tenant, session, contact)
         })
         .await
+    }
+
+    async fn windows(
+        &self,
+        scope: &Scope,
+        filter: &WindowFilter,
+        after: Option<WindowKey>,
+        limit: u32,
+    ) -> Result<Vec<WindowEntry>, StoreError> {
+        let (tenant, filter) = (scope.tenant(), *filter);
+        self.read(move |snapshot| window::list(snapshot, tenant, filter, after, limit)).await
     }
 
     async fn inbound(
@@ -100,26 +108,59 @@ impl Inbox for SqliteStore {
     ) -> Result<Vec<StoredInbound>, StoreError> {
         let tenant = scope.tenant();
         self.read(move |snapshot| {
-            let mut statement = snapshot.conn.prepare_cached(
-                "SELECT position, session, contact, phone, bsuid, provider_id, at, kind, text FROM inbound \
-                 WHERE tenant = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
-            )?;
+            let mut statement = snapshot.conn.prepare_cached(&format!(
+                "SELECT {} FROM inbound i WHERE i.tenant = ?1 AND i.position > ?2 \
+                 ORDER BY i.position LIMIT ?3",
+                message::COLUMNS
+            ))?;
             let after = int(after.unwrap_or(0));
-            let rows = statement.query_map(params![tenant.as_bytes(), after, page_size(limit)], |row| {
-                Ok(StoredInbound {
-                    position: uint(row, 0)?,
-                    session: id(row, 1)?,
-                    contact: id(row, 2)?,
-                    from: recipient(row, 3)?,
-                    provider_id: row.get(5)?,
-                    at: at(row, 6)?,
-                    kind: named(row, 7, InboundKind::from_name)?,
-                    text: row.get(8)?,
-                })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+            let rows = statement
+                .query_map(params![tenant.as_bytes(), after, page_size(limit)], message::heard)?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            rows.into_iter().map(|heard| message::whole(snapshot.conn, heard)).collect()
         })
         .await
+    }
+
+    async fn conversations(
+        &self,
+        scope: &Scope,
+        filter: &ConversationFilter,
+        after: Option<ConversationKey>,
+        limit: u32,
+    ) -> Result<Vec<Conversation>, StoreError> {
+        let (tenant, filter) = (scope.tenant(), filter.clone());
+        self.read(move |snapshot| conversation::list(snapshot, tenant, &filter, after, limit)).await
+    }
+
+    async fn conversation(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+    ) -> Result<Option<Conversation>, StoreError> {
+        let tenant = scope.tenant();
+        self.read(move |snapshot| conversation::one(snapshot, tenant, id)).await
+    }
+
+    async fn conversation_messages(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+        after: Option<ConversationPlace>,
+        limit: u32,
+    ) -> Result<Vec<ConversationMessage>, StoreError> {
+        let tenant = scope.tenant();
+        self.read(move |snapshot| conversation::messages(snapshot, tenant, id, after, limit)).await
+    }
+
+    async fn act_on_conversation(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+        action: &ConversationAction,
+    ) -> Result<Option<Conversation>, StoreError> {
+        let (tenant, action) = (scope.tenant(), action.clone());
+        self.write(Durability::Normal, move |tx| conversation::act(tx, tenant, id, &action)).await
     }
 
     async fn prune(&self, _scope: &AdminScope, before: DateTime<Utc>) -> Result<u64, StoreError> {

@@ -1,10 +1,10 @@
 //! Applying what bodies say, event by event, each in a savepoint of its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use rusqlite::params;
-use wa_core::model::{NumberId, RawId, SessionId, TransportName, micros};
+use wa_core::model::{NumberId, RawId, Session, SessionId, TransportName, micros};
 use wa_core::port::store::{Projected, ProjectedEvent, Projection, Route};
 
 use crate::sqlite::codec::id;
@@ -14,8 +14,13 @@ use crate::sqlite::outbox::merge::{Merged, Merger};
 use crate::sqlite::writer::Tx;
 
 pub(super) fn project(tx: &Tx<'_>, projections: &[Projection]) -> Fallible<Projected> {
-    let mut projecting =
-        Projecting { tx, merger: Merger::new(tx), routes: HashMap::new(), done: Projected::default() };
+    let mut projecting = Projecting {
+        tx,
+        merger: Merger::new(tx),
+        routes: HashMap::new(),
+        done: Projected::default(),
+        sessions: BTreeMap::new(),
+    };
     for projection in projections {
         let Projection { raw, transport, received_at, events } = projection;
         let fresh = tx
@@ -29,9 +34,10 @@ pub(super) fn project(tx: &Tx<'_>, projections: &[Projection]) -> Fallible<Proje
             projecting.one(*raw, transport, *received_at, event)?;
         }
     }
-    let Projecting { merger, mut done, .. } = projecting;
+    let Projecting { tx: _, merger, routes: _, mut done, sessions } = projecting;
     let Merged { changed, opened: _, due_at: _ } = merger.finish()?;
     done.changed = changed;
+    done.sessions = sessions.into_values().collect();
     Ok(done)
 }
 
@@ -40,6 +46,7 @@ pub(super) struct Projecting<'a> {
     pub(super) merger: Merger<'a>,
     routes: HashMap<(TransportName, NumberId), Vec<Route>>,
     done: Projected,
+    sessions: BTreeMap<SessionId, Session>,
 }
 
 /// What became of one event.
@@ -48,7 +55,12 @@ pub(super) enum Applied {
     Waiting,
     Foreign,
     Unknown,
-    Inbound(u64),
+    Heard {
+        inbound: u64,
+        metered: Vec<(SessionId, DateTime<Utc>)>,
+    },
+    /// The sessions as they are now.
+    Decided(Vec<Session>),
 }
 
 impl Projecting<'_> {
@@ -70,6 +82,14 @@ impl Projecting<'_> {
             ProjectedEvent::Message { message, fresh_contact, consent } => {
                 self.message(transport, message, *fresh_contact, *consent, received_at)
             }
+            ProjectedEvent::Echo { echo, fresh_contact } => {
+                self.echo(transport, echo, *fresh_contact, received_at)
+            }
+            ProjectedEvent::UserChanged { change } => self.user_changed(transport, change, received_at),
+            ProjectedEvent::Preference { preference, fresh_contact } => {
+                self.preference(transport, preference, *fresh_contact, received_at)
+            }
+            ProjectedEvent::Decision { event } => self.decision(transport, event, received_at),
             ProjectedEvent::Unknown { field: _ } => Ok(Applied::Unknown),
         };
         let part = std::mem::replace(&mut self.merger.changes, before);
@@ -81,7 +101,13 @@ impl Projecting<'_> {
                     Applied::Waiting => self.done.waiting += 1,
                     Applied::Foreign => self.done.foreign += 1,
                     Applied::Unknown => self.done.unknown += 1,
-                    Applied::Inbound(new) => self.done.inbound += new,
+                    Applied::Heard { inbound, metered } => {
+                        self.done.inbound += inbound;
+                        self.done.metered.extend(metered);
+                    }
+                    Applied::Decided(sessions) => {
+                        self.sessions.extend(sessions.into_iter().map(|session| (session.id, session)));
+                    }
                 }
             }
             Err(fault) if fault.is_own() && !conn.is_autocommit() => {

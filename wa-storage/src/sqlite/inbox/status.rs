@@ -2,12 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
-use wa_core::model::{AttemptKey, SessionId, StatusUpdate, TransportName, micros};
+use wa_core::model::{
+    AttemptKey, ChargedCategory, SessionId, StatusUpdate, TransportName, WebhookConversation, micros,
+};
 use wa_core::rules::status::merge_status;
 
 use super::project::{Applied, Projecting};
+use super::window;
+use crate::sqlite::audience::contacts;
 use crate::sqlite::codec::{id, provider_hash, uint};
 use crate::sqlite::error::Fallible;
+use crate::sqlite::message::Stored;
 
 pub(in crate::sqlite) const BY_PROVIDER: &str = "SELECT r.tenant, r.message, r.n, a.session FROM result r \
      JOIN attempt a ON a.tenant = r.tenant AND a.message = r.message AND a.n = r.n \
@@ -47,12 +52,34 @@ impl Projecting<'_> {
                 self.merger.merge(key, Some(provider_id), None, |facts| {
                     merge_status(facts, *fact, failure.as_ref(), provider_id, *at)
                 })?;
+                self.note_entry_point(key, update)?;
                 Ok(Applied::Merged)
             }
             None => {
                 self.wait(transport, update, received_at)?;
                 Ok(Applied::Waiting)
             }
+        }
+    }
+
+    /// Keeps the end of a free entry point that a status names.
+    fn note_entry_point(&self, key: AttemptKey, update: &StatusUpdate) -> Fallible<()> {
+        let Some(WebhookConversation { id: _, origin, expires_at: Some(ends) }) = &update.conversation else {
+            return Ok(());
+        };
+        if *origin != Some(ChargedCategory::ReferralConversion) {
+            return Ok(());
+        }
+        let conn = self.tx.conn;
+        let Some(session) = self.session_of(key)? else { return Ok(()) };
+        let Some(stored) = Stored::load(conn, key.tenant, key.message)? else { return Ok(()) };
+        let contact = match stored.contact {
+            Some(named) => Some(contacts::standing_for(conn, key.tenant, named)?),
+            None => contacts::by_address(conn, key.tenant, &stored.recipient)?.map(|contact| contact.id),
+        };
+        match contact {
+            Some(contact) => window::note_entry_point(conn, key.tenant, session, contact, *ends),
+            None => Ok(()),
         }
     }
 

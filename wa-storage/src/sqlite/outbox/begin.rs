@@ -476,6 +476,10 @@ impl<'a> Beginning<'a> {
             if let Some(consent) = consent {
                 return Ok((Some(contact), consent));
             }
+            // It may have become one with another contact since it was read.
+            if let Some(stays) = contacts::by_id(self.tx.conn, self.tenant, contact)? {
+                return Ok((Some(stays.id), stays.consent));
+            }
         }
         // The contact may have come after the message, with its stop word.
         let contact = contacts::by_address(self.tx.conn, self.tenant, &item.recipient)?;

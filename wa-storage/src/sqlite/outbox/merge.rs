@@ -13,9 +13,10 @@ use wa_core::model::{
     ContactAttributes, ContactId, Content, DeliveryFacts, Fact, HoldReason, Lane, MessageId, MessageState,
     NumberId, SessionId, SkipReason, TenantId, TenantSettings, TransportName, micros,
 };
+use wa_core::rules::consent::ConsentNews;
 use wa_core::rules::retry::Next;
 use wa_core::rules::settle::{self, BreakerRule};
-use wa_core::rules::{consent, status};
+use wa_core::rules::status;
 
 use super::reserve;
 use crate::sqlite::audience::contacts;
@@ -201,6 +202,7 @@ impl<'a> Merger<'a> {
             reserve::give_back(tx.conn, stored.tenant, stored.id, attempt)?;
             self.changes.cost(stored.tenant, stored.campaign, attempt.price, -1);
         }
+        let refused_at = attempt.facts.at(Fact::Failed).or_else(|| attempt.facts.at(Fact::Rejected));
         put_result(tx.conn, stored.tenant, stored.id, attempt.n, &attempt.facts)?;
         let session = attempt.session;
         if !undelivered {
@@ -215,7 +217,7 @@ impl<'a> Merger<'a> {
             self.open_breaker(stored, session, rule)?;
         }
         if let Some(opt_out) = consent {
-            self.opt_out(stored, opt_out)?;
+            self.opt_out(stored, opt_out, refused_at.unwrap_or(now))?;
         }
         Ok(())
     }
@@ -305,7 +307,7 @@ impl<'a> Merger<'a> {
         Ok(content)
     }
 
-    fn opt_out(&mut self, stored: &Stored, opt_out: Consent) -> Fallible<()> {
+    fn opt_out(&mut self, stored: &Stored, opt_out: Consent, at: DateTime<Utc>) -> Fallible<()> {
         let contact = match stored.contact {
             Some(id) => contacts::by_id(self.tx.conn, stored.tenant, id)?,
             // Who is no contact becomes one: an opt-out must not be forgotten. The id is the message's.
@@ -321,9 +323,8 @@ impl<'a> Merger<'a> {
             }
         };
         if let Some(contact) = contact {
-            let stronger = consent::strengthen(contact.consent, opt_out);
-            let source = ConsentSource::Provider;
-            contacts::change_consent(self.tx, &mut self.changes, stored.tenant, &contact, stronger, source)?;
+            let (news, source) = (ConsentNews::of_word(opt_out, at), ConsentSource::Provider);
+            contacts::hear_consent(self.tx, &mut self.changes, stored.tenant, &contact, news, source)?;
         }
         Ok(())
     }

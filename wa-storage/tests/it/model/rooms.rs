@@ -111,6 +111,8 @@ impl Script {
             transport: transport.clone(),
             number: self.number(number),
             portfolio: if self.percent(70) { "one".to_owned() } else { "other".to_owned() },
+            account: self.percent(80).then(|| self.account()),
+            phone: self.percent(50).then(|| self.phone()),
         };
         let added = both!(self.pair, s => s.numbers().add_session(&scope, &new));
         if let Ok(AddSession::Added(session)) = &added {
@@ -120,6 +122,10 @@ impl Script {
         let good = matches!(added, Ok(AddSession::Added(_) | AddSession::Known(_)));
         self.tell("add_session", good, (scope, added));
         Ok(())
+    }
+
+    pub(super) fn account(&self) -> String {
+        if self.percent(80) { "waba.1".to_owned() } else { "waba.2".to_owned() }
     }
 
     pub(super) fn number(&self, number: u64) -> NumberId {
@@ -201,6 +207,7 @@ impl Script {
                     throughput: self.percent(20).then(|| Throughput::try_from(20).expect("a throughput")),
                     tier: self.percent(70).then(|| *self.pick(&tier).expect("three")),
                     quality: self.percent(20).then_some(Quality::Green),
+                    phone: self.percent(10).then(|| self.phone()),
                 };
                 let stored = both!(self.pair, s => s.numbers().report_session(&scope, session, &report));
                 self.tell("report_session", stored.is_ok_and(|it| it.is_some()), (session, report));
