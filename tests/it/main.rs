@@ -10,5 +10,6 @@
 
 mod bad_input;
 mod campaign;
+mod decode_webhook;
 mod kill;
 mod program;

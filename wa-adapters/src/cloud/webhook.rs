@@ -26,13 +26,16 @@ pub struct CloudWebhooks {
     verify_token: SecretString,
 }
 
-/// Source: Meta, Webhooks, read December 2025: payloads have up to 3 MB.
-const LARGEST_BODY: usize = 3 * 1024 * 1024;
 const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 const LONGEST_QUERY: usize = 4 * 1024;
 const LONGEST_CHALLENGE: usize = 256;
 
 impl CloudWebhooks {
+    /// The largest body, in bytes, that is verified: an HTTP server need not take more.
+    ///
+    /// Source: Meta, Webhooks, read December 2025: payloads have up to 3 MB.
+    pub const LARGEST_BODY: usize = 3 * 1024 * 1024;
+
     /// Takes the app secrets and the verify token of a configuration.
     #[must_use]
     pub fn new(config: &CloudConfig) -> Self {
@@ -68,7 +71,7 @@ impl WebhookSource for CloudWebhooks {
     }
 
     fn verify(&self, webhook: &ReceivedWebhook<'_>) -> Result<(), WebhookRefusal> {
-        if webhook.body.len() > LARGEST_BODY {
+        if webhook.body.len() > Self::LARGEST_BODY {
             return Err(WebhookRefusal::TooLarge);
         }
         let header = webhook.only(SIGNATURE_HEADER).ok_or(WebhookRefusal::NoSignature)?;

@@ -216,6 +216,7 @@ fn merge_status(facts: &mut DeliveryFacts, update: &StatusUpdate) {
         fact,
         at,
         failure,
+        failure_title: _,
         failure_details: _,
         conversation: _,
         pricing: _,

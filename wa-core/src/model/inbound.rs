@@ -10,6 +10,8 @@ mod number;
 mod open;
 mod status;
 mod template;
+#[cfg(test)]
+mod tests;
 mod user;
 
 use chrono::{DateTime, Utc};

@@ -1,26 +1,31 @@
 //! Bodies of webhooks, translated.
 //!
-//! Invariant: total. Every status and every message of a body becomes exactly one event, whatever
-//! its neighbours are; what is not understood becomes `Unknown` with Meta's name for it.
+//! Invariant: total. Every item of a body becomes exactly one event, whatever its neighbours are;
+//! what is not understood becomes `Unknown` with Meta's name for it.
 //!
-//! Only a message that a user wrote to the number alone becomes a `Message`, because that opens the
-//! 24-hour window. System notes, edits and deletions are no messages; one written in a group opens
-//! the group's window, not that of its author.
+//! Lists of items are read wherever they stand, because the name of a change may be of another
+//! kind. Only then does the name decide.
 //!
 //! Source: Meta, Webhooks reference, read December 2025; Business-scoped user ids, read May 2026.
 
+mod accounts;
+mod body;
+mod json;
+mod messages;
+mod numbers;
+mod statuses;
+mod templates;
+mod users;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use wa_core::model::{
-    Bsuid, Fact, InboundBody, InboundEvent, InboundMessage, NumberId, Phone, Recipient, StatusUpdate,
-    WebhookPricing, from_micros,
-};
+use wa_core::model::{Bsuid, InboundEvent, JsonText, NamedEvent, NumberId, Phone, Recipient, ReportedError};
 
-use crate::cloud::error::reported;
+use json::{bsuid, instant, list, name, note, number, phone, shortened, text, word};
 
-/// The year 9999; later stamps are not instants.
-const LAST_SECOND: i64 = 253_402_300_799;
-const LONGEST_NAME: usize = 64;
+const LONGEST_FIELD: usize = 64;
+/// What more than this says is found in the raw body.
+const LONGEST_CONTENT: usize = 256 * 1024;
 
 pub(super) fn events(body: &[u8], received_at: DateTime<Utc>) -> Vec<InboundEvent> {
     // serde_json gives up at 128 levels of nesting, so depth is bounded as size is by `verify`.
@@ -36,81 +41,124 @@ pub(super) fn events(body: &[u8], received_at: DateTime<Utc>) -> Vec<InboundEven
             events.push(unknown("entry"));
         }
         for change in changes {
-            translate(change, received_at, &mut events);
+            translate(entry, change, received_at, &mut events);
         }
     }
     events
 }
 
-/// Translates one change by the shape of its value; its name may be of another kind.
-fn translate(change: &Value, received_at: DateTime<Utc>, events: &mut Vec<InboundEvent>) {
+fn translate(entry: &Value, change: &Value, received_at: DateTime<Utc>, events: &mut Vec<InboundEvent>) {
     let field = text(change, "field").unwrap_or("");
     let Some(value) = change.get("value") else {
         events.push(unknown(field));
         return;
     };
+    let account = name(entry, "id").unwrap_or_default();
+    let at = instant(entry, "time").unwrap_or(received_at);
+    let change = Change { field, account, value, contacts: Contact::all(value), at };
+    match field {
+        // Old messages, not news: they neither open windows nor say anything about consent.
+        "history" => return events.push(InboundEvent::History(change.named())),
+        "smb_app_state_sync" => return events.push(InboundEvent::AppState(change.named())),
+        _ => {}
+    }
     let before = events.len();
-    let context = Context { field, value, received_at };
-    events.extend(list(value, "statuses").iter().map(|item| context.status(item)));
-    events.extend(list(value, "messages").iter().map(|item| context.message(item)));
-    if !list(value, "errors").is_empty() {
-        events.push(context.unknown("errors"));
-    }
+    change.items(events);
     if events.len() == before {
-        events.push(unknown(field));
+        events.push(change.by_name());
     }
 }
 
-/// What the events of one change share.
-struct Context<'a> {
+/// One change: its name, and what its events share.
+struct Change<'a> {
     field: &'a str,
+    account: String,
     value: &'a Value,
-    received_at: DateTime<Utc>,
+    /// Its contacts, read once: a batch has as many of them as items.
+    contacts: Vec<Contact<'a>>,
+    /// When its entry was made, or else when it came in.
+    at: DateTime<Utc>,
 }
 
-impl Context<'_> {
-    fn status(&self, item: &Value) -> InboundEvent {
-        let name = text(item, "status").unwrap_or("");
-        // A call has statuses of its own.
-        let of_call = text(item, "type").is_some_and(|kind| kind == "call");
-        let fact = if of_call { None } else { fact(name) };
-        let parts = (fact, self.number(), text(item, "id").filter(|id| !id.is_empty()));
-        let (Some(fact), Some(number), Some(id)) = parts else {
-            return self.unknown(&format!("status.{name}"));
+/// A contact that came with items, and its addresses.
+struct Contact<'a> {
+    phone: Option<Phone>,
+    user: Option<Bsuid>,
+    value: &'a Value,
+}
+
+impl Change<'_> {
+    /// One event for each item of a list that is known.
+    fn items(&self, events: &mut Vec<InboundEvent>) {
+        let of_other_product = is_other_product(self.field);
+        let is_ours = |item: &&Value| !(of_other_product && text(item, "type") == Some("call"));
+        let all = |list: &str| json::list(self.value, list);
+        events.extend(all("statuses").iter().filter(is_ours).map(|item| self.status(item)));
+        events.extend(all("messages").iter().map(|item| self.message(item)));
+        events.extend(all("message_echoes").iter().map(|item| self.echo(item)));
+        events.extend(all("user_preferences").iter().map(|item| self.preference(item)));
+        if !of_other_product {
+            events.extend(all("errors").iter().map(|item| self.error(item)));
+        }
+    }
+
+    /// The one event of a change without items.
+    fn by_name(&self) -> InboundEvent {
+        let named = match self.field {
+            "message_template_status_update" => self.template_status(),
+            "message_template_quality_update" => self.template_quality(),
+            "template_category_update" => self.template_category(),
+            "message_template_components_update" => self.template_components(),
+            // What names a template is about it, whatever the change is called.
+            _ if self.template().is_some() => None,
+            "phone_number_quality_update" => self.number_quality(),
+            "phone_number_name_update" => self.number_name(),
+            "business_capability_update" => self.business_capability(),
+            "security" => self.security(),
+            "account_update" => self.account_update(),
+            "account_alerts" => self.account_alert(),
+            "account_review_update" => self.account_review(),
+            "standby" => Some(InboundEvent::Standby(self.named())),
+            field if is_other_product(field) => Some(InboundEvent::Other(self.named())),
+            _ => None,
         };
-        let failure = (fact == Fact::Failed).then(|| reported(error_code(item)));
-        InboundEvent::Status(StatusUpdate {
-            echo: text(item, "biz_opaque_callback_data").map(str::to_owned),
-            failure,
-            pricing: item.get("pricing").and_then(pricing),
-            ..StatusUpdate::new(number, id, fact, self.instant(item))
+        named.or_else(|| self.by_shape()).unwrap_or_else(|| unknown(self.field))
+    }
+
+    /// What the content tells by itself, where the name is another one.
+    fn by_shape(&self) -> Option<InboundEvent> {
+        self.template_quality()
+            .or_else(|| self.template_category())
+            .or_else(|| self.template_components())
+            .or_else(|| self.template_status())
+            .or_else(|| self.number_name())
+            .or_else(|| self.account_alert())
+    }
+
+    fn error(&self, item: &Value) -> InboundEvent {
+        let (code, title) = (number(item, "code"), error_title(item));
+        if code.is_none() && title.is_none() {
+            return self.unknown("error");
+        }
+        InboundEvent::Error(ReportedError {
+            number: self.number(),
+            account: self.account.clone(),
+            code: code.unwrap_or(0),
+            title,
+            details: error_details(item),
+            at: self.at,
         })
     }
 
-    fn message(&self, item: &Value) -> InboundEvent {
-        let kind = text(item, "type").unwrap_or(if body_of(item).is_some() { "text" } else { "" });
-        let parts = (self.number(), self.author(item), text(item, "id").filter(|id| !id.is_empty()));
-        let (Some(number), Some((from, profile_name)), Some(id)) = parts else {
-            return self.unknown(&format!("message.{kind}"));
-        };
-        let is_said_to_us = !matches!(kind, "system" | "edit" | "revoke" | "request_welcome" | "")
-            && item.get("group_id").is_none_or(Value::is_null)
-            && !self.is_own_number(&from);
-        if !is_said_to_us {
-            return self.unknown(&format!("message.{kind}"));
+    fn named(&self) -> NamedEvent {
+        let content = self.value.to_string();
+        NamedEvent {
+            field: shortened(self.field, LONGEST_FIELD),
+            number: self.number(),
+            account: self.account.clone(),
+            content: (content.len() <= LONGEST_CONTENT).then(|| JsonText::new(content)),
+            at: self.at,
         }
-        let body = match (kind, said(item, kind)) {
-            ("button", Some(text)) => InboundBody::Button { text: text.to_owned(), payload: None },
-            ("interactive", Some(title)) => {
-                InboundBody::InteractiveButton { id: String::new(), title: title.to_owned() }
-            }
-            ("text", text) => InboundBody::text(text.unwrap_or("")),
-            (name, _) => InboundBody::Other { name: name.to_owned() },
-        };
-        InboundEvent::Message(InboundMessage {
-            profile_name,
-            ..InboundMessage::new(number, id, from, self.instant(item), body)
-        })
     }
 
     fn unknown(&self, what: &str) -> InboundEvent {
@@ -118,105 +166,79 @@ impl Context<'_> {
     }
 
     fn number(&self) -> Option<NumberId> {
-        text(self.value.get("metadata")?, "phone_number_id")?.parse().ok()
+        word(self.value.get("metadata")?, "phone_number_id")?.parse().ok()
     }
 
-    /// Whether an echo of our own message came under the wrong name.
-    fn is_own_number(&self, from: &Recipient) -> bool {
-        let own = self.value.get("metadata").and_then(|metadata| phone(metadata, "display_phone_number"));
-        own.is_some() && own == from.phone()
+    /// The parts that every item about a message has, unless it is unusable.
+    fn identified(&self, item: &Value) -> Option<(NumberId, String)> {
+        Some((self.number()?, word(item, "id")?))
     }
 
-    /// Who wrote a message, by its own fields first and its contact's where they are missing.
-    fn author(&self, item: &Value) -> Option<(Recipient, Option<String>)> {
-        let (from, user) = (phone(item, "from"), bsuid(item, "from_user_id"));
-        let contacts = list(self.value, "contacts");
-        let contact = match contacts {
-            [only] if from.is_none() && user.is_none() => Some(only),
-            _ => contacts.iter().find(|contact| {
-                (from.is_some() && phone(contact, "wa_id") == from)
-                    || (user.is_some() && bsuid(contact, "user_id") == user)
-            }),
-        };
-        let from = from.or_else(|| contact.and_then(|contact| phone(contact, "wa_id")));
-        let user = user.or_else(|| contact.and_then(|contact| bsuid(contact, "user_id")));
-        let profile_name = contact
-            .and_then(|contact| text(contact.get("profile")?, "name"))
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned);
-        Recipient::new(from, user).ok().map(|from| (from, profile_name))
-    }
-
-    /// Unix seconds, as text or number.
+    /// The instant of an item, by its own stamp where it has a usable one.
     fn instant(&self, item: &Value) -> DateTime<Utc> {
-        number(item, "timestamp")
-            .filter(|seconds| (0..=LAST_SECOND).contains(seconds))
-            .and_then(|seconds| seconds.checked_mul(1_000_000))
-            .map_or(self.received_at, from_micros)
+        instant(item, "timestamp").unwrap_or(self.at)
+    }
+
+    /// Whether a recipient is the number itself.
+    fn is_own_number(&self, other: &Recipient) -> bool {
+        let own = self.value.get("metadata").and_then(|metadata| phone(metadata, "display_phone_number"));
+        own.is_some() && own == other.phone()
+    }
+
+    /// The contact that an item is about: the one with its addresses; without any, the only one.
+    fn contact(&self, from: Option<Phone>, user: Option<&Bsuid>) -> Option<&Contact<'_>> {
+        match self.contacts.as_slice() {
+            [only] if from.is_none() && user.is_none() => Some(only),
+            contacts => contacts.iter().find(|contact| {
+                (from.is_some() && contact.phone == from) || (user.is_some() && contact.user.as_ref() == user)
+            }),
+        }
+    }
+
+    /// Addresses with what their contact adds to them, and that contact.
+    fn person(&self, from: Option<Phone>, user: Option<Bsuid>) -> (Option<Recipient>, Option<&Contact<'_>>) {
+        let contact = self.contact(from, user.as_ref());
+        let from = from.or_else(|| contact?.phone);
+        let user = user.or_else(|| contact?.user.clone());
+        (Recipient::new(from, user).ok(), contact)
+    }
+}
+
+impl<'a> Contact<'a> {
+    fn all(value: &'a Value) -> Vec<Self> {
+        let read = |value| Self { phone: phone(value, "wa_id"), user: bsuid(value, "user_id"), value };
+        list(value, "contacts").iter().map(read).collect()
     }
 }
 
 fn unknown(field: &str) -> InboundEvent {
-    let field = field.chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
-    InboundEvent::Unknown { field }
+    InboundEvent::Unknown { field: shortened(field, LONGEST_FIELD) }
 }
 
-fn fact(status: &str) -> Option<Fact> {
-    match status {
-        "sent" => Some(Fact::Sent),
-        "delivered" => Some(Fact::Delivered),
-        "read" => Some(Fact::Read),
-        "played" => Some(Fact::Played),
-        "failed" => Some(Fact::Failed),
-        _ => None,
-    }
+/// Fields of products that this library does not play a part in.
+fn is_other_product(field: &str) -> bool {
+    field.starts_with("group_")
+        || matches!(
+            field,
+            "flows"
+                | "calls"
+                | "partner_solutions"
+                | "payment_configuration_update"
+                | "automatic_events"
+                | "account_settings_update"
+        )
 }
 
-/// The first code among the errors of a status.
-fn error_code(item: &Value) -> Option<i64> {
-    list(item, "errors").iter().find_map(|error| number(error, "code"))
+/// What the provider calls an error.
+fn error_title(error: &Value) -> Option<String> {
+    note(error, "title").or_else(|| note(error, "message"))
 }
 
-fn pricing(value: &Value) -> Option<WebhookPricing> {
-    value.is_object().then(|| WebhookPricing {
-        billable: value.get("billable").and_then(Value::as_bool),
-        category: text(value, "category").map(|name| name.replace('-', "_").into()),
-        kind: text(value, "type").map(|kind| kind.chars().take(LONGEST_NAME).collect::<String>().into()),
-        ..WebhookPricing::default()
-    })
-}
-
-/// What a user said in words: a text, or the label of a button that stands for one.
-fn said<'a>(item: &'a Value, kind: &str) -> Option<&'a str> {
-    match kind {
-        "text" => body_of(item),
-        "button" => text(item.get("button")?, "text"),
-        "interactive" => text(item.get("interactive")?.get("button_reply")?, "title"),
-        _ => None,
-    }
-}
-
-fn body_of(item: &Value) -> Option<&str> {
-    text(item.get("text")?, "body")
-}
-
-fn phone(value: &Value, field: &str) -> Option<Phone> {
-    text(value, field).and_then(|digits| Phone::from_digits(digits).ok())
-}
-
-fn bsuid(value: &Value, field: &str) -> Option<Bsuid> {
-    text(value, field)?.parse().ok()
-}
-
-fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
-    value.get(field)?.as_str()
-}
-
-fn number(value: &Value, field: &str) -> Option<i64> {
-    let value = value.get(field)?;
-    value.as_i64().or_else(|| value.as_str()?.parse().ok())
-}
-
-fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
-    value.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+/// What an error adds to its title; older ones have a text where newer ones have an object.
+fn error_details(error: &Value) -> Option<String> {
+    let data = error.get("error_data");
+    data.and_then(|data| note(data, "details"))
+        .or_else(|| note(error, "error_data"))
+        .or_else(|| note(error, "details"))
+        .or_else(|| note(error, "message").filter(|message| Some(message.as_str()) != text(error, "title")))
 }

@@ -4,6 +4,7 @@
 //! `account_review_update`, read December 2025.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::number::Decision;
 use super::open::open_names;
@@ -28,7 +29,8 @@ pub struct AccountUpdate {
 }
 
 /// What happened to an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AccountChange {
     /// It broke a policy.
@@ -91,7 +93,7 @@ pub enum AccountChange {
 }
 
 /// One thing that an account may not do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restriction {
     /// What it may not do.
     pub kind: RestrictionKind,
@@ -100,7 +102,7 @@ pub struct Restriction {
 }
 
 /// What happened between an account and a partner.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartnerChange {
     /// The business that owns the account.
     pub owner: Option<String>,
@@ -115,7 +117,7 @@ pub struct PartnerChange {
 }
 
 /// A step of volume prices.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PricingTier {
     /// The category.
     pub category: Option<ChargedCategory>,

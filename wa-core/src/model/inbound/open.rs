@@ -1,6 +1,6 @@
 //! Names that a provider may add to: the ones that are known, and the others as they are.
 
-/// Declares an enum of known names and `Other`, which keeps any further one as it was written.
+/// Declares an enum of known names and `Other`, which keeps any further one.
 ///
 /// Known names are compared exactly; what turns a provider's spelling into them is its adapter's.
 macro_rules! open_names {
@@ -19,7 +19,7 @@ macro_rules! open_names {
             /// Every known one.
             pub const KNOWN: &'static [Self] = &[$(Self::$variant),*];
 
-            /// The name in lower case, as stored; another one as it was written.
+            /// The name in lower case, as stored; another one as its adapter gave it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {

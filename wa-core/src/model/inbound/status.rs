@@ -28,6 +28,8 @@ pub struct StatusUpdate {
     pub at: DateTime<Utc>,
     /// Why it failed.
     pub failure: Option<FailureCode>,
+    /// What the provider calls the failure, at most 1,024 characters.
+    pub failure_title: Option<String>,
     /// What the provider adds about the failure, in its own words, at most 1,024 characters.
     pub failure_details: Option<String>,
     /// The conversation that it belongs to, where the provider still counts in conversations.
@@ -154,6 +156,7 @@ impl StatusUpdate {
             fact,
             at,
             failure: None,
+            failure_title: None,
             failure_details: None,
             conversation: None,
             pricing: None,

@@ -128,6 +128,7 @@ impl Projecting<'_> {
             fact,
             at,
             failure,
+            failure_title: _,
             failure_details: _,
             conversation: _,
             pricing: _,

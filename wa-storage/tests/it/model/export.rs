@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use wa_core::model::{Event, EventBody, Period, StreamPosition, TenantId};
-use wa_core::port::store::DueQuery;
+use wa_core::port::store::{ConversationFilter, DueQuery, WindowFilter};
 use wa_core::testing::scope;
 
 use super::pair::both;
@@ -56,6 +56,13 @@ impl Script {
         both!(pair, s => s.numbers().breakers(&of)).expect("breakers");
         both!(pair, s => s.journal().notices(&of, None, 1_000)).expect("notices");
         both!(pair, s => s.inbox().inbound(&of, None, 1_000)).expect("inbound messages");
+        both!(pair, s => s.inbox().windows(&of, &WindowFilter::default(), None, 1_000)).expect("windows");
+        both!(pair, s => s.numbers().templates(&of, None, 1_000)).expect("templates");
+        let every = ConversationFilter::default();
+        let all = both!(pair, s => s.inbox().conversations(&of, &every, None, 1_000)).expect("conversations");
+        for one in all {
+            both!(pair, s => s.inbox().conversation_messages(&of, one.id, None, 1_000)).expect("messages");
+        }
         both!(pair, s => s.reports().in_doubt(&of, None, 1_000)).expect("a page");
         let sessions = both!(pair, s => s.numbers().sessions(&of, None, 1_000)).expect("sessions");
         let contacts = both!(pair, s => s.audience().contacts(&of, None, None, 1_000)).expect("contacts");

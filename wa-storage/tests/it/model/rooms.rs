@@ -278,6 +278,7 @@ impl Script {
                 let reset = both!(self.pair, s => s.numbers().reset_breaker(&scope, &what));
                 self.tell("reset_breaker", reset.is_ok_and(|it| it), what);
             }
+            22 => self.templates().await?,
             _ => {
                 let scope = self.scope();
                 let open = both!(self.pair, s => s.numbers().breakers(&scope));
