@@ -1,6 +1,7 @@
 //! The engine's steps, driven single-threaded on manual time.
 
 mod faults;
+mod overheard;
 mod ownership;
 mod provider;
 mod running;

@@ -286,7 +286,7 @@ CREATE TABLE attempt (
     PRIMARY KEY (tenant, message, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attempt_by_session ON attempt (session, begun_at, recipient);
-CREATE INDEX attempt_by_pair ON attempt (session, recipient, begun_at);
+CREATE INDEX attempt_by_pair ON attempt (session, recipient, begun_at, message);
 CREATE INDEX attempt_by_slot ON attempt (recipient, begun_at) WHERE tier_slot = 1;
 
 -- Attempts without any outcome yet.
