@@ -33,7 +33,7 @@ CREATE TABLE session (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX session_by_number ON session (transport, number, tenant);
 CREATE INDEX session_by_tenant ON session (tenant, id);
-CREATE INDEX session_by_account ON session (transport, account) WHERE account IS NOT NULL;
+CREATE INDEX session_by_account ON session (transport, account, tenant, id) WHERE account IS NOT NULL;
 
 -- The latest instant of news on each topic, so that older news changes nothing.
 CREATE TABLE session_news (
@@ -432,7 +432,7 @@ CREATE TABLE inbound (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX inbound_by_provider ON inbound (session, provider_id);
 CREATE INDEX inbound_by_contact ON inbound (session, contact, at, position);
-CREATE INDEX inbound_by_target ON inbound (session, target) WHERE target IS NOT NULL;
+CREATE INDEX inbound_by_target ON inbound (session, target, position) WHERE target IS NOT NULL;
 
 CREATE TABLE window (
     tenant BLOB NOT NULL,
