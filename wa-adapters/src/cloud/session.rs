@@ -5,7 +5,7 @@
 
 use reqwest::Method;
 use serde_json::Value;
-use wa_core::model::{NumberId, Quality, RejectClass, SessionReport, SessionState, Throughput, Tier};
+use wa_core::model::{NumberId, Phone, Quality, RejectClass, SessionReport, SessionState, Throughput, Tier};
 use wa_core::port::{TransportError, TransportErrorKind};
 
 use super::config::ApiVersion;
@@ -15,7 +15,10 @@ use super::wire::AnswerBody;
 
 impl CloudTransport {
     pub(super) async fn look_up(&self, number: &NumberId) -> Result<SessionReport, TransportError> {
-        let query = format!("?fields=quality_rating,status,throughput,{}", limit_field(self.version()));
+        let query = format!(
+            "?fields=quality_rating,status,throughput,display_phone_number,{}",
+            limit_field(self.version())
+        );
         let what = "the number cannot be looked up";
         let body = self.call(what, Method::GET, number, &query, None).await?;
         match body {
@@ -120,6 +123,12 @@ fn limit_field(version: ApiVersion) -> &'static str {
     if version.major >= 24 { "whatsapp_business_manager_messaging_limit" } else { "messaging_limit_tier" }
 }
 
+/// A number as Meta shows it: with its country code, in groups, with or without a plus.
+fn phone(shown: &str) -> Option<Phone> {
+    let digits: String = shown.chars().filter(char::is_ascii_digit).collect();
+    Phone::from_digits(&digits).ok()
+}
+
 fn report(body: &Value) -> SessionReport {
     let text = |field: &str| body.get(field).and_then(Value::as_str);
     let level = body.get("throughput").and_then(|throughput| throughput.get("level")).and_then(Value::as_str);
@@ -130,6 +139,7 @@ fn report(body: &Value) -> SessionReport {
         throughput: level.and_then(throughput),
         tier: limit.and_then(tier),
         quality: text("quality_rating").and_then(quality),
+        phone: text("display_phone_number").and_then(phone),
     }
 }
 

@@ -7,7 +7,7 @@ use futures::channel::oneshot;
 use futures::future::join;
 
 use super::ports::Ports;
-use crate::model::{AttemptTag, Consent, ContactId, InboundEvent, RawId};
+use crate::model::{AttemptTag, ContactId, InboundEvent, RawId};
 use crate::port::store::{
     KeptRaw, Projected, ProjectedEvent, Projection, RawBody, StoreError, StoreErrorKind,
 };
@@ -118,24 +118,18 @@ impl Intake {
                     .and_then(|echo| AttemptTag::verify(echo, identity.instance, &identity.tag_key).ok());
                 ProjectedEvent::Status { attempt, update }
             }
-            // What opens no window is no message to the number alone.
-            InboundEvent::Message(message) if !message.opens_window() => {
-                ProjectedEvent::Unknown { field: format!("message.{}", message.kind().as_str()) }
-            }
-            InboundEvent::Message(message) => {
-                let stops = message.text().is_some_and(consent::is_stop_word);
-                ProjectedEvent::Message {
-                    fresh_contact: ContactId::mint(self.ports.clock.now(), self.ports.draw()),
-                    consent: stops.then_some(Consent::OptedOut),
-                    message,
-                }
+            InboundEvent::Message(message) => ProjectedEvent::Message {
+                fresh_contact: self.fresh_contact(),
+                consent: message.text().and_then(consent::word),
+                message,
+            },
+            InboundEvent::Echo(echo) => ProjectedEvent::Echo { echo, fresh_contact: self.fresh_contact() },
+            InboundEvent::UserChanged(change) => ProjectedEvent::UserChanged { change },
+            InboundEvent::Preference(preference) => {
+                ProjectedEvent::Preference { preference, fresh_contact: self.fresh_contact() }
             }
             InboundEvent::Unknown { field } => ProjectedEvent::Unknown { field },
-            event @ (InboundEvent::UserChanged(_)
-            | InboundEvent::IdentityChanged(_)
-            | InboundEvent::Preference(_)
-            | InboundEvent::Echo(_)
-            | InboundEvent::TemplateStatus(_)
+            event @ (InboundEvent::TemplateStatus(_)
             | InboundEvent::TemplateQuality(_)
             | InboundEvent::TemplateCategory(_)
             | InboundEvent::TemplateComponents(_)
@@ -145,7 +139,8 @@ impl Intake {
             | InboundEvent::Account(_)
             | InboundEvent::AccountAlert(_)
             | InboundEvent::AccountReview(_)
-            | InboundEvent::Security(_)
+            | InboundEvent::Security(_)) => ProjectedEvent::Decision { event },
+            event @ (InboundEvent::IdentityChanged(_)
             | InboundEvent::Error(_)
             | InboundEvent::History(_)
             | InboundEvent::AppState(_)
@@ -153,13 +148,22 @@ impl Intake {
             | InboundEvent::Other(_)) => ProjectedEvent::Unknown { field: event.name().to_owned() },
         }
     }
+
+    fn fresh_contact(&self) -> ContactId {
+        ContactId::mint(self.ports.clock.now(), self.ports.draw())
+    }
 }
 
 fn add(sum: &mut Projected, one: Projected) {
-    let Projected { changed, inbound, waiting, foreign, unknown } = one;
+    let Projected { changed, inbound, waiting, foreign, unknown, sessions, metered } = one;
     sum.changed.extend(changed);
     sum.inbound += inbound;
     sum.waiting += waiting;
     sum.foreign += foreign;
     sum.unknown += unknown;
+    for session in sessions {
+        sum.sessions.retain(|known| known.id != session.id);
+        sum.sessions.push(session);
+    }
+    sum.metered.extend(metered);
 }

@@ -11,6 +11,7 @@ mod gate;
 mod intake;
 mod job;
 mod notices;
+mod overheard;
 mod planner;
 mod ports;
 mod question;

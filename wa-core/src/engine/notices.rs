@@ -4,6 +4,7 @@ use super::ports::Ports;
 use crate::model::{CampaignAlert, CampaignState, Event, EventBody};
 use crate::port::store::{ReaderName, StoreError};
 use crate::port::{Notice, NoticeKind, Scope};
+use crate::rules::effects::{advice as account_advice, template_advice};
 use crate::rules::judge::advice;
 
 /// Events read at once.
@@ -114,6 +115,21 @@ fn notice_of(body: &EventBody) -> Option<NoticeKind> {
             Some(NoticeKind::SessionDeaf { session: *session, silent: *silent, advice: DEAF.to_owned() })
         }
         EventBody::BudgetSpent { campaign } => Some(NoticeKind::BudgetSpent { campaign: *campaign }),
+        EventBody::TemplateChanged { name, language, status, .. } => {
+            let status = status.as_ref()?;
+            Some(NoticeKind::TemplateStopped {
+                name: name.as_str().to_owned(),
+                language: language.as_str().to_owned(),
+                status: status.as_str().to_owned(),
+                advice: template_advice(status)?.to_owned(),
+            })
+        }
+        EventBody::AccountAlert { account, name, detail, urgent: true } => Some(NoticeKind::AccountAlert {
+            account: account.clone(),
+            name: name.clone(),
+            detail: detail.clone(),
+            advice: account_advice().to_owned(),
+        }),
         EventBody::Messages { .. }
         | EventBody::Undeliverable { .. }
         | EventBody::Silent { .. }
@@ -121,7 +137,15 @@ fn notice_of(body: &EventBody) -> Option<NoticeKind> {
         | EventBody::Schedule { .. }
         | EventBody::ScheduleRun { .. }
         | EventBody::ScheduleSkipped { .. }
+        | EventBody::Echo { .. }
         | EventBody::Consent { .. }
-        | EventBody::SessionResumed { .. } => None,
+        | EventBody::SessionResumed { .. }
+        | EventBody::SessionChanged { .. }
+        | EventBody::AccountAlert { .. }
+        | EventBody::ContactsMerged { .. }
+        | EventBody::ContactMoved { .. }
+        | EventBody::ConversationOpened { .. }
+        | EventBody::ConversationClosed { .. }
+        | EventBody::ConversationAssigned { .. } => None,
     }
 }

@@ -106,6 +106,17 @@ impl Planner {
         self.quiet_until.max(self.backoff.hold_until()).max(self.gap_until)
     }
 
+    /// Counts a message that went through the number without this planner: one that came in, or one that
+    /// a person typed on the business's own phone. The provider counts all of them together.
+    ///
+    /// Source: Meta, Throughput, read May 2026: inbound and outbound.
+    pub(crate) fn overheard(&mut self, at: DateTime<Utc>, now: Micros, wall: DateTime<Utc>) {
+        let ago = u64::try_from(micros(wall).saturating_sub(micros(at))).unwrap_or(0);
+        if ago < 1_000_000 {
+            self.ring.count(now.saturating_sub(ago));
+        }
+    }
+
     pub(crate) fn set_throughput(&mut self, nominal: Throughput) {
         self.nominal = nominal;
     }

@@ -16,6 +16,7 @@ use super::EngineConfig;
 use super::intake::{Intake, IntakeRequest};
 use super::job::{Done, Job};
 use super::notices::Notices;
+use super::overheard::Overheard;
 use super::ports::Ports;
 use super::question::{Question, Questions};
 use super::signal::Signal;
@@ -50,6 +51,8 @@ pub(crate) struct Signals {
     pub(crate) due: Signal,
     /// The journal grew.
     pub(crate) journal: Signal,
+    /// What intake heard that the worker needs to know.
+    pub(crate) heard: Overheard,
 }
 
 impl Running {
@@ -95,6 +98,8 @@ pub(crate) fn start(
         intake: Intake::new(worker.ports().clone()),
         config: config.clone(),
         grew: signals.journal.clone(),
+        work: signals.work.clone(),
+        heard: signals.heard.clone(),
         webhooks,
         kept: Vec::new(),
         apply_at: tokio::time::Instant::now(),
@@ -126,6 +131,7 @@ async fn drive(
     let (mut seen, mut seen_due) = (signals.work.count(), signals.due.count());
     let mut ending: Option<Ending> = None;
     loop {
+        worker.hear(signals.heard.take());
         sends.extend(worker.release().into_iter().map(send));
         for job in worker.jobs() {
             let ports = ports.clone();
@@ -249,6 +255,8 @@ struct Inflow {
     intake: Intake,
     config: EngineConfig,
     grew: Signal,
+    work: Signal,
+    heard: Overheard,
     webhooks: mpsc::Receiver<IntakeRequest>,
     /// Stored and not applied yet.
     kept: Vec<RawBody>,
@@ -350,12 +358,17 @@ impl Inflow {
 
     async fn applied(&mut self, applied: Result<Projected, StoreError>) {
         match applied {
-            Ok(Projected { changed: _, inbound: _, waiting: _, foreign, unknown: _ }) => {
+            Ok(Projected { changed: _, inbound: _, waiting: _, foreign, unknown: _, sessions, metered }) => {
                 if foreign > 0 {
                     tracing::warn!(events = foreign, "webhook events of numbers that are not registered");
                 }
                 self.kept.clear();
                 self.grew.raise();
+                let changed = !sessions.is_empty();
+                self.heard.tell(sessions, metered);
+                if changed {
+                    self.work.raise();
+                }
             }
             Err(error) if error.kind() == StoreErrorKind::Closed => self.kept.clear(),
             Err(error) => {

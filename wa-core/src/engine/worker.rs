@@ -14,10 +14,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::config::EngineConfig;
 use super::job::{Done, Job};
+use super::overheard::News;
 use super::ports::Ports;
 use super::question::{Asked, Room};
 use super::turn::{PreparedBatch, Turn};
-use crate::model::{AttemptKey, BatchId, CampaignId, HoldReason, Outcome, SessionId};
+use crate::model::{AttemptKey, BatchId, CampaignId, HoldReason, Outcome, SessionId, SessionState};
 use crate::port::store::{AttemptFact, Listened};
 use crate::port::{SendOutcome, SendPermit, Transport, WorkerScope};
 use crate::rules::judge::{Judge, StandardJudge};
@@ -151,6 +152,28 @@ impl Worker {
             held.hold = None;
             held.skip.clear();
             held.lanes.iter_mut().for_each(|ahead| ahead.read.at_once(now));
+        }
+    }
+
+    /// Takes in what intake heard: sessions as they are now, and what else went through the numbers.
+    pub(crate) fn hear(&mut self, News { sessions, metered }: News) {
+        let (now, wall) = (self.now(), self.ports.clock.now());
+        for session in sessions {
+            let Some(held) = self.held.get_mut(&session.id) else { continue };
+            held.planner.set_throughput(session.throughput);
+            match session.state {
+                SessionState::Connected => {}
+                SessionState::Disconnected | SessionState::Banned | SessionState::Deleted => {
+                    // What has begun and not left would be refused: give it back unharmed.
+                    let late = held.drain();
+                    self.not_sent(late, wall);
+                }
+            }
+        }
+        for (session, at) in metered {
+            if let Some(held) = self.held.get_mut(&session) {
+                held.planner.overheard(at, now, wall);
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use crate::port::store::{
 };
 use crate::port::{AdminScope, Scope};
 use crate::rules::campaign::{self, Move};
-use crate::rules::consent;
+use crate::rules::consent::ConsentNews;
 
 #[async_trait]
 impl Audience for MemoryStore {
@@ -88,11 +88,14 @@ impl Audience for MemoryStore {
             if tenant.contacts.find(recipient).is_none() && tenant.contacts.get(*id).is_some() {
                 return Err(id_taken("contact"));
             }
-            let id = tenant.contacts.upsert(*id, recipient, attributes, now);
+            let mut entries = Entries::default();
+            let id = tenant.meet(*id, recipient, attributes, now, &mut entries);
             if let Some(list) = list {
                 tenant.lists.entry(list.clone()).or_default().join(id);
             }
-            Ok(tenant.contacts.get(id).cloned())
+            let contact = tenant.contacts.get(id).cloned();
+            state.enter(entries, now);
+            Ok(contact)
         })
     }
 
@@ -151,9 +154,8 @@ impl Audience for MemoryStore {
         Ok(self.write(|state, now| {
             let mut entries = Entries::default();
             let tenant = state.tenants.get_mut(&scope.tenant())?;
-            if tenant.contacts.set_consent(contact, consent, source, now) {
-                entries.consented(scope.tenant(), contact, consent, source);
-            }
+            let contact = tenant.contacts.resolve(contact);
+            tenant.consents(contact, ConsentNews::Set(consent, now), source, now, &mut entries);
             let contact = tenant.contacts.get(contact).cloned();
             state.enter(entries, now);
             contact
@@ -398,25 +400,7 @@ fn take_row(
         tenant.contacts.find(&who)
     };
     if let Some(contact) = contact.filter(|_| *opted_out) {
-        tenant.opt_out(contact, Consent::OptedOut, ConsentSource::Import, now, entries);
-    }
-}
-
-impl TenantRow {
-    /// Strengthens a contact's consent to at least this opt-out.
-    pub(super) fn opt_out(
-        &mut self,
-        contact: ContactId,
-        opt_out: Consent,
-        source: ConsentSource,
-        now: DateTime<Utc>,
-        entries: &mut Entries,
-    ) {
-        let Some(known) = self.contacts.get(contact) else { return };
-        let consent = consent::strengthen(known.consent, opt_out);
-        if self.contacts.set_consent(contact, consent, source, now) {
-            entries.consented(self.tenant.id, contact, consent, source);
-        }
+        tenant.consents(contact, ConsentNews::Stop(now), ConsentSource::Import, now, entries);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::model::{
     BudgetOf, BudgetUse, CampaignId, Category, ContactId, Currency, Market, MessageId, Period, Recipient,
     Session, SessionId,
 };
-use crate::port::store::{ContactSpend, Cost, CostOf, LastTemplate, TrendPoint, TrendQuery};
+use crate::port::store::{ContactSpend, Cost, CostOf, Direction, LastTemplate, TrendPoint, TrendQuery};
 use crate::rules::budget::{BudgetFacts, BudgetLine};
 use crate::rules::price::{Booking, Sold, booking};
 use crate::rules::{cost, rollup};
@@ -158,7 +158,7 @@ impl TenantRow {
             let counted = rollup::Counted { facts: &attempt.facts, booking: booking.as_ref() };
             add(attempt.session, attempt.begun_at, rollup::delta(None, &counted));
         }
-        for inbound in self.inbound.values() {
+        for inbound in self.inbound.values().filter(|it| it.direction == Direction::Inbound) {
             add(inbound.session, inbound.at, vec![(rollup::Count::Inbound, 1)]);
         }
         points.into_values().collect()

@@ -155,7 +155,9 @@ impl<'a> Court<'a> {
             }
         };
         let known = contact.and_then(|contact| tenant.contacts.get(contact));
-        let wrote_at = contact.and_then(|contact| tenant.windows.get(&(self.session.id, contact)));
+        let window = contact.and_then(|contact| tenant.window(self.session.id, contact, now));
+        let free_until = window.and_then(|window| window.free_until);
+        let who = tenant.messages.get(&item.message).map_or(&item.recipient, |it| &it.recipient);
         let breaker = |template: Option<&(_, _)>| {
             let (name, language) = template.cloned()?;
             tenant.open_breaker(&BreakerScope::Template(self.session.id, name, language), now)
@@ -171,7 +173,7 @@ impl<'a> Court<'a> {
             own_zone: known
                 .filter(|_| tenant.settings.quiet_hours.is_some())
                 .and_then(|contact| contact.attributes.get(zones::ATTRIBUTE).cloned()),
-            last_user_message_at: wrote_at.copied(),
+            last_user_message_at: window.map(|window| window.last_user_message_at),
             template_breaker: breaker(item.template.as_ref()),
             fallback_breaker: breaker(item.fallback.as_ref().map(|it| &it.template)),
             touches: &touches,
@@ -183,9 +185,7 @@ impl<'a> Court<'a> {
                 next_free_at: self.slots.values().min().copied(),
             },
             quota: self.quota,
-            price: self
-                .pricing
-                .price_facts(tenant.messages.get(&item.message).map_or(&item.recipient, |it| &it.recipient)),
+            price: self.pricing.price_facts(free_until, who),
             budget,
         };
         self.judge.judge(&facts, now)

@@ -1,20 +1,28 @@
 //! The room of webhooks.
 
+mod decided;
+mod heard;
+mod shown;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use self::heard::{Hearing, told_of};
+use super::journal::Entries;
 use super::merge::{Merged, News};
 use super::state::{BodyRow, State};
 use super::{MemoryStore, behind, page};
 use crate::model::{
-    AttemptKey, Consent, ConsentSource, ContactAttributes, ContactId, EventBody, InboundMessage, RawId,
-    SessionId, SessionState, StatusUpdate, TenantId, TransportName,
+    AttemptKey, ContactId, Conversation, ConversationAction, ConversationId, NumberId, RawId, SessionId,
+    SessionState, StatusUpdate, TenantId, TransportName,
 };
 use crate::port::store::{
-    Inbox, KeptRaw, Projected, ProjectedEvent, Projection, RawBody, StoreError, StoredInbound, WindowView,
+    Assignment, ConversationFilter, ConversationKey, ConversationMessage, ConversationPlace, Inbox, KeptRaw,
+    Projected, ProjectedEvent, Projection, RawBody, StoreError, StoredInbound, WindowEntry, WindowFilter,
+    WindowKey, WindowView,
 };
 use crate::port::{AdminScope, Scope};
-use crate::rules::window;
+use crate::rules::{conversation, effects};
 
 #[async_trait]
 impl Inbox for MemoryStore {
@@ -59,6 +67,7 @@ impl Inbox for MemoryStore {
                 }
             }
             projected.changed = merged.entries.net();
+            projected.sessions.sort_by_key(|session| session.id);
             state.enter(merged.entries, now);
             projected
         }))
@@ -70,10 +79,28 @@ impl Inbox for MemoryStore {
         session: SessionId,
         contact: ContactId,
     ) -> Result<Option<WindowView>, StoreError> {
-        Ok(self.read(|state, _| {
-            let last_user_message_at =
-                *state.tenants.get(&scope.tenant())?.windows.get(&(session, contact))?;
-            Some(WindowView { last_user_message_at })
+        Ok(self.read(|state, now| {
+            let tenant = state.tenants.get(&scope.tenant())?;
+            tenant.window(session, tenant.contacts.resolve(contact), now)
+        }))
+    }
+
+    async fn windows(
+        &self,
+        scope: &Scope,
+        filter: &WindowFilter,
+        after: Option<WindowKey>,
+        limit: u32,
+    ) -> Result<Vec<WindowEntry>, StoreError> {
+        Ok(self.read(|state, now| {
+            let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            let all = tenant.windows(now);
+            let wanted = all.into_iter().filter(|it| {
+                filter.session.is_none_or(|session| it.session == session)
+                    && (!filter.open_only || it.window.is_open())
+                    && after.is_none_or(|after| it.key() > after)
+            });
+            page(wanted, limit)
         }))
     }
 
@@ -84,8 +111,83 @@ impl Inbox for MemoryStore {
         limit: u32,
     ) -> Result<Vec<StoredInbound>, StoreError> {
         Ok(self.read(|state, _| {
-            let rows = state.tenants.get(&scope.tenant()).map(|row| row.inbound.range(behind(after)));
-            page(rows.into_iter().flatten().map(|(_, inbound)| inbound.clone()), limit)
+            let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            page(tenant.inbound.range(behind(after)).map(|(_, heard)| tenant.whole(heard)), limit)
+        }))
+    }
+
+    async fn conversations(
+        &self,
+        scope: &Scope,
+        filter: &ConversationFilter,
+        after: Option<ConversationKey>,
+        limit: u32,
+    ) -> Result<Vec<Conversation>, StoreError> {
+        Ok(self.read(|state, _| {
+            let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            let ConversationFilter { state, assigned, session } = filter;
+            let mut all: Vec<_> = tenant.threads.keys().filter_map(|id| tenant.conversation(*id)).collect();
+            all.sort_by_key(|it| std::cmp::Reverse(ConversationKey::from(it)));
+            let wanted = all.into_iter().filter(|it| {
+                state.is_none_or(|state| it.state == state)
+                    && session.is_none_or(|session| it.id.session == session)
+                    && after.is_none_or(|after| ConversationKey::from(it) < after)
+                    && match assigned {
+                        None => true,
+                        Some(Assignment::Nobody) => it.assigned.is_none(),
+                        Some(Assignment::To(agent)) => it.assigned.as_ref() == Some(agent),
+                    }
+            });
+            page(wanted, limit)
+        }))
+    }
+
+    async fn conversation(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+    ) -> Result<Option<Conversation>, StoreError> {
+        Ok(self.read(|state, _| {
+            let tenant = state.tenants.get(&scope.tenant())?;
+            tenant.conversation(tenant.same(id))
+        }))
+    }
+
+    async fn conversation_messages(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+        after: Option<ConversationPlace>,
+        limit: u32,
+    ) -> Result<Vec<ConversationMessage>, StoreError> {
+        Ok(self.read(|state, _| {
+            let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            let mut all = tenant.written(tenant.same(id));
+            all.sort_by_key(|it| it.place().rank());
+            let later = |it: &ConversationMessage| after.is_none_or(|after| it.place().rank() > after.rank());
+            page(all.into_iter().filter(later), limit)
+        }))
+    }
+
+    async fn act_on_conversation(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+        action: &ConversationAction,
+    ) -> Result<Option<Conversation>, StoreError> {
+        Ok(self.write(|state, now| {
+            let tenant = state.tenants.get_mut(&scope.tenant())?;
+            let id = tenant.same(id);
+            let thread = tenant.threads.get(&id)?.clone();
+            let (thread, told) = conversation::act(thread, action, now);
+            let mut entries = Entries::default();
+            if let Some(told) = told {
+                entries.note(scope.tenant(), told_of(id, &thread, told));
+            }
+            tenant.threads.insert(id, thread);
+            let shown = tenant.conversation(id);
+            state.enter(entries, now);
+            shown
         }))
     }
 
@@ -116,6 +218,7 @@ fn apply(
             match find(state, &projection.transport, *attempt, update) {
                 Found::Attempt(key) => {
                     state.merge(key, News::Status(update), now, merged);
+                    shown::note_entry_point(state, key, update);
                 }
                 Found::Foreign => projected.foreign += 1,
                 Found::Nothing => {
@@ -125,23 +228,62 @@ fn apply(
             }
         }
         ProjectedEvent::Message { message, fresh_contact, consent } => {
-            let routes: Vec<_> = state
-                .numbered(&projection.transport, &message.number)
-                .filter(|(_, session)| session.state != SessionState::Deleted)
-                .map(|(tenant, session)| (tenant, session.id))
-                .collect();
-            if routes.is_empty() {
-                projected.foreign += 1;
-            }
+            let routes = living(state, projection, &message.number);
+            projected.foreign += u64::from(routes.is_empty());
             for (tenant, session) in routes {
-                let heard = Heard { message, received_at: projection.received_at, session };
-                if heard.store(state, tenant, *fresh_contact, *consent, now, merged) {
+                let Some(tenant) = state.tenants.get_mut(&tenant) else { continue };
+                let hearing = Hearing { session, fresh: *fresh_contact, now };
+                let at = message.at.min(projection.received_at);
+                if hearing.message(tenant, message, at, *consent, &mut merged.entries) {
                     projected.inbound += 1;
+                    projected.metered.push((session, at));
                 }
             }
         }
+        ProjectedEvent::Echo { echo, fresh_contact } => {
+            let routes = living(state, projection, &echo.number);
+            projected.foreign += u64::from(routes.is_empty());
+            for (tenant, session) in routes {
+                let Some(tenant) = state.tenants.get_mut(&tenant) else { continue };
+                let hearing = Hearing { session, fresh: *fresh_contact, now };
+                let at = echo.at.min(projection.received_at);
+                if hearing.echo(tenant, echo, at, &mut merged.entries) {
+                    projected.metered.push((session, at));
+                }
+            }
+        }
+        ProjectedEvent::UserChanged { change } => {
+            let routes = living(state, projection, &change.number);
+            projected.foreign += u64::from(routes.is_empty());
+            for (tenant, _) in routes {
+                let Some(tenant) = state.tenants.get_mut(&tenant) else { continue };
+                let at = change.at.min(projection.received_at);
+                tenant.follow(change, at, now, &mut merged.entries);
+            }
+        }
+        ProjectedEvent::Preference { preference, fresh_contact } => {
+            let routes = living(state, projection, &preference.number);
+            projected.foreign += u64::from(routes.is_empty());
+            for (tenant, session) in routes {
+                let Some(tenant) = state.tenants.get_mut(&tenant) else { continue };
+                let hearing = Hearing { session, fresh: *fresh_contact, now };
+                let at = preference.at.min(projection.received_at);
+                hearing.preference(tenant, preference, at, &mut merged.entries);
+            }
+        }
+        ProjectedEvent::Decision { event } => match effects::ruling(event) {
+            Some(ruling) => decided::carry_out(state, projection, &ruling, now, merged, projected),
+            None => projected.unknown += 1,
+        },
         ProjectedEvent::Unknown { field: _ } => projected.unknown += 1,
     }
+}
+
+/// The sessions that a number stands for under the body's transport, deleted ones left out.
+fn living(state: &State, projection: &Projection, number: &NumberId) -> Vec<(TenantId, SessionId)> {
+    let all = state.numbered(&projection.transport, number);
+    let living = all.filter(|(_, session)| session.state != SessionState::Deleted);
+    living.map(|(tenant, session)| (tenant, session.id)).collect()
 }
 
 /// What a status is about.
@@ -182,66 +324,5 @@ fn wait(state: &mut State, transport: &TransportName, update: &StatusUpdate) {
     let waiting = state.waiting.entry(key).or_default();
     if !waiting.contains(update) {
         waiting.push(update.clone());
-    }
-}
-
-/// A user's message on its way into one session.
-struct Heard<'a> {
-    message: &'a InboundMessage,
-    received_at: DateTime<Utc>,
-    session: SessionId,
-}
-
-impl Heard<'_> {
-    /// Stores it, unless it is known; whether it was new.
-    fn store(
-        &self,
-        state: &mut State,
-        tenant_id: TenantId,
-        fresh_contact: ContactId,
-        consent: Option<Consent>,
-        now: DateTime<Utc>,
-        merged: &mut Merged,
-    ) -> bool {
-        let InboundMessage {
-            number: _,
-            provider_id,
-            from,
-            parent: _,
-            profile_name: _,
-            username: _,
-            at,
-            body,
-            context: _,
-            referral: _,
-            group: _,
-            standby: _,
-        } = self.message;
-        let Some(tenant) = state.tenants.get_mut(&tenant_id) else { return false };
-        let mut known = tenant.inbound.values();
-        if known.any(|it| it.session == self.session && it.provider_id == *provider_id) {
-            return false;
-        }
-        let contact = tenant.contacts.upsert(fresh_contact, from, &ContactAttributes::new(), now);
-        let position = tenant.inbound.last_key_value().map_or(0, |(position, _)| *position) + 1;
-        let stored = StoredInbound {
-            position,
-            session: self.session,
-            contact,
-            from: from.clone(),
-            provider_id: provider_id.clone(),
-            at: (*at).min(self.received_at),
-            kind: body.kind(),
-            text: body.said().map(str::to_owned),
-        };
-        tenant.inbound.insert(position, stored);
-        let window = tenant.windows.get(&(self.session, contact)).copied();
-        tenant.windows.insert((self.session, contact), window::merge(window, *at, self.received_at));
-        let inbound = EventBody::Inbound { session: self.session, contact, provider_id: provider_id.clone() };
-        merged.entries.note(tenant_id, inbound);
-        if let Some(opt_out) = consent {
-            tenant.opt_out(contact, opt_out, ConsentSource::StopWord, now, &mut merged.entries);
-        }
-        true
     }
 }

@@ -13,6 +13,7 @@ use crate::model::{
     AttemptKey, Breaker, BreakerScope, CampaignState, Chosen, ConsentSource, ContactAttributes, ContactId,
     DeliveryFacts, Fact, NumberId, Outcome, SessionId, SkipReason, StatusUpdate, TenantId, TransportName,
 };
+use crate::rules::consent::ConsentNews;
 use crate::rules::judge;
 use crate::rules::price;
 use crate::rules::retry::{self, Next};
@@ -113,6 +114,7 @@ impl TenantRow {
         let chain: Vec<_> = self.chain(key.message).collect();
         let place = chain.iter().position(|(n, _)| *n == key.n).unwrap_or(usize::MAX);
         let facts: Vec<&DeliveryFacts> = chain.iter().map(|(_, attempt)| &attempt.facts).collect();
+        let refused_at = attempt_refused_at(facts.get(place).copied());
         let all_dead = facts.iter().all(|facts| facts.is_definitely_undelivered());
         let redriven = self.redriven.get(&key.message).map_or(0, |n| usize::from(*n));
         let merge = Merge { key, before: &before, chain: &facts, place, redriven, retry_after };
@@ -139,7 +141,8 @@ impl TenantRow {
                 let fresh = ContactId::from_uuid(key.message.as_uuid());
                 self.contacts.upsert(fresh, &who, &ContactAttributes::new(), now)
             });
-            self.opt_out(contact, opt_out, ConsentSource::Provider, now, &mut merged.entries);
+            let news = ConsentNews::of_word(opt_out, refused_at.unwrap_or(now));
+            self.consents(contact, news, ConsentSource::Provider, now, &mut merged.entries);
         }
     }
 
@@ -164,7 +167,7 @@ impl TenantRow {
         merged.due_at = merged.due_at.into_iter().chain([due.due_at]).min();
     }
 
-    /// Opens a breaker, unless one that holds at least as long is open.
+    /// Opens the breaker of a refusal.
     fn trip(
         &mut self,
         key: AttemptKey,
@@ -184,6 +187,12 @@ impl TenantRow {
             BreakerScope::Session(session)
         };
         let until = lasts.map(|lasts| now.checked_add_signed(lasts).unwrap_or(DateTime::<Utc>::MAX_UTC));
+        self.stop(Breaker { scope, reason, code, until, since: now }, now, merged);
+    }
+
+    /// Opens a breaker, unless one that holds at least as long is open.
+    pub(super) fn stop(&mut self, breaker: Breaker, now: DateTime<Utc>, merged: &mut Merged) {
+        let Breaker { scope, reason, code, until, since: _ } = breaker;
         let outlasts = |known: &Breaker| match (known.until, until) {
             (None, _) => false,
             (Some(_), None) => true,
@@ -201,6 +210,11 @@ impl TenantRow {
             self.breakers.insert(scope, breaker);
         }
     }
+}
+
+/// When the provider refused an attempt.
+fn attempt_refused_at(facts: Option<&DeliveryFacts>) -> Option<DateTime<Utc>> {
+    facts.and_then(|facts| facts.at(Fact::Failed).or_else(|| facts.at(Fact::Rejected)))
 }
 
 fn merge_status(facts: &mut DeliveryFacts, update: &StatusUpdate) {

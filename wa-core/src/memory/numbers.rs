@@ -10,12 +10,14 @@ use super::state::{AttemptRow, LeaseRow, State, TenantRow};
 use super::{MemoryStore, behind, id_taken, later, page};
 use crate::model::{
     Breaker, BreakerScope, EventBody, Fact, NewSession, NumberId, Quality, Session, SessionId, SessionReport,
-    SessionSetting, SessionSettings, SessionState, Throughput, Tier, TransportName,
+    SessionSetting, SessionSettings, SessionState, TemplateKey, TemplateRecord, Throughput, Tier,
+    TransportName,
 };
 use crate::port::store::{
     AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route, StoreError,
 };
 use crate::port::{AdminScope, Scope, WorkerScope};
+use crate::rules::effects::Topic;
 use crate::rules::judge;
 
 /// The most attempts that `recent` gives.
@@ -27,9 +29,11 @@ impl Numbers for MemoryStore {
         self.write(|state, now| {
             let id_is_taken = state.owner(new.id).is_some();
             let Some(row) = state.tenants.get_mut(&scope.tenant()) else { return Ok(AddSession::NoTenant) };
-            let mut sessions = row.sessions.values();
+            let mut sessions = row.sessions.values_mut();
             if let Some(known) = sessions.find(|it| it.transport == new.transport && it.number == new.number)
             {
+                known.account = new.account.clone().or_else(|| known.account.take());
+                known.phone = new.phone.or(known.phone);
                 return Ok(AddSession::Known(known.clone()));
             }
             let living = row.sessions.values().filter(|it| it.state != SessionState::Deleted).count();
@@ -70,14 +74,15 @@ impl Numbers for MemoryStore {
         report: &SessionReport,
     ) -> Result<Option<Session>, StoreError> {
         Ok(self.write(|state, now| {
-            let session = state.tenants.get_mut(&scope.tenant())?.sessions.get_mut(&id)?;
-            let SessionReport { state, throughput, tier, quality } = report;
-            session.state = state.unwrap_or(session.state);
-            session.throughput = throughput.unwrap_or(session.throughput);
-            session.tier = tier.unwrap_or(session.tier);
-            session.quality = quality.unwrap_or(session.quality);
+            let tenant = state.tenants.get_mut(&scope.tenant())?;
+            let session = tenant.sessions.get_mut(&id)?;
+            take_over(session, report);
             session.checked_at = Some(now);
-            Some(session.clone())
+            let session = session.clone();
+            for topic in Topic::of(report) {
+                tenant.is_news(id, topic, now);
+            }
+            Some(session)
         }))
     }
 
@@ -196,15 +201,40 @@ impl Numbers for MemoryStore {
             breakers.into_iter().flatten().filter(|it| judge::is_open(it, now)).cloned().collect()
         }))
     }
+
+    async fn templates(
+        &self,
+        scope: &Scope,
+        after: Option<&TemplateKey>,
+        limit: u32,
+    ) -> Result<Vec<TemplateRecord>, StoreError> {
+        Ok(self.read(|state, _| {
+            let rows =
+                state.tenants.get(&scope.tenant()).map(|row| row.templates.range(behind(after.cloned())));
+            page(rows.into_iter().flatten().map(|(_, record)| record.clone()), limit)
+        }))
+    }
+}
+
+/// Takes over what a provider says about a session.
+pub(super) fn take_over(session: &mut Session, report: &SessionReport) {
+    let SessionReport { state, throughput, tier, quality, phone } = report;
+    session.state = state.unwrap_or(session.state);
+    session.throughput = throughput.unwrap_or(session.throughput);
+    session.tier = tier.unwrap_or(session.tier);
+    session.quality = quality.unwrap_or(session.quality);
+    session.phone = phone.or(session.phone);
 }
 
 fn fresh_session(new: &NewSession, now: DateTime<Utc>) -> Session {
-    let NewSession { id, transport, number, portfolio } = new.clone();
+    let NewSession { id, transport, number, portfolio, account, phone } = new.clone();
     Session {
         id,
         transport,
         number,
         portfolio,
+        account,
+        phone,
         state: SessionState::Connected,
         throughput: Throughput::DEFAULT,
         tier: Tier::Unlimited,

@@ -29,11 +29,15 @@ impl<'a> Pricing<'a> {
         Self { tenant, now, service_used, taken: Vec::new(), budgets: BTreeMap::new() }
     }
 
-    pub(super) fn price_facts(&self, recipient: &Recipient) -> PriceFacts<'a> {
+    pub(super) fn price_facts(
+        &self,
+        entry_point_until: Option<DateTime<Utc>>,
+        recipient: &Recipient,
+    ) -> PriceFacts<'a> {
         PriceFacts {
             book: self.tenant.settings.prices.as_ref(),
             market: Market::of(recipient),
-            entry_point_until: None,
+            entry_point_until,
             service_used: self.service_used,
         }
     }

@@ -11,11 +11,11 @@ use chrono::{DateTime, Utc};
 use super::contacts::Contacts;
 use crate::model::{
     AttemptKey, AttemptView, BatchId, Breaker, BreakerScope, Campaign, CampaignCounts, CampaignId, Chosen,
-    ContactId, DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason, ImportId,
-    ImportProgress, Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, NumberId, Period,
-    Phone, PriceBook, ProviderMessageId, RawId, Recipient, Schedule, ScheduleId, ScheduleRun, SendKey,
-    Session, SessionId, SkipReason, StatusUpdate, StreamPosition, TemplateContent, TemplateName, Tenant,
-    TenantId, TenantSettings, TransportName, WorkerId,
+    ContactId, ConversationId, DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason,
+    ImportId, ImportProgress, Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, NumberId,
+    Period, Phone, PriceBook, ProviderMessageId, RawId, Recipient, Schedule, ScheduleId, ScheduleRun,
+    SendKey, Session, SessionId, SkipReason, StatusUpdate, StreamPosition, TemplateContent, TemplateKey,
+    TemplateName, TemplateRecord, Tenant, TenantId, TenantSettings, Thread, TransportName, WorkerId,
 };
 use crate::port::store::{
     DispatchState, DueBody, RawBody, ReaderName, ReportedLine, StoreIdentity, StoredInbound,
@@ -23,6 +23,7 @@ use crate::port::store::{
 use crate::port::{Notice, WorkerScope};
 use crate::rules::alert::Meter;
 use crate::rules::cost;
+use crate::rules::effects::Topic;
 use crate::rules::price::{self, Quote};
 use crate::rules::silence::Ear;
 use crate::rules::status::{MessageFacts, message_state};
@@ -68,9 +69,14 @@ pub(super) struct TenantRow {
     pub(super) due: BTreeMap<MessageId, DueRow>,
     pub(super) closed: BTreeMap<MessageId, SkipReason>,
     pub(super) attempts: BTreeMap<(MessageId, u16), AttemptRow>,
-    /// When the user last wrote.
-    pub(super) windows: BTreeMap<(SessionId, ContactId), DateTime<Utc>>,
+    /// Messages of users and echoes, without what hangs on them.
     pub(super) inbound: BTreeMap<u64, StoredInbound>,
+    /// The ends of free entry points that webhooks named.
+    pub(super) entries_told: BTreeMap<(SessionId, ContactId), DateTime<Utc>>,
+    pub(super) threads: BTreeMap<ConversationId, Thread>,
+    pub(super) templates: BTreeMap<TemplateKey, TemplateRecord>,
+    /// The latest instant of news on each topic.
+    pub(super) news: BTreeMap<(SessionId, Topic), DateTime<Utc>>,
     pub(super) notices: BTreeMap<EventId, Notice>,
     /// Addresses that are never written to, and since when.
     pub(super) suppressed: BTreeMap<String, DateTime<Utc>>,
@@ -297,8 +303,11 @@ impl TenantRow {
             due: BTreeMap::new(),
             closed: BTreeMap::new(),
             attempts: BTreeMap::new(),
-            windows: BTreeMap::new(),
             inbound: BTreeMap::new(),
+            entries_told: BTreeMap::new(),
+            threads: BTreeMap::new(),
+            templates: BTreeMap::new(),
+            news: BTreeMap::new(),
             notices: BTreeMap::new(),
             suppressed: BTreeMap::new(),
             redriven: BTreeMap::new(),
@@ -352,7 +361,8 @@ impl TenantRow {
 
     /// The contact that a message goes to, if its recipient is one by now.
     pub(super) fn contact_of(&self, message: &MessageRow) -> Option<ContactId> {
-        message.contact.or_else(|| self.contacts.find(&message.recipient))
+        let named = message.contact.map(|contact| self.contacts.resolve(contact));
+        named.or_else(|| self.contacts.find(&message.recipient))
     }
 
     /// The template that an attempt of a message carried, if it did.

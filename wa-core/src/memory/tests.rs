@@ -56,6 +56,8 @@ impl Bench {
             transport: parsed("cloud"),
             number: parsed(&n.to_string()),
             portfolio: "portfolio".to_owned(),
+            account: None,
+            phone: None,
         };
         let added = self.store.add_session(&self.scope, &new).await.expect("an addition");
         assert!(matches!(added, AddSession::Added(_)), "{added:?}");

@@ -34,6 +34,49 @@ pub enum Consent {
     OptedIn,
 }
 
+/// What is kept of everything that was heard about a contact's consent; the consent follows from it
+/// by [`effective`](crate::rules::consent::effective).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentRecord {
+    /// What a caller decided: allowed, no marketing or blocked. An opt-out is kept as a stop.
+    pub set: Consent,
+    /// The latest stop: of the person, of a file, or of a caller.
+    pub stopped_at: Option<DateTime<Utc>>,
+    /// The latest resume word.
+    pub resumed_at: Option<DateTime<Utc>>,
+    /// When the person last told the provider to stop marketing.
+    pub no_marketing_at: Option<DateTime<Utc>>,
+    /// When the person last told the provider to resume marketing.
+    pub marketing_at: Option<DateTime<Utc>>,
+}
+
+impl Default for ConsentRecord {
+    fn default() -> Self {
+        Self {
+            set: Consent::Allowed,
+            stopped_at: None,
+            resumed_at: None,
+            no_marketing_at: None,
+            marketing_at: None,
+        }
+    }
+}
+
+/// A word about a person, and when it was heard.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Seen {
+    /// When, by the provider's clock.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub value: String,
+}
+
+impl std::fmt::Debug for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seen").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
 /// What a change of consent came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -46,6 +89,8 @@ pub enum ConsentSource {
     Import,
     /// A call of the embedding application.
     Caller,
+    /// Two contacts turned out to be one person; the stricter consent counts.
+    Merge,
 }
 
 /// One person that a tenant writes to.
@@ -57,6 +102,10 @@ pub struct Contact {
     pub recipient: Recipient,
     /// Its attributes.
     pub attributes: ContactAttributes,
+    /// The profile name that the person shows, as last seen.
+    pub profile_name: Option<Seen>,
+    /// The person's user name, as last seen.
+    pub username: Option<Seen>,
     /// Whether it may be written to.
     pub consent: Consent,
     /// When the consent last changed.
@@ -80,6 +129,7 @@ names!(ConsentSource {
     Provider = "provider",
     Import = "import",
     Caller = "caller",
+    Merge = "merge",
 });
 
 impl std::fmt::Debug for Contact {

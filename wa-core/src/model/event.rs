@@ -7,10 +7,15 @@ use super::alert::{CampaignAlert, Undelivered};
 use super::breaker::BreakerReason;
 use super::campaign::CampaignState;
 use super::contact::{Consent, ConsentSource};
+use super::content::Category;
+use super::conversation::Agent;
 use super::ids::{CampaignId, ContactId, EventId, MessageId, ScheduleId, SessionId, TenantId};
+use super::inbound::TemplateEvent;
 use super::message::MessageState;
 use super::recurrence::Slot;
 use super::schedule::{ScheduleState, SkippedRun};
+use super::session::{Quality, SessionState, Throughput, Tier};
+use super::template::{LanguageCode, TemplateName};
 
 /// Where a reader of the events stands: everything up to and including it is done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -141,5 +146,90 @@ pub enum EventBody {
     SessionResumed {
         /// The session.
         session: SessionId,
+    },
+    /// What a provider says about a session changed; the values are the present ones.
+    SessionChanged {
+        /// The session.
+        session: SessionId,
+        /// Its state.
+        state: SessionState,
+        /// Messages a second.
+        throughput: Throughput,
+        /// People a day outside windows.
+        tier: Tier,
+        /// The rating.
+        quality: Quality,
+    },
+    /// A provider said something about a template; `None` where it said nothing about it.
+    TemplateChanged {
+        /// The provider's id of its account.
+        account: String,
+        /// Its name.
+        name: TemplateName,
+        /// Its language.
+        language: LanguageCode,
+        /// What happened to it.
+        status: Option<TemplateEvent>,
+        /// Its rating.
+        quality: Option<Quality>,
+        /// Its category.
+        category: Option<Category>,
+        /// Whether its parts were edited.
+        edited: bool,
+    },
+    /// A provider said something about an account.
+    AccountAlert {
+        /// The provider's id of the account.
+        account: String,
+        /// What, by a stable name in snake case or the provider's own.
+        name: String,
+        /// More about it, in the provider's words.
+        detail: Option<String>,
+        /// Whether an operator must act.
+        urgent: bool,
+    },
+    /// A person typed a message on the business's own phone.
+    Echo {
+        /// The number.
+        session: SessionId,
+        /// Whom it went to.
+        contact: ContactId,
+        /// The provider's message id.
+        provider_id: String,
+    },
+    /// Two contacts turned out to be one.
+    ContactsMerged {
+        /// The contact that stays.
+        contact: ContactId,
+        /// The id that is an alias of it from now on.
+        alias: ContactId,
+    },
+    /// A contact is reached under another address from now on.
+    ContactMoved {
+        /// The contact.
+        contact: ContactId,
+    },
+    /// A conversation was opened, for the first time or again.
+    ConversationOpened {
+        /// The number.
+        session: SessionId,
+        /// The contact.
+        contact: ContactId,
+    },
+    /// A conversation was closed.
+    ConversationClosed {
+        /// The number.
+        session: SessionId,
+        /// The contact.
+        contact: ContactId,
+    },
+    /// A conversation was given to somebody, or to nobody.
+    ConversationAssigned {
+        /// The number.
+        session: SessionId,
+        /// The contact.
+        contact: ContactId,
+        /// Who looks after it now.
+        agent: Option<Agent>,
     },
 }

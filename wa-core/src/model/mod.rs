@@ -11,11 +11,13 @@ mod charge;
 mod civil;
 mod contact;
 mod content;
+mod conversation;
 mod event;
 mod fingerprint;
 mod ids;
 mod import;
 mod inbound;
+mod library;
 mod market;
 mod message;
 mod money;
@@ -47,12 +49,13 @@ pub use campaign::{
 };
 pub use charge::{Charge, ChargeSource, Charged, FreeReason, RateCategory};
 pub use civil::{CivilDateTime, CivilTime, TimeZone, TimeZoneError, Weekdays};
-pub use contact::{Consent, ConsentSource, Contact, ContactAttributes, ListName};
+pub use contact::{Consent, ConsentRecord, ConsentSource, Contact, ContactAttributes, ListName, Seen};
 pub use content::{
     CardAddress, CardEmail, CardName, CardOrg, CardPhone, CardUrl, Category, ContactCard, ContactCards,
     Content, ContentKind, ContentKinds, Flaw, Interactive, InvalidContent, JsonObject, Location, Media,
     MediaKind, MediaRef, Reaction, Text, TextError, interactive,
 };
+pub use conversation::{Agent, Conversation, ConversationAction, ConversationId, ConversationState, Thread};
 pub use event::{Event, EventBody, StreamPosition};
 pub use fingerprint::Fingerprint;
 pub use ids::{
@@ -69,6 +72,7 @@ pub use inbound::{
     TemplateCategoryChange, TemplateComponents, TemplateEvent, TemplateQuality, TemplateRef, TemplateStatus,
     UserChange, UserChangeKind, WebhookConversation, WebhookPricing,
 };
+pub use library::{TemplateKey, TemplateRecord};
 pub use market::Market;
 pub use message::{
     AttemptView, Chosen, CustomerView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey,

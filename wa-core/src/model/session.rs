@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::SessionId;
 use super::message::names;
+use super::phone::Phone;
 use super::settings::SessionSettings;
 use super::value::{ValueError, is_token, text_value};
 
@@ -76,6 +77,11 @@ pub struct NewSession {
     pub number: NumberId,
     /// The provider's id of the account whose limits it shares; the number itself when unknown.
     pub portfolio: String,
+    /// The provider's id of the account that it belongs to, such as Meta's WhatsApp business account:
+    /// what is decided about that account reaches the session. Without one nothing of the kind does.
+    pub account: Option<String>,
+    /// The number as people dial it, by which the provider names it in decisions.
+    pub phone: Option<Phone>,
 }
 
 /// A stored session.
@@ -89,6 +95,10 @@ pub struct Session {
     pub number: NumberId,
     /// The provider's id of the account whose limits it shares.
     pub portfolio: String,
+    /// The provider's id of the account that it belongs to.
+    pub account: Option<String>,
+    /// The number as people dial it.
+    pub phone: Option<Phone>,
     /// Its state.
     pub state: SessionState,
     /// Messages a second.
@@ -116,6 +126,8 @@ pub struct SessionReport {
     pub tier: Option<Tier>,
     /// The rating.
     pub quality: Option<Quality>,
+    /// The number as people dial it.
+    pub phone: Option<Phone>,
 }
 
 names!(Quality { Green = "green", Yellow = "yellow", Red = "red", Unknown = "unknown" });
@@ -131,6 +143,11 @@ impl Throughput {
     ///
     /// Source: Meta, Throughput, read May 2026: 80 messages a second by default.
     pub const DEFAULT: Self = Self(80);
+
+    /// What a number has after the provider's throughput upgrade.
+    ///
+    /// Source: Meta, Throughput, read May 2026: up to 1,000 messages a second.
+    pub const UPGRADED: Self = Self(1_000);
 
     /// Messages a second.
     #[must_use]

@@ -101,6 +101,28 @@ pub enum NoticeKind {
         /// What to do, in plain words.
         advice: String,
     },
+    /// A template was stopped, or will be.
+    TemplateStopped {
+        /// Its name.
+        name: String,
+        /// Its language.
+        language: String,
+        /// What happened to it.
+        status: String,
+        /// What to do, in plain words.
+        advice: String,
+    },
+    /// A provider says something about an account that somebody must act on.
+    AccountAlert {
+        /// The provider's id of the account.
+        account: String,
+        /// What, by a stable name in snake case or the provider's own.
+        name: String,
+        /// More about it, in the provider's words.
+        detail: Option<String>,
+        /// What to do, in plain words.
+        advice: String,
+    },
 }
 
 /// A notice that could not be passed on.

@@ -75,6 +75,11 @@ impl Ring {
         self.schedule = Some(at);
     }
 
+    /// Counts something else that used the number up at `at`; the even pace goes on as it was.
+    pub fn count(&mut self, at: Micros) {
+        self.push(at);
+    }
+
     /// The earliest instant from `now` on at which one more may be released.
     #[must_use]
     pub fn next_at(&self, now: Micros) -> Micros {

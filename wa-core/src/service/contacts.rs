@@ -10,7 +10,8 @@ use crate::model::{
     ImportRow, ListName, Recipient, SessionId,
 };
 use crate::port::store::{
-    ImportChunk, ImportStep, ReportedLine, StartImport, SuppressedAddress, UpsertContact, WindowView,
+    ImportChunk, ImportStep, ReportedLine, StartImport, SuppressedAddress, UpsertContact, WindowEntry,
+    WindowFilter, WindowKey, WindowView,
 };
 
 /// Rows taken in with one commit.
@@ -204,6 +205,44 @@ impl<'a> Contacts<'a> {
         contact: ContactId,
     ) -> Result<Option<WindowView>, KitError> {
         Ok(self.tenant.kit.store().inbox().window(&self.tenant.scope, session, contact).await?)
+    }
+
+    /// The windows, those that close first come first; `after` is exclusive.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use wa_core::{memory::MemoryStore, port::SystemClock, service::Kit, testing::ScriptedTransport};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let clock = Arc::new(SystemClock);
+    /// # let transport = Arc::new(ScriptedTransport::new(clock.clone()));
+    /// # let kit = Kit::builder(Arc::new(MemoryStore::new(clock))).transport("cloud", transport).build().await?;
+    /// use wa_core::port::store::WindowFilter;
+    /// let tenant = kit.tenants().ensure("acme").await?;
+    /// let open = WindowFilter { open_only: true, ..WindowFilter::default() };
+    /// let mut after = None;
+    /// loop {
+    ///     let page = tenant.contacts().windows(&open, after, 500).await?;
+    ///     let Some(last) = page.last() else { break };
+    ///     after = Some(last.key());
+    ///     for entry in &page {
+    ///         println!("{} {} min", entry.contact, entry.window.remaining.num_minutes());
+    ///     }
+    /// }
+    /// assert_eq!(after, None); // nobody has written yet
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn windows(
+        self,
+        filter: &WindowFilter,
+        after: Option<WindowKey>,
+        limit: u32,
+    ) -> Result<Vec<WindowEntry>, KitError> {
+        Ok(self.tenant.kit.store().inbox().windows(&self.tenant.scope, filter, after, limit).await?)
     }
 
     /// Changes whether a contact may be written to; it binds every message that begins afterwards.

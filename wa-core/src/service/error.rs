@@ -49,6 +49,9 @@ pub enum KitError {
     /// The tenant has no such contact.
     #[error("the tenant has no such contact")]
     NoContact,
+    /// The tenant has no such conversation.
+    #[error("the tenant has no such conversation")]
+    NoConversation,
     /// The tenant has no such campaign.
     #[error("the tenant has no such campaign")]
     NoCampaign,

@@ -144,6 +144,7 @@ impl Kit {
             work: inner.work.clone(),
             due: inner.due.clone(),
             journal: inner.journal.clone(),
+            ..engine::Signals::default()
         };
         let (asker, questions) = mpsc::unbounded();
         *inner.questions.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(asker);

@@ -3,6 +3,7 @@
 mod campaigns;
 mod check;
 mod contacts;
+mod conversations;
 mod costs;
 mod error;
 mod export;
@@ -22,6 +23,7 @@ mod webhooks;
 pub use campaigns::{CampaignSpec, Campaigns};
 pub use check::{CheckAnswer, CostCheck, CostReason, SendCheck, WindowCheck};
 pub use contacts::Contacts;
+pub use conversations::Conversations;
 pub use costs::{Costs, Prices};
 pub use error::KitError;
 pub use export::{ExportFormat, ExportOptions};

@@ -3,7 +3,8 @@
 use super::error::KitError;
 use super::tenant::TenantHandle;
 use crate::model::{
-    Breaker, BreakerScope, GapSetting, NewSession, Session, SessionId, SessionReport, SessionSetting, WarmUp,
+    Breaker, BreakerScope, GapSetting, NewSession, Phone, Session, SessionId, SessionReport, SessionSetting,
+    TemplateKey, TemplateRecord, WarmUp,
 };
 use crate::port::SessionRef;
 use crate::port::store::AddSession;
@@ -23,12 +24,30 @@ pub struct Number {
     pub id: String,
     /// The account whose messaging limit it shares with others; its own id when `None`.
     pub portfolio: Option<String>,
+    /// The account that it belongs to, such as Meta's WhatsApp business account id. Without one the number
+    /// hears nothing of what the provider decides about the account and its templates.
+    pub account: Option<String>,
+    /// The number as people dial it; asked of the provider when `None`.
+    pub phone: Option<Phone>,
 }
 
 impl Number {
     /// A number of the Cloud API, registered under the transport name `cloud`.
     pub fn cloud(phone_number_id: impl Into<String>) -> Self {
-        Self { transport: "cloud".to_owned(), id: phone_number_id.into(), portfolio: None }
+        Self {
+            transport: "cloud".to_owned(),
+            id: phone_number_id.into(),
+            portfolio: None,
+            account: None,
+            phone: None,
+        }
+    }
+
+    /// Names the account that it belongs to.
+    #[must_use]
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
     }
 }
 
@@ -53,6 +72,8 @@ impl<'a> Sessions<'a> {
             transport,
             number: number.id.parse()?,
             portfolio: number.portfolio.clone().unwrap_or_else(|| number.id.clone()),
+            account: number.account.clone(),
+            phone: number.phone,
         };
         match inner.ports.store.numbers().add_session(&self.tenant.scope, &new).await? {
             AddSession::Added(session) => {
@@ -134,6 +155,19 @@ impl<'a> Sessions<'a> {
     /// When the store fails.
     pub async fn breakers(self) -> Result<Vec<Breaker>, KitError> {
         Ok(self.tenant.kit.store().numbers().breakers(&self.tenant.scope).await?)
+    }
+
+    /// The templates of its accounts as the provider last spoke of them, in order of their keys; `after` is
+    /// exclusive. Only what webhooks said since the account was named is here.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn templates(
+        self,
+        after: Option<&TemplateKey>,
+        limit: u32,
+    ) -> Result<Vec<TemplateRecord>, KitError> {
+        Ok(self.tenant.kit.store().numbers().templates(&self.tenant.scope, after, limit).await?)
     }
 
     /// Lets a stopped session or template go on, once its cause is gone; `false` when it was not stopped.

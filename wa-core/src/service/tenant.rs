@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::campaigns::Campaigns;
 use super::contacts::Contacts;
+use super::conversations::Conversations;
 use super::costs::{Costs, Prices};
 use super::error::KitError;
 use super::kit::Kit;
@@ -41,6 +42,12 @@ impl TenantHandle {
     #[must_use]
     pub const fn contacts(&self) -> Contacts<'_> {
         Contacts::new(self)
+    }
+
+    /// Its shared inbox.
+    #[must_use]
+    pub const fn conversations(&self) -> Conversations<'_> {
+        Conversations::new(self)
     }
 
     /// Its campaigns.

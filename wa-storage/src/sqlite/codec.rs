@@ -130,13 +130,14 @@ pub(super) fn addresses(recipient: &Recipient) -> (Option<i64>, Option<&str>) {
     (recipient.phone().map(phone_number), recipient.bsuid().map(Bsuid::as_str))
 }
 
+pub(super) fn opt_phone(row: &Row<'_>, index: usize) -> Result<Option<Phone>> {
+    let digits = row.get::<_, Option<i64>>(index)?;
+    digits.map(|digits| Phone::try_from(digits.cast_unsigned())).transpose().map_err(|_| undecodable(index))
+}
+
 /// Reads a recipient from its phone column and the bsuid column after it.
 pub(super) fn recipient(row: &Row<'_>, index: usize) -> Result<Recipient> {
-    let phone = row
-        .get::<_, Option<i64>>(index)?
-        .map(|digits| Phone::try_from(digits.cast_unsigned()))
-        .transpose()
-        .map_err(|_| undecodable(index))?;
+    let phone = opt_phone(row, index)?;
     let bsuid = opt_named(row, index + 1, |text| text.parse().ok())?;
     Recipient::new(phone, bsuid).map_err(|_| undecodable(index))
 }

@@ -35,8 +35,8 @@ pub(super) const TREND: &str = "SELECT slot, counter, sum(n) FROM ( \
 pub(super) const OF_RECIPIENT: &str = "SELECT a.n, a.session, a.begun_at, a.end_by, a.recipient, a.tier_slot, \
      a.category, a.price, a.reserve, a.currency, a.price_reason, a.counts_as_service, a.month, a.book, \
      r.not_sent_at, r.rejected_at, r.accepted_at, r.in_doubt_at, r.sent_at, r.delivered_at, r.read_at, \
-     r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.provider_id, r.charge, \
-     m.id, m.campaign, m.phone, m.bsuid \
+     r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.details, r.provider_id, r.charge, \
+     a.fallback, a.warm_up_day, m.id, m.campaign, m.phone, m.bsuid \
      FROM attempt a INDEXED BY attempt_by_recipient CROSS JOIN message m ON m.tenant = a.tenant AND m.id = a.message \
      LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
      WHERE a.tenant = ?1 AND a.recipient = ?2";
@@ -86,9 +86,9 @@ pub(super) fn of_contact(
         let sent = statement.query_map(params![tenant.as_bytes(), key.cast_signed()], |row| {
             Ok(Sent {
                 attempt: attempt(row)?,
-                message: id(row, 29)?,
-                campaign: opt_id(row, 30)?,
-                recipient: recipient(row, 31)?,
+                message: id(row, 32)?,
+                campaign: opt_id(row, 33)?,
+                recipient: recipient(row, 34)?,
             })
         })?;
         for sent in sent {

@@ -50,7 +50,14 @@ async fn open(path: &Path) -> SqliteStore {
     let own = scope::tenant(tenant());
     store.directory().put_settings(&own, &without_cooldown()).await.expect("an answer");
     let number = "1".parse().expect("a number id");
-    let new = NewSession { id: session(), transport: transport(), number, portfolio: "1".to_owned() };
+    let new = NewSession {
+        id: session(),
+        transport: transport(),
+        number,
+        portfolio: "1".to_owned(),
+        account: None,
+        phone: None,
+    };
     store.numbers().add_session(&own, &new).await.expect("a session");
     store
 }

@@ -156,6 +156,8 @@ impl Bench {
             transport: "cloud".parse().expect("a name"),
             number: "100".parse().expect("a number"),
             portfolio: "one".to_owned(),
+            account: None,
+            phone: None,
         };
         let added = store.numbers().add_session(&tenant, &new).await.expect("an answer");
         let AddSession::Added(session) = added else { panic!("{added:?}") };

@@ -84,6 +84,8 @@ impl World {
             transport: transport(),
             number: number.parse().expect("a number id"),
             portfolio: "portfolio".to_owned(),
+            account: None,
+            phone: None,
         };
         match self.store.numbers().add_session(&self.scope(), &new).await.expect("an answer") {
             AddSession::Added(session) => session,

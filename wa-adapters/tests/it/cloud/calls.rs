@@ -1,7 +1,7 @@
 //! Number look-ups and read receipts.
 
 use serde_json::json;
-use wa_core::model::{Quality, SessionReport, SessionState, Throughput, Tier};
+use wa_core::model::{Phone, Quality, SessionReport, SessionState, Throughput, Tier};
 use wa_core::port::{Acknowledge, Transport, TransportErrorKind, Typing};
 
 use super::support::{Behaviour, NUMBER, Server, TOKEN, answer, config, graph_error, session, transport};
@@ -16,13 +16,14 @@ async fn report(body: &serde_json::Value) -> SessionReport {
 async fn a_number_is_reported_as_meta_describes_it() {
     let full = json!({
         "id": NUMBER, "quality_rating": "YELLOW", "status": "CONNECTED", "throughput": {"level": "HIGH"},
-        "whatsapp_business_manager_messaging_limit": "TIER_100K",
+        "whatsapp_business_manager_messaging_limit": "TIER_100K", "display_phone_number": "+1 631-555-5555",
     });
     let expected = SessionReport {
         state: Some(SessionState::Connected),
         throughput: Throughput::try_from(1_000).ok(),
         tier: Some(Tier::Limited(100_000)),
         quality: Some(Quality::Yellow),
+        phone: Phone::from_digits("16315555555").ok(),
     };
     assert_eq!(report(&full).await, expected);
 }
@@ -78,7 +79,7 @@ async fn a_field_is_only_asked_for_where_the_version_has_it() {
         let server = Server::start(Behaviour::Answer(answer(200, "", "{}"))).await;
         transport(format!("{}/{version}", server.url())).session(&session(NUMBER)).await.expect("a report");
         let line = server.requests()[0].head.lines().next().expect("a line").to_owned();
-        let fields = format!("quality_rating,status,throughput,{field}");
+        let fields = format!("quality_rating,status,throughput,display_phone_number,{field}");
         assert_eq!(line, format!("get /{version}/{NUMBER}?fields={fields} http/1.1"));
     }
 }

@@ -241,6 +241,14 @@ impl Numbers for FaultyStore {
     async fn breakers(&self, scope: &Scope) -> Result<Vec<Breaker>, StoreError> {
         self.inner.numbers().breakers(scope).await
     }
+    async fn templates(
+        &self,
+        scope: &Scope,
+        after: Option<&TemplateKey>,
+        limit: u32,
+    ) -> Result<Vec<TemplateRecord>, StoreError> {
+        self.inner.numbers().templates(scope, after, limit).await
+    }
 }
 
 #[async_trait]
@@ -274,6 +282,48 @@ impl Inbox for FaultyStore {
         limit: u32,
     ) -> Result<Vec<StoredInbound>, StoreError> {
         self.inner.inbox().inbound(scope, after, limit).await
+    }
+    async fn windows(
+        &self,
+        scope: &Scope,
+        filter: &WindowFilter,
+        after: Option<WindowKey>,
+        limit: u32,
+    ) -> Result<Vec<WindowEntry>, StoreError> {
+        self.inner.inbox().windows(scope, filter, after, limit).await
+    }
+    async fn conversations(
+        &self,
+        scope: &Scope,
+        filter: &ConversationFilter,
+        after: Option<ConversationKey>,
+        limit: u32,
+    ) -> Result<Vec<Conversation>, StoreError> {
+        self.inner.inbox().conversations(scope, filter, after, limit).await
+    }
+    async fn conversation(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+    ) -> Result<Option<Conversation>, StoreError> {
+        self.inner.inbox().conversation(scope, id).await
+    }
+    async fn conversation_messages(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+        after: Option<ConversationPlace>,
+        limit: u32,
+    ) -> Result<Vec<ConversationMessage>, StoreError> {
+        self.inner.inbox().conversation_messages(scope, id, after, limit).await
+    }
+    async fn act_on_conversation(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+        action: &ConversationAction,
+    ) -> Result<Option<Conversation>, StoreError> {
+        self.inner.inbox().act_on_conversation(scope, id, action).await
     }
     async fn prune(&self, scope: &AdminScope, before: DateTime<Utc>) -> Result<u64, StoreError> {
         self.inner.inbox().prune(scope, before).await

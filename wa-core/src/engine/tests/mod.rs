@@ -4,6 +4,7 @@ mod contents;
 mod failures;
 mod faults;
 mod limits;
+mod overheard;
 mod ownership;
 mod provider;
 mod running;

@@ -123,6 +123,8 @@ fn a_session_without_its_transport_keeps_nobody_busy() {
         transport: "elsewhere".parse().expect("a name"),
         number: "7".parse().expect("a number"),
         portfolio: "7".to_owned(),
+        account: None,
+        phone: None,
     };
     block_on(store.numbers().add_session(&Scope::new(stage.tenant.id()), &new)).expect("added");
     let campaign = stage.campaign(50);

@@ -70,9 +70,11 @@ pub trait Audience: Send + Sync {
     ///
     /// - `upsert_contact_finds_by_any_address`: by phone or by business-scoped user id, and learns the missing one.
     /// - `upsert_contact_merges_attributes`: new values win, others stay.
+    /// - `upsert_contact_merges_contacts`: where the two addresses belong to two contacts, each with no other of its kind, they become one: that with the phone, with the lists, windows, conversations and messages of both.
     ///
-    /// Where the two addresses belong to two contacts, the one with the phone is updated and the
-    /// other left alone.
+    /// Where one of the two has another address of the same kind, it is left alone and the contact with the
+    /// phone is updated. Of two attributes under one name that of the contact which was created later
+    /// stays. The id of the contact that went is an alias of the one that stays.
     ///
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).
@@ -85,6 +87,7 @@ pub trait Audience: Send + Sync {
     /// One contact.
     ///
     /// - `a_foreign_contact_is_missing`: another tenant's contact is `None`.
+    /// - `a_merged_contact_is_found_by_its_former_id`: the contact that stayed, by every id that it or its parts ever had.
     ///
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).

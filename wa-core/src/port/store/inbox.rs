@@ -1,14 +1,24 @@
 //! Inbox: webhook bodies as they came, and what they say.
 
+mod conversation;
+mod window;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::StoreError;
 use crate::model::{
-    AttemptKey, Consent, ContactId, Fingerprint, InboundKind, InboundMessage, MessageId, MessageState, RawId,
-    Recipient, SessionId, StatusUpdate, TenantId, TransportName,
+    AttemptKey, Consent, ContactId, Conversation, ConversationAction, ConversationId, Echo, Fingerprint,
+    InboundEvent, InboundMessage, MessageId, MessageState, Preference, RawId, Session, SessionId,
+    StatusUpdate, TenantId, TransportName, UserChange,
 };
 use crate::port::{AdminScope, Scope};
+
+pub use conversation::{
+    Assignment, ConversationFilter, ConversationKey, ConversationMessage, ConversationPlace, Direction,
+    Edited, Reacted, StoredInbound, target,
+};
+pub use window::{WindowEntry, WindowFilter, WindowKey, WindowView};
 
 /// The room of webhooks.
 #[async_trait]
@@ -41,29 +51,53 @@ pub trait Inbox: Send + Sync {
     /// with the same consequences. It finds its attempt by the verified tag, else by the provider's
     /// id; one that finds none waits for a settle that brings the id. An inbound message makes or
     /// finds its contact, is stored once, opens the window, and changes the consent if the engine
-    /// read it as a stop word. An event touches only sessions of the body's own transport and number;
-    /// a tag that names an attempt of another one makes it foreign. A deleted session gets no messages
-    /// any more, but its attempts still get their statuses.
+    /// read it as a stop or resume word. An event touches only sessions of the body's own transport and
+    /// number; a tag that names an attempt of another one makes it foreign. A deleted session gets no
+    /// messages any more, but its attempts still get their statuses. What the provider decides about an
+    /// account touches only sessions of the body's transport that were added with that account, and does
+    /// what [`rules::effects`](crate::rules::effects) says.
+    ///
+    /// Of two pieces of news about one thing the later one counts, by the provider's clock, whatever
+    /// the order in which they come in.
     ///
     /// - `project_applies_statuses_in_any_order`: every permutation and repetition gives the same state.
     /// - `project_resolves_an_in_doubt_attempt`: a status with the attempt's tag.
     /// - `project_keeps_an_early_status`: one whose provider id is not known yet is merged once it is.
     /// - `project_is_done_once`: a body projected twice changes nothing the second time.
     /// - `project_opens_a_window`: at the user's own instant; a later one moves it, an earlier one does not.
+    /// - `project_keeps_the_chain_in_any_order`: every permutation of user messages gives the same window.
     /// - `project_clamps_a_future_stamp`: to the instant at which the body came in.
     /// - `project_stores_an_inbound_message_once`: by session and provider id.
+    /// - `project_stores_every_kind`: body, context, referral and group come back as they came.
+    /// - `project_attaches_what_hangs_on_a_message`: edits, deletions and reactions, in any order; the original stays.
+    /// - `project_stores_an_echo`: in the conversation of its recipient, once; it opens no window.
     /// - `project_records_a_stop_word`: the consent changes in the same commit, before any later begin.
+    /// - `project_orders_words_by_the_users_clock`: the latest stop or resume word counts, whichever comes in last.
+    /// - `project_records_a_preference`: stop and resume of marketing; a resume lifts no stop word.
+    /// - `project_notes_names`: profile and user name of the latest message are the contact's.
+    /// - `project_merges_contacts_by_any_address`: a message that has both addresses of two contacts makes them one, with the lists, windows, conversations and messages of both and the stricter consent; the id that went is an alias.
+    /// - `project_follows_a_changed_address`: a changed number or user id moves the contact once; the former address is nobody's, and what was sent to it stays in the conversation.
+    /// - `project_takes_the_entry_point_from_a_status`: the end of a free entry point that a webhook names.
+    /// - `project_opens_a_conversation`: with the user's first message, and again after it was closed.
+    /// - `project_keeps_to_the_account`: an event of an account touches its sessions and no other, and is foreign without one.
+    /// - `project_stops_and_resumes_an_account`: a ban, a restriction, a deletion; the latest by the provider's clock counts.
+    /// - `project_changes_what_a_number_may`: throughput, quality and messaging limit of the sessions that are meant.
+    /// - `project_stops_and_resumes_a_template`: on every session of the account, for as long as the provider says.
     /// - `project_leaves_foreign_numbers_alone`: an event of another transport's number changes nothing and is counted.
     /// - `project_lets_no_event_block_its_siblings`: the others of the batch are applied.
+    /// - `project_names_what_the_engine_meters`: changed sessions, and the instants of messages that count to a number's throughput.
     /// - `project_writes_the_journal`: changes of state, inbound messages and consents are in the journal, in the same commit.
     ///
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).
     async fn project(&self, scope: &AdminScope, projections: &[Projection]) -> Result<Projected, StoreError>;
 
-    /// The 24-hour window of a session and a contact; `None` when the contact never wrote to it.
+    /// The 24-hour window of a session and a contact, by the store's clock; `None` when the contact never
+    /// wrote to it.
     ///
     /// - `window_is_of_one_session`: a message to one number opens no window of another.
+    /// - `window_counts_both_ways`: user and business messages since it opened, those that did not arrive left out.
+    /// - `window_knows_its_entry_point`: 72 hours from the delivery of the first business message within 24 hours of the referral.
     ///
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).
@@ -74,7 +108,22 @@ pub trait Inbox: Send + Sync {
         contact: ContactId,
     ) -> Result<Option<WindowView>, StoreError>;
 
-    /// The tenant's inbound messages, oldest first by position.
+    /// The tenant's windows, in order of their keys: those that close first come first.
+    ///
+    /// - `windows_are_paged_by_their_end`: pages neither repeat nor miss a window that did not move, and hold no foreign one.
+    /// - `windows_lists_open_ones`: with the filter, those that are not closed by the store's clock, of one session or of all.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn windows(
+        &self,
+        scope: &Scope,
+        filter: &WindowFilter,
+        after: Option<WindowKey>,
+        limit: u32,
+    ) -> Result<Vec<WindowEntry>, StoreError>;
+
+    /// The tenant's inbound messages and echoes, oldest first by position.
     ///
     /// - `inbound_is_paged_by_position`: pages neither repeat nor miss a message, and hold no foreign one.
     ///
@@ -86,6 +135,64 @@ pub trait Inbox: Send + Sync {
         after: Option<u64>,
         limit: u32,
     ) -> Result<Vec<StoredInbound>, StoreError>;
+
+    /// The tenant's conversations, latest message first.
+    ///
+    /// - `conversations_are_paged_latest_first`: pages neither repeat nor miss one that did not move, and hold no foreign one.
+    /// - `conversations_are_filtered`: by state, by who looks after them, by session.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn conversations(
+        &self,
+        scope: &Scope,
+        filter: &ConversationFilter,
+        after: Option<ConversationKey>,
+        limit: u32,
+    ) -> Result<Vec<Conversation>, StoreError>;
+
+    /// One conversation.
+    ///
+    /// - `a_foreign_conversation_is_missing`: another tenant's conversation is `None`.
+    /// - `a_conversation_shows_its_first_response`: the earliest business message after the user's first one of the round, whatever came in first.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn conversation(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+    ) -> Result<Option<Conversation>, StoreError>;
+
+    /// What was written in a conversation, oldest first: by the user, by the library, and on the
+    /// business's own phone. A message of the library stands where its first attempt began.
+    ///
+    /// - `conversation_messages_are_in_order_of_time`: of all three kinds, paged by key.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn conversation_messages(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+        after: Option<ConversationPlace>,
+        limit: u32,
+    ) -> Result<Vec<ConversationMessage>, StoreError>;
+
+    /// Does something with a conversation; `None` when there is none. What changed is in the journal, in the
+    /// same commit.
+    ///
+    /// - `a_conversation_is_assigned_closed_and_reopened`: each once; an action that changes nothing tells nothing.
+    /// - `a_conversation_counts_what_is_unread`: the user's messages since it was last marked as read.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn act_on_conversation(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+        action: &ConversationAction,
+    ) -> Result<Option<Conversation>, StoreError>;
 
     /// Deletes projected bodies received before an instant; returns how many. May take several commits:
     /// what an interruption leaves is deleted by the next call.
@@ -169,10 +276,34 @@ pub enum ProjectedEvent {
         message: InboundMessage,
         /// The id for its contact, if it is new.
         fresh_contact: ContactId,
-        /// What the text says about consent, if it is a stop word.
+        /// What the text says about consent: opted out for a stop word, allowed for a resume word.
         consent: Option<Consent>,
     },
-    /// Something that this version does not know.
+    /// A message that a person typed on the business's own phone.
+    Echo {
+        /// The message.
+        echo: Echo,
+        /// The id for its contact, if it is new.
+        fresh_contact: ContactId,
+    },
+    /// A user has other addresses from now on.
+    UserChanged {
+        /// The change.
+        change: UserChange,
+    },
+    /// What a user wants about marketing.
+    Preference {
+        /// The will.
+        preference: Preference,
+        /// The id for its contact, if it is new.
+        fresh_contact: ContactId,
+    },
+    /// What the provider decided about an account, its numbers or its templates.
+    Decision {
+        /// The event; one of another kind has no effect.
+        event: InboundEvent,
+    },
+    /// Something that this version does not know, or that has no effect.
     Unknown {
         /// The provider's name for it.
         field: String,
@@ -188,49 +319,12 @@ pub struct Projected {
     pub inbound: u64,
     /// Statuses that found no attempt yet.
     pub waiting: u64,
-    /// Events of numbers that are not registered under the body's transport.
+    /// Events of numbers that are not registered under the body's transport, and of accounts without one.
     pub foreign: u64,
-    /// Events that this version does not know.
+    /// Events that this version does not know, or that have no effect.
     pub unknown: u64,
-}
-
-/// The 24-hour window of a session and a contact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WindowView {
-    /// When the user last wrote.
-    pub last_user_message_at: DateTime<Utc>,
-}
-
-/// An inbound message as stored.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StoredInbound {
-    /// Rises strictly within the tenant.
-    pub position: u64,
-    /// The session that got it.
-    pub session: SessionId,
-    /// Who wrote it.
-    pub contact: ContactId,
-    /// The addresses it came from.
-    pub from: Recipient,
-    /// The provider's message id.
-    pub provider_id: String,
-    /// When it was written, by the provider's clock, not later than received.
-    pub at: DateTime<Utc>,
-    /// What it is.
-    pub kind: InboundKind,
-    /// The text of a text message.
-    pub text: Option<String>,
-}
-
-impl std::fmt::Debug for StoredInbound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoredInbound")
-            .field("position", &self.position)
-            .field("session", &self.session)
-            .field("contact", &self.contact)
-            .field("provider_id", &self.provider_id)
-            .field("at", &self.at)
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
-    }
+    /// Sessions whose stored values changed, or that were stopped or let go, as they are now; each once.
+    pub sessions: Vec<Session>,
+    /// When messages went through a number that are not the library's: inbound ones and echoes that were new.
+    pub metered: Vec<(SessionId, DateTime<Utc>)>,
 }

@@ -36,7 +36,11 @@ pub use audience::{
 };
 pub use directory::{Directory, StoreIdentity};
 pub use error::{StoreError, StoreErrorKind};
-pub use inbox::{Inbox, KeptRaw, Projected, ProjectedEvent, Projection, RawBody, StoredInbound, WindowView};
+pub use inbox::{
+    Assignment, ConversationFilter, ConversationKey, ConversationMessage, ConversationPlace, Direction,
+    Edited, Inbox, KeptRaw, Projected, ProjectedEvent, Projection, RawBody, Reacted, StoredInbound,
+    WindowEntry, WindowFilter, WindowKey, WindowView, target,
+};
 pub use journal::{Journal, ReaderName};
 pub use ledger::{CategoryCost, ContactSpend, Cost, CostOf, LastTemplate, Ledger};
 pub use numbers::{AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::StoreError;
 use crate::model::{
-    Breaker, BreakerScope, NewSession, NumberId, Session, SessionId, SessionReport, SessionSetting, TenantId,
-    TransportName, WorkerId,
+    Breaker, BreakerScope, NewSession, NumberId, Session, SessionId, SessionReport, SessionSetting,
+    TemplateKey, TemplateRecord, TenantId, TransportName, WorkerId,
 };
 use crate::port::{AdminScope, Scope, WorkerScope};
 
@@ -18,6 +18,7 @@ pub trait Numbers: Send + Sync {
     ///
     /// - `add_session_is_idempotent_by_number`: the same transport and number of a tenant give the same session.
     /// - `add_session_keeps_the_plans_limit`: beyond the entitlement's number of sessions nothing is added; deleted ones do not count.
+    /// - `add_session_learns_the_account`: an account or phone that is named for a known session is kept from then on.
     /// - `add_session_needs_its_tenant`: an unknown tenant adds nothing.
     /// - `two_tenants_may_add_one_number`: neither learns of the other.
     ///
@@ -46,7 +47,8 @@ pub trait Numbers: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Session>, StoreError>;
 
-    /// Takes over what a provider said; `None` fields stay as they are.
+    /// Takes over what a provider said; `None` fields stay as they are. It is news as of the store's now: an
+    /// older event on the same topic changes nothing any more.
     ///
     /// - `report_session_keeps_what_is_not_said`: only `Some` fields change, and `checked_at` is set.
     ///
@@ -165,6 +167,20 @@ pub trait Numbers: Send + Sync {
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).
     async fn breakers(&self, scope: &Scope) -> Result<Vec<Breaker>, StoreError>;
+
+    /// The tenant's templates as the provider last spoke of them, in order of their keys.
+    ///
+    /// - `templates_shows_the_latest_of_each_part`: status, rating and category each as of the latest event by the provider's clock, whatever the order.
+    /// - `templates_are_paged_by_key`: pages neither repeat nor miss a template, and hold no foreign one.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn templates(
+        &self,
+        scope: &Scope,
+        after: Option<&TemplateKey>,
+        limit: u32,
+    ) -> Result<Vec<TemplateRecord>, StoreError>;
 }
 
 const _OBJECT_SAFE: fn(&dyn Numbers) = |_| {};

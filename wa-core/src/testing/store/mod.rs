@@ -202,6 +202,7 @@ macro_rules! __store_clauses {
             numbers in numbers {
                 add_session_is_idempotent_by_number
                 add_session_keeps_the_plans_limit
+                add_session_learns_the_account
                 add_session_needs_its_tenant
                 two_tenants_may_add_one_number
                 a_foreign_session_is_missing
@@ -223,6 +224,8 @@ macro_rules! __store_clauses {
                 a_foreign_session_gets_no_breaker
                 a_reset_breaker_lets_go
                 breakers_lists_open_ones
+                templates_shows_the_latest_of_each_part
+                templates_are_paged_by_key
             }
             audience in audience {
                 start_import_resumes_the_same_source
@@ -237,7 +240,9 @@ macro_rules! __store_clauses {
                 import_report_names_each_bad_line
                 upsert_contact_finds_by_any_address
                 upsert_contact_merges_attributes
+                upsert_contact_merges_contacts
                 a_foreign_contact_is_missing
+                a_merged_contact_is_found_by_its_former_id
                 find_contact_by_either_address
                 contacts_are_paged_by_id
                 members_come_in_the_order_of_a_launch
@@ -374,14 +379,41 @@ macro_rules! __store_clauses {
                 project_keeps_an_early_status
                 project_is_done_once
                 project_opens_a_window
+                project_keeps_the_chain_in_any_order
                 project_clamps_a_future_stamp
                 project_stores_an_inbound_message_once
+                project_stores_every_kind
+                project_attaches_what_hangs_on_a_message
+                project_stores_an_echo
                 project_records_a_stop_word
+                project_orders_words_by_the_users_clock
+                project_records_a_preference
+                project_notes_names
+                project_merges_contacts_by_any_address
+                project_follows_a_changed_address
+                project_takes_the_entry_point_from_a_status
+                project_opens_a_conversation
+                project_keeps_to_the_account
+                project_stops_and_resumes_an_account
+                project_changes_what_a_number_may
+                project_stops_and_resumes_a_template
                 project_leaves_foreign_numbers_alone
                 project_lets_no_event_block_its_siblings
+                project_names_what_the_engine_meters
                 project_writes_the_journal
                 window_is_of_one_session
+                window_counts_both_ways
+                window_knows_its_entry_point
+                windows_are_paged_by_their_end
+                windows_lists_open_ones
                 inbound_is_paged_by_position
+                conversations_are_paged_latest_first
+                conversations_are_filtered
+                a_foreign_conversation_is_missing
+                a_conversation_shows_its_first_response
+                conversation_messages_are_in_order_of_time
+                a_conversation_is_assigned_closed_and_reopened
+                a_conversation_counts_what_is_unread
                 prune_keeps_what_is_not_projected
             }
             ledger in ledger {

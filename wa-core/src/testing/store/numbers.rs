@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::{
     Breaker, BreakerReason, BreakerScope, Category, Entitlement, EventBody, Gap, GapSetting, HoldReason,
     NewMessage, NewSession, Outcome, Quality, Session, SessionId, SessionReport, SessionSetting,
-    SessionSettings, SessionState, Throughput, Tier, WarmUp,
+    SessionSettings, SessionState, TemplateEvent, Throughput, Tier, WarmUp,
 };
 use crate::port::store::{AddSession, Begun, DispatchState, RecentAttempt, Route};
 use crate::testing::scope;
@@ -56,6 +56,68 @@ pub(super) async fn add_session_keeps_the_plans_limit(w: World) {
     found(w.numbers().report_session(&scope, first.id, &deleted).await);
     assert!(matches!(add(&third).await, AddSession::Added(_)), "a deleted one makes room");
     assert_eq!(add(&w.new_session()).await, AddSession::OverPlan { limit: 2 });
+}
+
+pub(super) async fn add_session_learns_the_account(mut w: World) {
+    let scope = w.tenant("one").await;
+    let new = w.new_session();
+    assert!(matches!(must(w.numbers().add_session(&scope, &new).await), AddSession::Added(_)));
+    let phone = w.fresh_phone();
+    let named = NewSession { account: Some("waba.1".to_owned()), phone: Some(phone), ..new.clone() };
+    for again in [named, new] {
+        let AddSession::Known(known) = must(w.numbers().add_session(&scope, &again).await) else {
+            panic!("the session is known");
+        };
+        assert_eq!((known.account.as_deref(), known.phone), (Some("waba.1"), Some(phone)));
+        w.reopen().await;
+        assert_eq!(found(w.numbers().session(&scope, known.id).await), known);
+    }
+}
+
+pub(super) async fn templates_shows_the_latest_of_each_part(mut w: World) {
+    let scope = w.tenant("one").await;
+    let session = w.of_account(&scope, "waba.1").await;
+    let base = w.now();
+    w.pass(100);
+    let at = |seconds: i64| base + chrono::TimeDelta::seconds(seconds);
+    let events = [
+        w.template_status("hello", TemplateEvent::Approved, at(1)),
+        w.template_status("hello", TemplateEvent::Paused, at(3)),
+        w.template_status("hello", TemplateEvent::Flagged, at(2)),
+        w.template_quality("hello", Quality::Yellow, at(4)),
+        w.template_quality("hello", Quality::Green, at(1)),
+        w.template_category("hello", Category::Marketing, true, at(3)),
+        w.template_category("hello", Category::Utility, false, at(5)),
+    ];
+    for event in events {
+        w.decide(event).await;
+    }
+    w.reopen().await;
+    let record = only(must(w.numbers().templates(&scope, None, 10).await));
+    assert_eq!((record.key.account.as_str(), &record.key.transport), ("waba.1", &session.transport));
+    assert_eq!(record.status, Some((at(3), TemplateEvent::Paused)));
+    assert_eq!(record.quality, Some((at(4), Quality::Yellow)));
+    assert_eq!(record.category, Some((at(3), Category::Marketing)), "what is announced is not yet");
+}
+
+pub(super) async fn templates_are_paged_by_key(w: World) {
+    let (a, b) = (w.tenant("a").await, w.tenant("b").await);
+    w.of_account(&a, "waba.1").await;
+    w.of_account(&b, "waba.2").await;
+    let names = ["delta", "alpha", "charlie", "bravo"];
+    for name in names {
+        w.decide(w.template_status(name, TemplateEvent::Approved, w.now())).await;
+    }
+    let mut paged: Vec<String> = Vec::new();
+    let mut after = None;
+    loop {
+        let page = must(w.numbers().templates(&a, after.as_ref(), 3).await);
+        let Some(last) = page.last() else { break };
+        after = Some(last.key.clone());
+        paged.extend(page.iter().map(|record| record.key.name.as_str().to_owned()));
+    }
+    assert_eq!(paged, sorted(names.map(str::to_owned)));
+    assert_eq!(must(w.numbers().templates(&b, None, 10).await), [], "another account");
 }
 
 pub(super) async fn add_session_needs_its_tenant(w: World) {
@@ -124,6 +186,7 @@ pub(super) async fn report_session_keeps_what_is_not_said(w: World) {
         throughput: Some(Throughput::try_from(20).expect("a throughput")),
         tier: Some(Tier::Limited(250)),
         quality: Some(Quality::Yellow),
+        phone: None,
     };
     let mut expected = Session {
         state: SessionState::Disconnected,
@@ -146,7 +209,8 @@ pub(super) async fn report_session_keeps_what_is_not_said(w: World) {
     for report in [only_state, only_speed, only_tier, only_quality, SessionReport::default()] {
         w.pass(1);
         expected.checked_at = Some(w.now());
-        let SessionReport { state, throughput, tier, quality } = report.clone();
+        let SessionReport { state, throughput, tier, quality, phone } = report.clone();
+        expected.phone = phone.or(expected.phone);
         expected.state = state.unwrap_or(expected.state);
         expected.throughput = throughput.unwrap_or(expected.throughput);
         expected.tier = tier.unwrap_or(expected.tier);

@@ -15,22 +15,23 @@ use chrono::{DateTime, Utc};
 use super::{OpenStore, StoreFixture};
 use crate::model::{
     AttemptKey, BatchId, Breaker, BreakerScope, BudgetOf, BudgetUse, Campaign, CampaignAction, CampaignAlert,
-    CampaignCounts, CampaignId, CampaignName, Consent, ConsentSource, Contact, ContactId, Currency,
-    Entitlement, Event, EventId, ImportId, ImportProgress, ListName, MessageId, MessageView, Money,
-    NewCampaign, NewMessage, NewSchedule, NewSession, NumberId, Period, QuotaUsage, RawId, Recipient,
-    Schedule, ScheduleAction, ScheduleId, ScheduleName, ScheduleRun, Session, SessionId, SessionReport,
-    SessionSetting, StreamPosition, Tenant, TenantId, TenantName, TenantSettings, TransportName, WorkerId,
-    from_micros,
+    CampaignCounts, CampaignId, CampaignName, Consent, ConsentSource, Contact, ContactId, Conversation,
+    ConversationAction, ConversationId, Currency, Entitlement, Event, EventId, ImportId, ImportProgress,
+    ListName, MessageId, MessageView, Money, NewCampaign, NewMessage, NewSchedule, NewSession, NumberId,
+    Period, QuotaUsage, RawId, Recipient, Schedule, ScheduleAction, ScheduleId, ScheduleName, ScheduleRun,
+    Session, SessionId, SessionReport, SessionSetting, StreamPosition, TemplateKey, TemplateRecord, Tenant,
+    TenantId, TenantName, TenantSettings, TransportName, WorkerId, from_micros,
 };
 use crate::port::store::{
     Abandoned, AcquireSessions, ActOutcome, AddSession, Advanced, AttemptFact, Audience, BeginBatch, Begun,
-    CancelMessage, Consider, Considered, ContactSpend, Cost, CostOf, CreateCampaign, CreateSchedule,
-    Directory, DispatchState, DuePage, DueQuery, DueSchedules, Enqueue, FailureFilter, ImportChunk,
-    ImportStep, Inbox, Journal, KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger, Listened, Member, Numbers,
-    Outbox, Projected, Projection, RawBody, ReaderName, RecentAttempt, Redrive, Redriven, ReportedLine,
-    Reports, RetryMessage, Route, RunSchedule, ScheduleOutcome, Schedules, Settled, StartImport, Store,
-    StoreError, StoreIdentity, StoredInbound, SuppressedAddress, Swept, TrendPoint, TrendQuery,
-    UpsertContact, WindowView,
+    CancelMessage, Consider, Considered, ContactSpend, ConversationFilter, ConversationKey,
+    ConversationMessage, ConversationPlace, Cost, CostOf, CreateCampaign, CreateSchedule, Directory,
+    DispatchState, DuePage, DueQuery, DueSchedules, Enqueue, FailureFilter, ImportChunk, ImportStep, Inbox,
+    Journal, KeptRaw, LaunchChunk, LaunchStep, Lease, Ledger, Listened, Member, Numbers, Outbox, Projected,
+    Projection, RawBody, ReaderName, RecentAttempt, Redrive, Redriven, ReportedLine, Reports, RetryMessage,
+    Route, RunSchedule, ScheduleOutcome, Schedules, Settled, StartImport, Store, StoreError, StoreIdentity,
+    StoredInbound, SuppressedAddress, Swept, TrendPoint, TrendQuery, UpsertContact, WindowEntry,
+    WindowFilter, WindowKey, WindowView,
 };
 use crate::port::{AdminScope, Clock, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -240,6 +241,17 @@ impl Numbers for Trespassing {
     async fn breakers(&self, scope: &Scope) -> Answer<Vec<Breaker>> {
         refused("breakers", self.store.numbers().breakers(&self.stranger).await, &vec![]);
         self.store.numbers().breakers(scope).await
+    }
+
+    async fn templates(
+        &self,
+        scope: &Scope,
+        after: Option<&TemplateKey>,
+        limit: u32,
+    ) -> Answer<Vec<TemplateRecord>> {
+        let told = self.store.numbers().templates(&self.stranger, after, limit).await;
+        refused("templates", told, &vec![]);
+        self.store.numbers().templates(scope, after, limit).await
     }
 }
 
@@ -566,6 +578,60 @@ impl Inbox for Trespassing {
         let told = self.store.inbox().window(&self.stranger, session, contact).await;
         refused("window", told, &None);
         self.store.inbox().window(scope, session, contact).await
+    }
+
+    async fn windows(
+        &self,
+        scope: &Scope,
+        filter: &WindowFilter,
+        after: Option<WindowKey>,
+        limit: u32,
+    ) -> Answer<Vec<WindowEntry>> {
+        let told = self.store.inbox().windows(&self.stranger, filter, after, limit).await;
+        refused("windows", told, &vec![]);
+        self.store.inbox().windows(scope, filter, after, limit).await
+    }
+
+    async fn conversations(
+        &self,
+        scope: &Scope,
+        filter: &ConversationFilter,
+        after: Option<ConversationKey>,
+        limit: u32,
+    ) -> Answer<Vec<Conversation>> {
+        let told = self.store.inbox().conversations(&self.stranger, filter, after, limit).await;
+        refused("conversations", told, &vec![]);
+        self.store.inbox().conversations(scope, filter, after, limit).await
+    }
+
+    async fn conversation(&self, scope: &Scope, id: ConversationId) -> Answer<Option<Conversation>> {
+        refused("conversation", self.store.inbox().conversation(&self.stranger, id).await, &None);
+        self.store.inbox().conversation(scope, id).await
+    }
+
+    async fn conversation_messages(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+        after: Option<ConversationPlace>,
+        limit: u32,
+    ) -> Answer<Vec<ConversationMessage>> {
+        let told = self.store.inbox().conversation_messages(&self.stranger, id, after, limit).await;
+        refused("conversation_messages", told, &vec![]);
+        self.store.inbox().conversation_messages(scope, id, after, limit).await
+    }
+
+    async fn act_on_conversation(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+        action: &ConversationAction,
+    ) -> Answer<Option<Conversation>> {
+        for action in [ConversationAction::Close, ConversationAction::MarkRead, ConversationAction::Reopen] {
+            let told = self.store.inbox().act_on_conversation(&self.stranger, id, &action).await;
+            refused("act_on_conversation", told, &None);
+        }
+        self.store.inbox().act_on_conversation(scope, id, action).await
     }
 
     async fn inbound(&self, scope: &Scope, after: Option<u64>, limit: u32) -> Answer<Vec<StoredInbound>> {

@@ -14,18 +14,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub(super) use super::values::*;
 use super::{OpenStore, StoreFixture};
 use crate::model::{
-    AttemptKey, BatchId, Campaign, CampaignAction, CampaignCounts, CampaignId, Category, Consent, Contact,
-    ContactId, Entitlement, Event, EventBody, Fact, InboundBody, InboundMessage, Lane, ListName, MessageId,
-    MessageState, MessageView, NewCampaign, NewMessage, NewSession, Outcome, Period, Phone, PriceList, RawId,
-    Recipient, Schedule, Session, SessionId, SessionReport, SessionState, StatusUpdate, StreamPosition,
+    AccountChange, AccountUpdate, AttemptKey, BatchId, Campaign, CampaignAction, CampaignCounts, CampaignId,
+    Category, Consent, Contact, ContactId, Conversation, Echo, Entitlement, Event, EventBody, Fact,
+    InboundBody, InboundEvent, InboundMessage, Lane, ListName, MessageId, MessageState, MessageView,
+    NewCampaign, NewMessage, NewSession, Outcome, Period, Phone, PriceList, Quality, RawId, Recipient,
+    Schedule, Session, SessionId, SessionReport, SessionState, StatusUpdate, StreamPosition,
+    TemplateCategoryChange, TemplateEvent, TemplateQuality, TemplateRecord, TemplateRef, TemplateStatus,
     TenantId, TenantSettings, Tier, WorkerId, from_micros,
 };
 use crate::port::store::{
     AcquireSessions, ActOutcome, AddSession, Alternative, AttemptFact, Audience, BeginBatch, BeginItem,
-    Begun, BegunAttempt, BegunBatch, Cost, CostOf, CreateCampaign, Directory, DueBody, DueMessage, DuePage,
-    DueQuery, Enqueue, Inbox, Journal, LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Projected,
-    ProjectedEvent, Projection, RawBody, Reports, Schedules, Settled, Store, StoredInbound,
-    SuppressedAddress, UpsertContact,
+    Begun, BegunAttempt, BegunBatch, ConversationFilter, ConversationMessage, Cost, CostOf, CreateCampaign,
+    Directory, DueBody, DueMessage, DuePage, DueQuery, Enqueue, Inbox, Journal, LaunchChunk, LaunchStep,
+    Lease, Ledger, Numbers, Outbox, Projected, ProjectedEvent, Projection, RawBody, Reports, Schedules,
+    Settled, Store, StoredInbound, SuppressedAddress, UpsertContact, WindowEntry, WindowFilter, WindowView,
 };
 use crate::port::{AdminScope, Clock, Entropy, Notice, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -66,6 +68,9 @@ pub(super) struct Snapshot {
     pub(super) schedules: Vec<Schedule>,
     pub(super) in_doubt: Vec<MessageView>,
     pub(super) inbound: Vec<StoredInbound>,
+    pub(super) windows: Vec<WindowEntry>,
+    pub(super) conversations: Vec<(Conversation, Vec<ConversationMessage>)>,
+    pub(super) templates: Vec<TemplateRecord>,
     pub(super) notices: Vec<Notice>,
     pub(super) events: Vec<Event>,
 }
@@ -216,6 +221,8 @@ impl World {
             id: self.mint(SessionId::mint),
             transport: value(TRANSPORT),
             portfolio: number.clone(),
+            account: None,
+            phone: None,
             number: value(&number),
         }
     }
@@ -502,6 +509,83 @@ impl World {
         assert_eq!(projected.inbound, 1, "an inbound message is new");
     }
 
+    /// A session of an account that others are decided about.
+    pub(super) async fn of_account(&self, scope: &Scope, account: &str) -> Session {
+        let new = NewSession { account: Some(account.to_owned()), ..self.new_session() };
+        self.session_of(scope, &new, Tier::Unlimited).await
+    }
+
+    /// Receives what the provider decided.
+    pub(super) async fn decide(&self, event: InboundEvent) -> Projected {
+        self.hear(vec![ProjectedEvent::Decision { event }]).await
+    }
+
+    pub(super) fn template_status(
+        &self,
+        name: &str,
+        event: TemplateEvent,
+        at: DateTime<Utc>,
+    ) -> InboundEvent {
+        InboundEvent::TemplateStatus(TemplateStatus {
+            account: "waba.1".to_owned(),
+            template: self.template_ref(name),
+            category: None,
+            event,
+            reason: None,
+            title: None,
+            description: None,
+            recommendation: None,
+            disable_date: None,
+            at,
+        })
+    }
+
+    pub(super) fn template_quality(&self, name: &str, new: Quality, at: DateTime<Utc>) -> InboundEvent {
+        let (account, template) = ("waba.1".to_owned(), self.template_ref(name));
+        InboundEvent::TemplateQuality(TemplateQuality { account, template, previous: None, new, at })
+    }
+
+    pub(super) fn template_category(
+        &self,
+        name: &str,
+        to: Category,
+        is_final: bool,
+        at: DateTime<Utc>,
+    ) -> InboundEvent {
+        let (account, template) = ("waba.1".to_owned(), self.template_ref(name));
+        let change =
+            TemplateCategoryChange { account, template, from: None, to, is_final, effective_at: None, at };
+        InboundEvent::TemplateCategory(change)
+    }
+
+    fn template_ref(&self, name: &str) -> TemplateRef {
+        TemplateRef { id: None, name: Some(value(name)), language: Some(value("en_US")) }
+    }
+
+    pub(super) fn account_update(&self, change: AccountChange, at: DateTime<Utc>) -> InboundEvent {
+        InboundEvent::Account(AccountUpdate {
+            account: "waba.1".to_owned(),
+            display_phone_number: None,
+            name: "ACCOUNT_UPDATE".to_owned(),
+            change,
+            at,
+        })
+    }
+
+    pub(super) fn typed(&self, session: &Session, to: impl Into<Recipient>, text: &str) -> Echo {
+        Echo {
+            number: session.number.clone(),
+            provider_id: format!("echo.{}", self.count()),
+            to: Some(to.into()),
+            at: self.now(),
+            body: InboundBody::text(text),
+        }
+    }
+
+    pub(super) fn echo(&self, echo: Echo) -> ProjectedEvent {
+        ProjectedEvent::Echo { echo, fresh_contact: self.mint(ContactId::mint) }
+    }
+
     // ---- the read side ----
 
     pub(super) async fn view(&self, scope: &Scope, id: MessageId) -> MessageView {
@@ -562,9 +646,33 @@ impl World {
             schedules: must(self.schedules().all_schedules(scope, None, 10_000).await),
             in_doubt: must(self.reports().in_doubt(scope, None, 10_000).await),
             inbound: must(self.inbox().inbound(scope, None, 10_000).await),
+            windows: self.windows(scope).await,
+            conversations: self.conversations(scope).await,
+            templates: must(self.numbers().templates(scope, None, 10_000).await),
             notices: must(self.journal().notices(scope, None, 10_000).await),
             events,
         }
+    }
+
+    /// Every window, without what changes with the clock alone.
+    async fn windows(&self, scope: &Scope) -> Vec<WindowEntry> {
+        let page = must(self.inbox().windows(scope, &WindowFilter::default(), None, 10_000).await);
+        let still = |entry: WindowEntry| WindowEntry {
+            window: WindowView { remaining: TimeDelta::zero(), ..entry.window },
+            ..entry
+        };
+        page.into_iter().map(still).collect()
+    }
+
+    pub(super) async fn conversations(&self, scope: &Scope) -> Vec<(Conversation, Vec<ConversationMessage>)> {
+        let mut all = Vec::new();
+        let every = ConversationFilter::default();
+        for conversation in must(self.inbox().conversations(scope, &every, None, 10_000).await) {
+            let id = conversation.id;
+            let messages = must(self.inbox().conversation_messages(scope, id, None, 10_000).await);
+            all.push((conversation, messages));
+        }
+        all
     }
 
     // ---- settings that cases share ----

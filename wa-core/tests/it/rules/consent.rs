@@ -1,8 +1,14 @@
 //! Source of the claims: the ten languages; Meta's preference `stop` is marketing only (131050).
 
+use chrono::TimeDelta;
 use proptest::prelude::*;
-use wa_core::model::{Category, Consent, SkipReason};
-use wa_core::rules::consent::{is_stop_word, languages, refusal, stop_words, strengthen};
+use wa_core::model::{Category, Consent, ConsentRecord, SkipReason};
+use wa_core::rules::consent::{
+    ConsentNews, effective, hear, is_resume_word, is_stop_word, joined, languages, refusal, resume_words,
+    stop_words, strengthen, word,
+};
+
+use super::epoch;
 
 const LANGUAGES: [&str; 10] = ["en", "de", "fr", "es", "pt", "it", "nl", "ar", "hi", "id"];
 const CATEGORIES: [Category; 4] =
@@ -141,7 +147,82 @@ fn stronger_opt_outs_allow_less() {
     }
 }
 
+fn at(seconds: i64) -> chrono::DateTime<chrono::Utc> {
+    epoch() + TimeDelta::seconds(seconds)
+}
+
+fn after(news: &[ConsentNews]) -> Consent {
+    effective(&news.iter().fold(ConsentRecord::default(), |record, news| hear(record, *news)))
+}
+
+#[test]
+fn every_language_has_resume_words_and_no_word_says_both() {
+    for language in LANGUAGES {
+        assert!(resume_words(language).len() >= 3, "{language}");
+        for said in resume_words(language) {
+            assert!(is_resume_word(&said.to_uppercase()) && !is_stop_word(said), "{said}");
+            assert_eq!(word(said), Some(Consent::Allowed));
+        }
+    }
+    for stop in every_word() {
+        assert!(!is_resume_word(stop), "{stop}");
+        assert_eq!(word(stop), Some(Consent::OptedOut));
+    }
+    assert_eq!(word("let us start"), None);
+}
+
+#[test]
+fn words_are_ordered_by_the_users_own_instants() {
+    use ConsentNews::{Marketing, NoMarketing, Resume, Set, Stop};
+    let check = |news: &[ConsentNews], expected| assert_eq!(after(news), expected, "{news:?}");
+    check(&[], Consent::Allowed);
+    check(&[Stop(at(1)), Resume(at(2))], Consent::Allowed);
+    check(&[Resume(at(2)), Stop(at(1))], Consent::Allowed);
+    check(&[Stop(at(2)), Resume(at(1))], Consent::OptedOut);
+    check(&[Stop(at(1)), Resume(at(1))], Consent::OptedOut);
+    check(&[NoMarketing(at(1))], Consent::NoMarketing);
+    check(&[Marketing(at(2)), NoMarketing(at(1))], Consent::Allowed);
+    check(&[Stop(at(1)), Marketing(at(2))], Consent::OptedOut);
+    check(&[NoMarketing(at(1)), Resume(at(2))], Consent::NoMarketing);
+    check(&[Set(Consent::Blocked, at(1)), Resume(at(2)), Marketing(at(3))], Consent::Blocked);
+    check(&[Set(Consent::NoMarketing, at(1)), Marketing(at(2))], Consent::NoMarketing);
+    check(&[Set(Consent::OptedOut, at(1)), Resume(at(2))], Consent::Allowed);
+    for consent in Consent::ALL.iter().copied() {
+        check(&[Stop(at(1)), NoMarketing(at(1)), Set(consent, at(2))], consent);
+    }
+    check(&[Set(Consent::Allowed, at(2)), Stop(at(1))], Consent::OptedOut);
+}
+
+fn any_news() -> impl Strategy<Value = ConsentNews> {
+    (0..4_u8, 0..5_i64).prop_map(|(kind, seconds)| match kind {
+        0 => ConsentNews::Stop(at(seconds)),
+        1 => ConsentNews::Resume(at(seconds)),
+        2 => ConsentNews::NoMarketing(at(seconds)),
+        _ => ConsentNews::Marketing(at(seconds)),
+    })
+}
+
 proptest! {
+    #[test]
+    fn no_order_or_repetition_of_what_users_say_matters(
+        news in proptest::collection::vec(any_news(), 0..8), cut in any::<proptest::sample::Index>(),
+    ) {
+        let mut other = news.clone();
+        other.rotate_left(cut.index(news.len().max(1)) % news.len().max(1));
+        other.reverse();
+        other.extend_from_slice(&news);
+        prop_assert_eq!(after(&news), after(&other));
+    }
+
+    #[test]
+    fn one_person_is_as_strict_as_its_parts_together(
+        one in proptest::collection::vec(any_news(), 0..6), other in proptest::collection::vec(any_news(), 0..6),
+    ) {
+        let record = |news: &[ConsentNews]| news.iter().fold(ConsentRecord::default(), |it, news| hear(it, *news));
+        let all: Vec<_> = one.iter().chain(&other).copied().collect();
+        prop_assert_eq!(joined(record(&one), record(&other)), record(&all));
+    }
+
     #[test]
     fn strength_is_a_lattice(a in any_consent(), b in any_consent(), c in any_consent()) {
         prop_assert_eq!(strengthen(a, b), strengthen(b, a));

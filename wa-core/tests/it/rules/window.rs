@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use wa_core::model::Lane;
-use wa_core::rules::window::{Guard, end, is_open, merge};
+use wa_core::rules::window::{Chain, Guard, end, entry_until, is_open, merge};
 
 use super::{any_instant, epoch};
 
@@ -55,7 +55,68 @@ fn instants_at_the_ends_of_time_do_not_panic() {
     }
 }
 
+/// What a store does: asks the rule about each message, and keeps it.
+fn told(messages: &[DateTime<Utc>]) -> Option<Chain> {
+    let (mut stored, mut known) = (Vec::<DateTime<Utc>>::new(), None::<Chain>);
+    for at in messages {
+        let since = known.map(|chain| chain.opened_at);
+        let earlier = || {
+            let mut before: Vec<_> = stored.iter().copied().filter(|it| Some(*it) < since).collect();
+            before.sort_by_key(|at| std::cmp::Reverse(*at));
+            Ok::<_, std::convert::Infallible>(before)
+        };
+        known = Some(Chain::heard(known, *at, earlier).expect("nothing fails"));
+        stored.push(*at);
+    }
+    known
+}
+
+#[test]
+fn a_chain_begins_with_the_message_after_the_last_gap() {
+    let at = |hours: i64| epoch() + TimeDelta::hours(hours);
+    let chain = |opened, last, user_messages| {
+        Some(Chain { opened_at: at(opened), last_user_message_at: at(last), user_messages })
+    };
+    assert_eq!(told(&[]), None);
+    assert_eq!(told(&[at(0)]), chain(0, 0, 1));
+    assert_eq!(told(&[at(0), at(23), at(46)]), chain(0, 46, 3));
+    assert_eq!(told(&[at(0), at(24)]), chain(24, 24, 1), "at its end the window is closed");
+    assert_eq!(told(&[at(0), at(46), at(23)]), chain(0, 46, 3), "the bridge came last");
+    assert_eq!(told(&[at(46), at(0)]), chain(46, 46, 1));
+    assert_eq!(told(&[at(46), at(0), at(1), at(24)]), chain(0, 46, 4));
+    assert_eq!(told(&[at(5), at(5), at(5)]), chain(5, 5, 3), "stamps are in whole seconds and may be equal");
+}
+
+#[test]
+fn an_entry_point_needs_an_answer_in_time_and_a_webhook_knows_better() {
+    let at = |hours: i64| Some(epoch() + TimeDelta::hours(hours));
+    assert_eq!(entry_until(at(0), at(1), None), at(73));
+    assert_eq!(entry_until(at(0), at(23), None), at(95));
+    for (referral, answered) in [(at(0), at(24)), (at(0), None), (None, at(1)), (at(1), at(0))] {
+        assert_eq!(entry_until(referral, answered, None), None, "{referral:?} {answered:?}");
+        assert_eq!(entry_until(referral, answered, at(168)), at(168));
+    }
+    let never = entry_until(Some(DateTime::<Utc>::MAX_UTC), Some(DateTime::<Utc>::MAX_UTC), None);
+    assert_eq!(never, None, "and the end of time does not panic");
+}
+
 proptest! {
+    #[test]
+    fn every_order_of_user_messages_gives_the_same_chain(
+        hours in proptest::collection::vec(0..200_i64, 1..9),
+        order in proptest::collection::vec(any::<proptest::sample::Index>(), 9),
+    ) {
+        let messages: Vec<_> = hours.iter().map(|hours| epoch() + TimeDelta::hours(*hours)).collect();
+        let mut other = messages.clone();
+        for (place, swap) in order.iter().take(other.len()).enumerate() {
+            other.swap(place, swap.index(messages.len()));
+        }
+        let mut latest_first = messages.clone();
+        latest_first.sort_by_key(|at| std::cmp::Reverse(*at));
+        prop_assert_eq!(told(&messages), told(&other));
+        prop_assert_eq!(told(&messages), Chain::of(latest_first));
+    }
+
     #[test]
     fn an_open_window_is_never_older_than_24_hours(
         wrote in any_instant(), near_the_end in -600_000_000..600_000_000_i64, guard in -600_000_000..600_000_000_i64,

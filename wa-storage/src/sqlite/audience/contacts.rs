@@ -2,14 +2,17 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use wa_core::model::{
-    Bsuid, Consent, ConsentSource, Contact, ContactAttributes, ContactId, EventBody, ListName, Recipient,
-    TenantId, micros,
+    Bsuid, Consent, ConsentRecord, ConsentSource, Contact, ContactAttributes, ContactId, EventBody, ListName,
+    Recipient, Seen, TenantId, micros,
 };
 use wa_core::port::store::UpsertContact;
+use wa_core::rules::consent::{self, ConsentNews};
 
+use super::join;
 use crate::sqlite::changes::Changes;
 use crate::sqlite::codec::{
-    addresses, at, column, id, json, named, opt_at, opt_micros, opt_named, phone_number, recipient, to_json,
+    addresses, at, column, id as codec_id, json, named, opt_at, opt_json, opt_micros, opt_named,
+    phone_number, recipient, to_json,
 };
 use crate::sqlite::directory::settings_of;
 use crate::sqlite::error::{Fallible, Fault};
@@ -17,15 +20,39 @@ use crate::sqlite::page_size;
 use crate::sqlite::reader::Snapshot;
 use crate::sqlite::writer::Tx;
 
-const COLUMNS: &str =
-    "c.id, c.phone, c.bsuid, c.attributes, c.consent, c.consent_at, c.created_at, c.consent_source";
+const COLUMNS: &str = "c.id, c.phone, c.bsuid, c.attributes, c.consent, c.consent_at, c.created_at, \
+     c.consent_source, c.profile_name, c.username";
 
 pub(in crate::sqlite) fn by_id(
     conn: &Connection,
     tenant: TenantId,
     id: ContactId,
 ) -> Fallible<Option<Contact>> {
-    one(conn, "c.id = ?2", tenant, id.as_bytes())
+    if let Some(found) = one(conn, "c.id = ?2", tenant, id.as_bytes())? {
+        return Ok(Some(found));
+    }
+    match resolve(conn, tenant, id)? {
+        Some(stays) => one(conn, "c.id = ?2", tenant, stays.as_bytes()),
+        None => Ok(None),
+    }
+}
+
+/// The contact that an id is an alias of.
+fn resolve(conn: &Connection, tenant: TenantId, id: ContactId) -> Fallible<Option<ContactId>> {
+    let found = conn
+        .prepare_cached("SELECT contact FROM contact_alias WHERE tenant = ?1 AND alias = ?2")?
+        .query_row(params![tenant.as_bytes(), id.as_bytes()], |row| codec_id(row, 0))
+        .optional()?;
+    Ok(found)
+}
+
+/// The contact that stands behind an id: itself, unless it is an alias.
+pub(in crate::sqlite) fn standing_for(
+    conn: &Connection,
+    tenant: TenantId,
+    id: ContactId,
+) -> Fallible<ContactId> {
+    Ok(resolve(conn, tenant, id)?.unwrap_or(id))
 }
 
 /// The contact with this phone, else the one with this business-scoped user id.
@@ -56,9 +83,11 @@ fn one(conn: &Connection, is: &str, tenant: TenantId, key: &dyn ToSql) -> Fallib
 
 pub(super) fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
     Ok(Contact {
-        id: id(row, 0)?,
+        id: codec_id(row, 0)?,
         recipient: recipient(row, 1)?,
         attributes: json(row, 3)?,
+        profile_name: opt_json(row, 8)?,
+        username: opt_json(row, 9)?,
         consent: named(row, 4, Consent::from_name)?,
         consent_at: opt_at(row, 5)?,
         created_at: at(row, 6)?,
@@ -100,12 +129,36 @@ pub(super) fn upsert(tx: &Tx<'_>, tenant: TenantId, new: &UpsertContact) -> Fall
     if settings_of(tx.conn, tenant)?.is_none() {
         return Ok(None);
     }
-    let contact = find_or_create(tx, tenant, recipient, *id, attributes)?;
+    let mut changes = Changes::default();
+    let contact = meet(tx, &mut changes, tenant, recipient, *id, attributes)?;
+    changes.write(tx)?;
     if let Some(name) = list {
         let list = ensure_list(tx.conn, tenant, name)?;
         join(tx.conn, list, contact.id)?;
     }
     Ok(Some(contact))
+}
+
+/// The contact of these addresses, brought up to date, or a new one. Two contacts that turn out to be
+/// one become one.
+pub(in crate::sqlite) fn meet(
+    tx: &Tx<'_>,
+    changes: &mut Changes,
+    tenant: TenantId,
+    who: &Recipient,
+    fresh: ContactId,
+    attributes: &ContactAttributes,
+) -> Fallible<Contact> {
+    if let (Some(phone), Some(bsuid)) = (who.phone(), who.bsuid())
+        && let Some(stays) = one(tx.conn, "c.phone = ?2", tenant, &phone_number(phone))?
+        && let Some(goes) = by_bsuid(tx.conn, tenant, bsuid)?
+        && stays.id != goes.id
+        && stays.recipient.bsuid().is_none()
+        && goes.recipient.phone().is_none()
+    {
+        join::join(tx, changes, tenant, stays, goes)?;
+    }
+    find_or_create(tx, tenant, who, fresh, attributes)
 }
 
 /// The contact of these addresses, brought up to date, or a new one.
@@ -121,6 +174,8 @@ pub(in crate::sqlite) fn find_or_create(
             id: fresh,
             recipient: who.clone(),
             attributes: attributes.clone(),
+            profile_name: None,
+            username: None,
             consent: Consent::Allowed,
             consent_at: None,
             consent_source: None,
@@ -148,11 +203,21 @@ pub(in crate::sqlite) fn find_or_create(
 }
 
 pub(super) fn insert(conn: &Connection, tenant: TenantId, contact: &Contact) -> Fallible<()> {
-    let Contact { id, recipient, attributes, consent, consent_at, consent_source, created_at } = contact;
+    let Contact {
+        id,
+        recipient,
+        attributes,
+        profile_name,
+        username,
+        consent,
+        consent_at,
+        consent_source,
+        created_at,
+    } = contact;
     let (phone, bsuid) = addresses(recipient);
     conn.prepare_cached(
         "INSERT INTO contact (tenant, id, phone, bsuid, attributes, consent, consent_at, created_at, \
-         consent_source) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+         consent_source, profile_name, username) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         tenant.as_bytes(),
@@ -163,16 +228,29 @@ pub(super) fn insert(conn: &Connection, tenant: TenantId, contact: &Contact) -> 
         consent.as_str(),
         opt_micros(*consent_at),
         micros(*created_at),
-        consent_source.map(ConsentSource::as_str)
+        consent_source.map(ConsentSource::as_str),
+        profile_name.as_ref().map(to_json).transpose()?,
+        username.as_ref().map(to_json).transpose()?
     ])?;
     Ok(())
 }
 
 pub(super) fn update(conn: &Connection, tenant: TenantId, contact: &Contact) -> Fallible<()> {
-    let Contact { id, recipient, attributes, consent, consent_at, consent_source, created_at: _ } = contact;
+    let Contact {
+        id,
+        recipient,
+        attributes,
+        profile_name,
+        username,
+        consent,
+        consent_at,
+        consent_source,
+        created_at,
+    } = contact;
     let (phone, bsuid) = addresses(recipient);
     conn.prepare_cached(
-        "UPDATE contact SET phone = ?3, bsuid = ?4, attributes = ?5, consent = ?6, consent_at = ?7, consent_source = ?8 \
+        "UPDATE contact SET phone = ?3, bsuid = ?4, attributes = ?5, consent = ?6, consent_at = ?7, \
+         created_at = ?8, consent_source = ?9, profile_name = ?10, username = ?11 \
          WHERE tenant = ?1 AND id = ?2",
     )?
     .execute(params![
@@ -183,7 +261,10 @@ pub(super) fn update(conn: &Connection, tenant: TenantId, contact: &Contact) -> 
         to_json(attributes)?,
         consent.as_str(),
         opt_micros(*consent_at),
-        consent_source.map(ConsentSource::as_str)
+        micros(*created_at),
+        consent_source.map(ConsentSource::as_str),
+        profile_name.as_ref().map(to_json).transpose()?,
+        username.as_ref().map(to_json).transpose()?
     ])?;
     Ok(())
 }
@@ -197,20 +278,47 @@ pub(super) fn set_consent(
 ) -> Fallible<Option<Contact>> {
     let Some(known) = by_id(tx.conn, tenant, contact)? else { return Ok(None) };
     let mut changes = Changes::default();
-    let contact = change_consent(tx, &mut changes, tenant, &known, consent, source)?;
+    let news = ConsentNews::Set(consent, tx.now);
+    let contact = hear_consent(tx, &mut changes, tenant, &known, news, source)?;
     changes.write(tx)?;
     Ok(Some(contact))
 }
 
-/// Gives a contact another consent, and says so in the journal; the same one changes nothing.
-pub(in crate::sqlite) fn change_consent(
+/// Adds what is heard about a contact's consent, and says so in the journal if the consent changed.
+pub(in crate::sqlite) fn hear_consent(
     tx: &Tx<'_>,
     changes: &mut Changes,
     tenant: TenantId,
     known: &Contact,
-    consent: Consent,
+    news: ConsentNews,
     source: ConsentSource,
 ) -> Fallible<Contact> {
+    let record = consent::hear(record_of(tx.conn, tenant, known.id)?, news);
+    put_record(tx, changes, tenant, known, &record, source)
+}
+
+/// What is kept of a contact's consent.
+pub(super) fn record_of(conn: &Connection, tenant: TenantId, id: ContactId) -> Fallible<ConsentRecord> {
+    let found = conn
+        .prepare_cached("SELECT consent_record FROM contact WHERE tenant = ?1 AND id = ?2")?
+        .query_row(params![tenant.as_bytes(), id.as_bytes()], |row| opt_json(row, 0))
+        .optional()?;
+    Ok(found.flatten().unwrap_or_default())
+}
+
+/// Keeps a record and the consent that follows from it.
+pub(super) fn put_record(
+    tx: &Tx<'_>,
+    changes: &mut Changes,
+    tenant: TenantId,
+    known: &Contact,
+    record: &ConsentRecord,
+    source: ConsentSource,
+) -> Fallible<Contact> {
+    tx.conn
+        .prepare_cached("UPDATE contact SET consent_record = ?3 WHERE tenant = ?1 AND id = ?2")?
+        .execute(params![tenant.as_bytes(), known.id.as_bytes(), to_json(record)?])?;
+    let consent = consent::effective(record);
     if known.consent == consent {
         return Ok(known.clone());
     }
@@ -219,6 +327,24 @@ pub(in crate::sqlite) fn change_consent(
     update(tx.conn, tenant, &contact)?;
     changes.event(tenant, EventBody::Consent { contact: contact.id, consent, source });
     Ok(contact)
+}
+
+/// Notes the names that a person shows.
+pub(in crate::sqlite) fn note_names(
+    conn: &Connection,
+    tenant: TenantId,
+    contact: &mut Contact,
+    profile_name: Option<Seen>,
+    username: Option<Seen>,
+) -> Fallible<()> {
+    let profile_name = contact.profile_name.clone().max(profile_name);
+    let username = contact.username.clone().max(username);
+    if profile_name != contact.profile_name || username != contact.username {
+        contact.profile_name = profile_name;
+        contact.username = username;
+        update(conn, tenant, contact)?;
+    }
+    Ok(())
 }
 
 /// The key of a list, if the tenant has it.

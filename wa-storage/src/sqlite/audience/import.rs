@@ -6,7 +6,7 @@ use wa_core::model::{
     LineProblem, ListName, Recipient, TenantId,
 };
 use wa_core::port::store::{ImportChunk, ImportStep, ReportedLine, StartImport};
-use wa_core::rules::consent::strengthen;
+use wa_core::rules::consent::ConsentNews;
 
 use super::contacts;
 use crate::sqlite::changes::Changes;
@@ -113,6 +113,8 @@ fn take_in(
                 id: *fresh,
                 recipient: who,
                 attributes: attributes.clone(),
+                profile_name: None,
+                username: None,
                 consent: Consent::Allowed,
                 consent_at: None,
                 consent_source: None,
@@ -125,8 +127,8 @@ fn take_in(
         (Some(known), false) => known,
     };
     if *opted_out {
-        let consent = strengthen(contact.consent, Consent::OptedOut);
-        contacts::change_consent(tx, changes, tenant, &contact, consent, ConsentSource::Import)?;
+        let news = ConsentNews::Stop(tx.now);
+        contacts::hear_consent(tx, changes, tenant, &contact, news, ConsentSource::Import)?;
     }
     if first {
         contacts::join(tx.conn, list, contact.id)?;

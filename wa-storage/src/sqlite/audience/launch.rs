@@ -23,7 +23,7 @@ use crate::sqlite::writer::Tx;
 use wa_core::model::CampaignId;
 
 pub(in crate::sqlite) const NEXT_MEMBERS: &str = "SELECT c.id, c.phone, c.bsuid, c.attributes, c.consent, \
-     c.consent_at, c.created_at, c.consent_source, m.seq \
+     c.consent_at, c.created_at, c.consent_source, c.profile_name, c.username, m.seq \
      FROM list_member m JOIN contact c ON c.tenant = ?1 AND c.id = m.contact \
      WHERE m.list = ?2 AND m.seq > ?3 AND m.seq <= ?4 ORDER BY m.seq LIMIT ?5";
 
@@ -181,7 +181,7 @@ pub(super) fn members(
     let mut statement = conn.prepare_cached(NEXT_MEMBERS)?;
     let page = params![tenant.as_bytes(), list, int(after), i64::MAX, page_size(limit)];
     let members = statement
-        .query_map(page, |row| Ok(Member { number: uint(row, 7)?, contact: contacts::contact(row)? }))?;
+        .query_map(page, |row| Ok(Member { number: uint(row, 10)?, contact: contacts::contact(row)? }))?;
     Ok(members.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -234,7 +234,7 @@ fn freeze(
             close(tx, tenant, id)?;
             incomplete += 1;
         }
-        cursor.seq = row.get(8)?;
+        cursor.seq = row.get(10)?;
         cursor.audience += 1;
         frozen += 1;
     }

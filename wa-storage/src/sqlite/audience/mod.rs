@@ -3,6 +3,7 @@
 mod campaign;
 pub(super) mod contacts;
 mod import;
+pub(super) mod join;
 mod launch;
 mod progress;
 mod suppression;

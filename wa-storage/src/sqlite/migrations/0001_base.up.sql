@@ -30,6 +30,8 @@ CREATE TABLE session (
     transport TEXT NOT NULL,
     number TEXT NOT NULL,
     portfolio TEXT NOT NULL,
+    account TEXT,
+    phone INTEGER,
     state TEXT NOT NULL,
     throughput INTEGER NOT NULL,
     tier INTEGER,
@@ -40,6 +42,26 @@ CREATE TABLE session (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX session_by_number ON session (transport, number, tenant);
 CREATE INDEX session_by_tenant ON session (tenant, id);
+CREATE INDEX session_by_account ON session (transport, account, tenant, id) WHERE account IS NOT NULL;
+
+-- The latest instant of news on each topic, so that older news changes nothing.
+CREATE TABLE session_news (
+    session BLOB NOT NULL,
+    topic TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (session, topic)
+) STRICT, WITHOUT ROWID;
+
+-- Templates as their provider last spoke of them.
+CREATE TABLE template (
+    tenant BLOB NOT NULL,
+    transport TEXT NOT NULL,
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    language TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (tenant, transport, account, name, language)
+) STRICT, WITHOUT ROWID;
 
 -- `guard` is the token of the file-lock holder under which the lease was last held.
 CREATE TABLE session_lease (
@@ -78,10 +100,32 @@ CREATE TABLE contact (
     consent_at INTEGER,
     consent_source TEXT,
     created_at INTEGER NOT NULL,
+    profile_name TEXT,
+    username TEXT,
+    consent_record TEXT,
     PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX contact_by_phone ON contact (tenant, phone) WHERE phone IS NOT NULL;
 CREATE UNIQUE INDEX contact_by_bsuid ON contact (tenant, bsuid) WHERE bsuid IS NOT NULL;
+
+-- Ids of contacts that were merged into others; never of an alias.
+CREATE TABLE contact_alias (
+    tenant BLOB NOT NULL,
+    alias BLOB NOT NULL,
+    contact BLOB NOT NULL,
+    PRIMARY KEY (tenant, alias)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX contact_alias_by_contact ON contact_alias (tenant, contact);
+
+-- Addresses that contacts had, as attempts count them, and until when.
+CREATE TABLE former_address (
+    tenant BLOB NOT NULL,
+    recipient INTEGER NOT NULL,
+    contact BLOB NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (tenant, recipient, contact, until)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX former_address_by_contact ON former_address (tenant, contact);
 
 CREATE TABLE list (
     id INTEGER PRIMARY KEY,
@@ -303,6 +347,7 @@ CREATE TABLE attempt (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attempt_by_recipient ON attempt (tenant, recipient, begun_at);
 CREATE INDEX attempt_by_session ON attempt (session, begun_at, recipient);
+CREATE INDEX attempt_by_pair ON attempt (session, recipient, begun_at, message);
 CREATE INDEX attempt_by_slot ON attempt (recipient, begun_at) WHERE tier_slot = 1;
 
 -- Attempts without any outcome yet.
@@ -545,28 +590,71 @@ CREATE TABLE waiting_status (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX waiting_status_by_age ON waiting_status (received_at);
 
+-- What users wrote, and what a person typed on the business's own phone (`echo`). `opens` and `asks` are
+-- the rules' words on windows and conversations; `target` is the message that an edit, a deletion or a
+-- reaction hangs on.
 CREATE TABLE inbound (
     tenant BLOB NOT NULL,
     position INTEGER NOT NULL,
     session BLOB NOT NULL,
     contact BLOB NOT NULL,
+    echo INTEGER NOT NULL,
     phone INTEGER,
     bsuid TEXT,
     provider_id TEXT NOT NULL,
     at INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    text TEXT,
+    opens INTEGER NOT NULL,
+    asks INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    context TEXT,
+    referral TEXT,
+    chat TEXT,
+    target TEXT,
     PRIMARY KEY (tenant, position)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX inbound_by_provider ON inbound (session, provider_id);
+CREATE INDEX inbound_by_contact ON inbound (session, contact, at, position);
+CREATE INDEX inbound_by_target ON inbound (session, target, position) WHERE target IS NOT NULL;
 
 CREATE TABLE window (
     tenant BLOB NOT NULL,
     session BLOB NOT NULL,
     contact BLOB NOT NULL,
     last_user_message_at INTEGER NOT NULL,
+    opened_at INTEGER NOT NULL,
+    user_messages INTEGER NOT NULL,
+    referral_at INTEGER,
     PRIMARY KEY (tenant, session, contact)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX window_by_end ON window (tenant, last_user_message_at, session, contact);
+CREATE INDEX window_of_session ON window (session, last_user_message_at, contact);
+
+-- The ends of free entry points that webhooks named.
+CREATE TABLE entry_point (
+    tenant BLOB NOT NULL,
+    session BLOB NOT NULL,
+    contact BLOB NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (tenant, session, contact)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE conversation (
+    tenant BLOB NOT NULL,
+    session BLOB NOT NULL,
+    contact BLOB NOT NULL,
+    state TEXT NOT NULL,
+    assigned TEXT,
+    unread INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    last_message_at INTEGER NOT NULL,
+    first_inbound_at INTEGER,
+    closed_at INTEGER,
+    PRIMARY KEY (tenant, session, contact)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX conversation_latest ON conversation (tenant, last_message_at, session, contact);
+CREATE INDEX conversation_by_state ON conversation (tenant, state, last_message_at, session, contact);
+CREATE INDEX conversation_assigned ON conversation (tenant, assigned, last_message_at, session, contact)
+    WHERE assigned IS NOT NULL;
 
 -- `changes` holds the message states of one batch, 17 bytes each; every other event is JSON in `body`.
 CREATE TABLE journal (

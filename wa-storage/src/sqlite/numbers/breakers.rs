@@ -59,7 +59,35 @@ pub(in crate::sqlite) fn trip(
 }
 
 pub(super) fn reset(tx: &Tx<'_>, tenant: TenantId, scope: &BreakerScope) -> Fallible<bool> {
-    let Some(known) = read(tx.conn, tenant, scope)? else { return Ok(false) };
+    let mut changes = Changes::default();
+    let was_open = remove(tx, &mut changes, tenant, scope, None)?;
+    changes.write(tx)?;
+    Ok(was_open)
+}
+
+/// A provider lets go what it stopped; with a reason, only what is stopped for it.
+pub(in crate::sqlite) fn close(
+    tx: &Tx<'_>,
+    changes: &mut Changes,
+    tenant: TenantId,
+    scope: &BreakerScope,
+    reason: Option<BreakerReason>,
+) -> Fallible<()> {
+    remove(tx, changes, tenant, scope, reason).map(drop)
+}
+
+/// Removes a breaker; whether it was open.
+fn remove(
+    tx: &Tx<'_>,
+    changes: &mut Changes,
+    tenant: TenantId,
+    scope: &BreakerScope,
+    reason: Option<BreakerReason>,
+) -> Fallible<bool> {
+    let known = read(tx.conn, tenant, scope)?;
+    let Some(known) = known.filter(|known| reason.is_none_or(|reason| known.reason == reason)) else {
+        return Ok(false);
+    };
     let (session, template, language) = key(scope);
     tx.conn
         .prepare_cached(
@@ -69,14 +97,12 @@ pub(super) fn reset(tx: &Tx<'_>, tenant: TenantId, scope: &BreakerScope) -> Fall
     if !is_open(&known, tx.now) {
         return Ok(false);
     }
-    let mut changes = Changes::default();
     match scope {
         BreakerScope::Session(session) => {
             changes.event(tenant, EventBody::SessionResumed { session: *session })
         }
         BreakerScope::Template(..) => {}
     }
-    changes.write(tx)?;
     Ok(true)
 }
 

@@ -14,21 +14,26 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{
     Breaker, BreakerScope, NewSession, NumberId, Quality, Session, SessionId, SessionReport, SessionSetting,
-    SessionSettings, SessionState, TenantId, Throughput, Tier, TransportName, micros,
+    SessionSettings, SessionState, TemplateKey, TemplateRecord, TenantId, Throughput, Tier, TransportName,
+    micros,
 };
 use wa_core::port::store::{
     AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route, StoreError,
 };
 use wa_core::port::{AdminScope, Scope, WorkerScope};
+use wa_core::rules::effects::Topic;
 
-use super::codec::{at, id, named, opt_at, opt_json, opt_uint, parsed, to_json, uint, undecodable};
+use super::codec::{
+    at, id, json, named, opt_at, opt_json, opt_micros, opt_phone, opt_uint, parsed, phone_number, to_json,
+    uint, undecodable,
+};
 use super::directory::tenant_rules;
 use super::error::Fallible;
 use super::writer::Tx;
 use super::{Durability, SqliteStore, page_size};
 
-const COLUMNS: &str =
-    "id, transport, number, portfolio, state, throughput, tier, quality, created_at, checked_at, settings";
+const COLUMNS: &str = "id, transport, number, portfolio, state, throughput, tier, quality, created_at, checked_at, \
+     settings, account, phone";
 
 #[async_trait]
 impl Numbers for SqliteStore {
@@ -135,6 +140,34 @@ impl Numbers for SqliteStore {
         let tenant = scope.tenant();
         self.read(move |snapshot| breakers::list(snapshot, tenant)).await
     }
+
+    async fn templates(
+        &self,
+        scope: &Scope,
+        after: Option<&TemplateKey>,
+        limit: u32,
+    ) -> Result<Vec<TemplateRecord>, StoreError> {
+        let (tenant, after) = (scope.tenant(), after.cloned());
+        self.read(move |snapshot| {
+            let (transport, account, name, language) = match &after {
+                None => ("", "", "", ""),
+                Some(TemplateKey { transport, account, name, language }) => {
+                    (transport.as_str(), account.as_str(), name.as_str(), language.as_str())
+                }
+            };
+            let mut statement = snapshot.conn.prepare_cached(
+                "SELECT record FROM template WHERE tenant = ?1 \
+                 AND (transport, account, name, language) > (?2, ?3, ?4, ?5) \
+                 ORDER BY transport, account, name, language LIMIT ?6",
+            )?;
+            let rows = statement.query_map(
+                params![tenant.as_bytes(), transport, account, name, language, page_size(limit)],
+                |row| json(row, 0),
+            )?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
 }
 
 fn add_session(tx: &Tx<'_>, tenant: TenantId, new: &NewSession) -> Fallible<AddSession> {
@@ -148,7 +181,13 @@ fn add_session(tx: &Tx<'_>, tenant: TenantId, new: &NewSession) -> Fallible<AddS
             session_at(row, 0)
         })
         .optional()?;
-    if let Some(known) = known {
+    if let Some(mut known) = known {
+        let named = new.account.as_ref().is_some_and(|account| known.account.as_ref() != Some(account));
+        if named || new.phone.is_some_and(|phone| known.phone != Some(phone)) {
+            known.account = new.account.clone().or(known.account);
+            known.phone = new.phone.or(known.phone);
+            put_session(tx.conn, &known)?;
+        }
         return Ok(AddSession::Known(known));
     }
     if let Some(limit) = entitlement.sessions {
@@ -160,12 +199,14 @@ fn add_session(tx: &Tx<'_>, tenant: TenantId, new: &NewSession) -> Fallible<AddS
             return Ok(AddSession::OverPlan { limit });
         }
     }
-    let NewSession { id, transport, number, portfolio } = new.clone();
+    let NewSession { id, transport, number, portfolio, account, phone } = new.clone();
     let session = Session {
         id,
         transport,
         number,
         portfolio,
+        account,
+        phone,
         // What a number can do until its provider says otherwise.
         state: SessionState::Connected,
         throughput: Throughput::DEFAULT,
@@ -177,7 +218,8 @@ fn add_session(tx: &Tx<'_>, tenant: TenantId, new: &NewSession) -> Fallible<AddS
     };
     tx.conn
         .prepare_cached(&format!(
-            "INSERT INTO session (tenant, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+            "INSERT INTO session (tenant, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
+             ?11, ?12, ?13, ?14)"
         ))?
         .execute(params![
             tenant.as_bytes(),
@@ -191,7 +233,9 @@ fn add_session(tx: &Tx<'_>, tenant: TenantId, new: &NewSession) -> Fallible<AddS
             session.quality.as_str(),
             micros(session.created_at),
             None::<i64>,
-            None::<&str>
+            None::<&str>,
+            session.account,
+            session.phone.map(phone_number)
         ])?;
     tx.conn
         .prepare_cached("INSERT INTO session_lease (session, created_at) VALUES (?1, ?2)")?
@@ -206,26 +250,74 @@ fn report_session(
     report: &SessionReport,
 ) -> Fallible<Option<Session>> {
     let Some(mut session) = session_of(tx.conn, tenant, id)? else { return Ok(None) };
-    let SessionReport { state, throughput, tier, quality } = report;
+    take_over(&mut session, report);
+    session.checked_at = Some(tx.now);
+    put_session(tx.conn, &session)?;
+    for topic in Topic::of(report) {
+        is_news(tx.conn, id, topic, tx.now)?;
+    }
+    Ok(Some(session))
+}
+
+/// Takes over what a provider says about a session.
+pub(super) fn take_over(session: &mut Session, report: &SessionReport) {
+    let SessionReport { state, throughput, tier, quality, phone } = report;
     session.state = state.unwrap_or(session.state);
     session.throughput = throughput.unwrap_or(session.throughput);
     session.tier = tier.unwrap_or(session.tier);
     session.quality = quality.unwrap_or(session.quality);
-    session.checked_at = Some(tx.now);
-    tx.conn
+    session.phone = phone.or(session.phone);
+}
+
+/// Writes what can change of a session.
+pub(super) fn put_session(conn: &Connection, session: &Session) -> Fallible<()> {
+    conn.prepare_cached(
+        "UPDATE session SET state = ?2, throughput = ?3, tier = ?4, quality = ?5, checked_at = ?6, \
+         account = ?7, phone = ?8 WHERE id = ?1",
+    )?
+    .execute(params![
+        session.id.as_bytes(),
+        session.state.as_str(),
+        session.throughput.per_second(),
+        session.tier.limit(),
+        session.quality.as_str(),
+        opt_micros(session.checked_at),
+        session.account,
+        session.phone.map(phone_number)
+    ])?;
+    Ok(())
+}
+
+/// Notes news on a topic; whether nothing later was heard on it.
+pub(super) fn is_news(
+    conn: &Connection,
+    session: SessionId,
+    topic: Topic,
+    at: DateTime<Utc>,
+) -> Fallible<bool> {
+    let noted = conn
         .prepare_cached(
-            "UPDATE session SET state = ?2, throughput = ?3, tier = ?4, quality = ?5, checked_at = ?6 \
-             WHERE id = ?1",
+            "INSERT INTO session_news (session, topic, at) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (session, topic) DO UPDATE SET at = excluded.at WHERE excluded.at >= at",
         )?
-        .execute(params![
-            id.as_bytes(),
-            session.state.as_str(),
-            session.throughput.per_second(),
-            session.tier.limit(),
-            session.quality.as_str(),
-            micros(tx.now)
-        ])?;
-    Ok(Some(session))
+        .execute(params![session.as_bytes(), topic.as_str(), micros(at)])?;
+    Ok(noted > 0)
+}
+
+pub(super) const OF_ACCOUNT: &str = "SELECT tenant, id, transport, number, portfolio, state, throughput, tier, \
+     quality, created_at, checked_at, account, phone FROM session \
+     WHERE transport = ?1 AND account = ?2 AND state <> 'deleted' ORDER BY tenant, id";
+
+/// The sessions of an account under a transport with their tenants, deleted ones left out.
+pub(super) fn of_account(
+    conn: &Connection,
+    transport: &TransportName,
+    account: &str,
+) -> Fallible<Vec<(TenantId, Session)>> {
+    let mut statement = conn.prepare_cached(OF_ACCOUNT)?;
+    let rows = statement
+        .query_map(params![transport.as_str(), account], |row| Ok((id(row, 0)?, session_at(row, 1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn set_session(
@@ -285,5 +377,7 @@ fn session_at(row: &Row<'_>, index: usize) -> rusqlite::Result<Session> {
         created_at: at(row, index + 8)?,
         checked_at: opt_at(row, index + 9)?,
         settings: opt_json(row, index + 10)?.unwrap_or_default(),
+        account: row.get(index + 10)?,
+        phone: opt_phone(row, index + 11)?,
     })
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 use wa_core::model::{
-    Breaker, BreakerScope, CampaignId, CampaignState, Category, Consent, ContactId, Entitlement,
+    Breaker, BreakerScope, CampaignId, CampaignState, Category, Consent, Contact, ContactId, Entitlement,
     LanguageCode, PriceBook, Recipient, Session, SessionId, TemplateName, TenantId, TenantSettings, micros,
 };
 use wa_core::port::store::BeginItem;
@@ -20,13 +20,13 @@ use super::pricing::Pricing;
 use super::reserve::{QuotaMeter, TierMeter, portfolio_key};
 use super::{lane_of, lane_rank};
 use crate::sqlite::audience::contacts;
-use crate::sqlite::codec::{at, column, named, recipient, uint};
+use crate::sqlite::codec::{at, column, named, opt_at, recipient, uint};
 use crate::sqlite::directory::tenant_rules;
 use crate::sqlite::error::{Fallible, Fault};
+use crate::sqlite::inbox::window::free_until;
 use crate::sqlite::numbers::{breakers, session_of_any};
 
-const WINDOW_OF: &str =
-    "SELECT last_user_message_at FROM window WHERE tenant = ?1 AND session = ?2 AND contact = ?3";
+const WINDOW_OF: &str = "SELECT last_user_message_at, referral_at FROM window WHERE tenant = ?1 AND session = ?2 AND contact = ?3";
 const CONSENT_OF: &str = "SELECT consent, phone, bsuid FROM contact WHERE tenant = ?1 AND id = ?2";
 const ZONE_OF: &str =
     "SELECT json_extract(attributes, '$.time_zone') FROM contact WHERE tenant = ?1 AND id = ?2";
@@ -146,9 +146,16 @@ impl<'a> Court<'a> {
             Some(contact) => self.own_zone(contact)?,
             None => None,
         };
-        let last_user_message_at = match contact {
-            Some(contact) => self.last_user_message_at(contact)?,
+        let window = match contact {
+            Some(contact) => self.window(contact)?,
             None => None,
+        };
+        let entry_point_until = match contact.zip(window) {
+            // Without prices nothing is dear, and so nothing free.
+            Some((contact, (_, referral_at))) if self.settings.prices.is_some() => {
+                free_until(self.conn, self.tenant, self.session.id, contact, referral_at)?
+            }
+            Some(_) | None => None,
         };
         let suppressed = self.is_suppressed(&item.recipient)?
             || known.as_ref().map_or(Ok(false), |known| self.is_suppressed(&known.recipient))?;
@@ -162,14 +169,14 @@ impl<'a> Court<'a> {
             consent: known.as_ref().map_or(Consent::Allowed, |known| known.consent),
             suppressed,
             own_zone,
-            last_user_message_at,
+            last_user_message_at: window.map(|(wrote_at, _)| wrote_at),
             template_breaker,
             fallback_breaker,
             touches: &touches,
             warm_up: self.warm_up,
             tier: self.tier.facts(self.conn, key)?,
             quota: self.quota.facts(),
-            price: self.pricing.price_facts(&self.settings, &item.recipient),
+            price: self.pricing.price_facts(&self.settings, entry_point_until, &item.recipient),
             budget,
         };
         let verdict = judge.judge(&facts, self.now);
@@ -213,6 +220,11 @@ impl<'a> Court<'a> {
                 .optional()?;
             if known.is_some() {
                 return Ok(known);
+            }
+            // It may have become one with another contact since it was read.
+            if let Some(stays) = contacts::by_id(self.conn, self.tenant, id)? {
+                let Contact { id, consent, recipient, .. } = stays;
+                return Ok(Some(Known { id, consent, recipient }));
             }
         }
         // The contact may have come after the message, with its stop word.
@@ -259,10 +271,11 @@ impl<'a> Court<'a> {
         Ok(touches)
     }
 
-    fn last_user_message_at(&self, contact: ContactId) -> Fallible<Option<DateTime<Utc>>> {
+    /// When a contact last wrote to the session, and when it last came by an advertisement.
+    fn window(&self, contact: ContactId) -> Fallible<Option<(DateTime<Utc>, Option<DateTime<Utc>>)>> {
         let key = params![self.tenant.as_bytes(), self.session.id.as_bytes(), contact.as_bytes()];
-        let found = self.conn.prepare_cached(WINDOW_OF)?.query_row(key, |row| at(row, 0)).optional()?;
-        Ok(found)
+        let read = |row: &rusqlite::Row<'_>| Ok((at(row, 0)?, opt_at(row, 1)?));
+        Ok(self.conn.prepare_cached(WINDOW_OF)?.query_row(key, read).optional()?)
     }
 
     fn template_breaker(

@@ -25,10 +25,11 @@ use crate::sqlite::error::Fallible;
 use crate::sqlite::numbers::session_of_any;
 use crate::sqlite::reader::Snapshot;
 
-const DUE_ROWS: &str = "SELECT d.tenant, d.message, d.n, d.campaign, m.contact, m.phone, m.bsuid, m.params, \
+const DUE_ROWS: &str = "SELECT d.tenant, d.message, d.n, d.campaign, coalesce(l.contact, m.contact), m.phone, m.bsuid, m.params, \
      s.content, s.valid_until, s.reply_to, s.fallback \
      FROM due d \
      JOIN message m ON m.tenant = d.tenant AND m.id = d.message \
+     LEFT JOIN contact_alias l ON l.tenant = m.tenant AND l.alias = m.contact \
      LEFT JOIN single s ON s.tenant = d.tenant AND s.message = d.message \
      LEFT JOIN campaign c ON c.tenant = d.tenant AND c.id = d.campaign \
      WHERE d.session = ?1 AND d.lane = ?2 AND d.due_at <= ?3 \
@@ -42,7 +43,8 @@ const FEEDS: &str = "SELECT f.campaign, f.after_id, f.last_id FROM feed f \
      WHERE f.session = ?1 AND f.tenant = ?2 AND f.remaining > 0 AND c.state = 'running' \
      ORDER BY f.campaign, f.place";
 
-const FEED_MESSAGES: &str = "SELECT m.id, m.contact, m.phone, m.bsuid, m.params FROM message m \
+const FEED_MESSAGES: &str = "SELECT m.id, coalesce(l.contact, m.contact), m.phone, m.bsuid, m.params \
+     FROM message m LEFT JOIN contact_alias l ON l.tenant = m.tenant AND l.alias = m.contact \
      WHERE m.tenant = ?1 AND m.id > ?2 AND m.id <= ?3 AND m.campaign = ?4 \
      AND NOT EXISTS (SELECT 1 FROM closed c WHERE c.tenant = m.tenant AND c.message = m.id) \
      ORDER BY m.id LIMIT ?5";

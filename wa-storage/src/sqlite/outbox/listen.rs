@@ -19,7 +19,7 @@ const LAST_OF_CHUNK: &str = "SELECT max(begun_at) FROM (SELECT begun_at FROM att
      WHERE session = ?1 AND begun_at > ?2 AND begun_at <= ?3 ORDER BY begun_at LIMIT ?4)";
 const CHUNK: &str = "SELECT a.begun_at, a.message, a.n, \
      r.not_sent_at, r.rejected_at, r.accepted_at, r.in_doubt_at, r.sent_at, r.delivered_at, r.read_at, \
-     r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.details, r.provider_id \
+     r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.details, r.provider_id, r.charge \
      FROM attempt a \
      LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
      WHERE a.session = ?1 AND a.begun_at > ?2 AND a.begun_at <= ?3";

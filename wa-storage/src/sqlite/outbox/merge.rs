@@ -13,11 +13,12 @@ use wa_core::model::{
     ConsentSource, ContactAttributes, ContactId, Content, DeliveryFacts, Fact, HoldReason, Lane, MessageId,
     MessageState, NumberId, SessionId, SkipReason, TenantId, TenantSettings, TransportName, micros,
 };
+use wa_core::rules::consent::ConsentNews;
 use wa_core::rules::price::{Sold, booking};
 use wa_core::rules::retry::{self, Next};
 use wa_core::rules::rollup::Counted;
 use wa_core::rules::settle::{self, BreakerRule};
-use wa_core::rules::{consent, status};
+use wa_core::rules::status;
 
 use super::{failures, reserve};
 use crate::sqlite::audience::contacts;
@@ -228,6 +229,7 @@ impl<'a> Merger<'a> {
             attempt.facts.add(Fact::Released, now);
             reserve::give_back(tx.conn, stored.tenant, stored.id, attempt)?;
         }
+        let refused_at = attempt.facts.at(Fact::Failed).or_else(|| attempt.facts.at(Fact::Rejected));
         put_result(tx.conn, stored.tenant, stored.id, attempt.n, &attempt.facts)?;
         failures::break_silence(tx.conn, stored.tenant, stored.id, attempt, now)?;
         let (session, chosen) = (attempt.session, attempt.content);
@@ -243,7 +245,7 @@ impl<'a> Merger<'a> {
             self.open_breaker(stored, session, chosen, rule)?;
         }
         if let Some(opt_out) = consent {
-            self.opt_out(stored, opt_out)?;
+            self.opt_out(stored, opt_out, refused_at.unwrap_or(now))?;
         }
         Ok(())
     }
@@ -365,7 +367,7 @@ impl<'a> Merger<'a> {
         Ok(content.flatten().map(|content| content.pattern().clone()))
     }
 
-    fn opt_out(&mut self, stored: &Stored, opt_out: Consent) -> Fallible<()> {
+    fn opt_out(&mut self, stored: &Stored, opt_out: Consent, at: DateTime<Utc>) -> Fallible<()> {
         let contact = match stored.contact {
             Some(id) => contacts::by_id(self.tx.conn, stored.tenant, id)?,
             // Who is no contact becomes one: an opt-out must not be forgotten. The id is the message's.
@@ -381,9 +383,8 @@ impl<'a> Merger<'a> {
             }
         };
         if let Some(contact) = contact {
-            let stronger = consent::strengthen(contact.consent, opt_out);
-            let source = ConsentSource::Provider;
-            contacts::change_consent(self.tx, &mut self.changes, stored.tenant, &contact, stronger, source)?;
+            let (news, source) = (ConsentNews::of_word(opt_out, at), ConsentSource::Provider);
+            contacts::hear_consent(self.tx, &mut self.changes, stored.tenant, &contact, news, source)?;
         }
         Ok(())
     }

@@ -61,12 +61,13 @@ impl Pricing {
     pub(super) fn price_facts<'a>(
         &self,
         settings: &'a TenantSettings,
+        entry_point_until: Option<DateTime<Utc>>,
         recipient: &Recipient,
     ) -> PriceFacts<'a> {
         PriceFacts {
             book: settings.prices.as_ref(),
             market: Market::of(recipient),
-            entry_point_until: None,
+            entry_point_until,
             service_used: self.service_used,
         }
     }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use wa_core::model::{BudgetOf, Event, EventBody, Period, StreamPosition, TenantId};
-use wa_core::port::store::{CostOf, DueQuery, FailureFilter};
+use wa_core::port::store::{ConversationFilter, CostOf, DueQuery, FailureFilter, WindowFilter};
 use wa_core::testing::scope;
 
 use super::pair::both;
@@ -62,6 +62,13 @@ impl Script {
         both!(pair, s => s.numbers().breakers(&of)).expect("breakers");
         both!(pair, s => s.journal().notices(&of, None, 1_000)).expect("notices");
         both!(pair, s => s.inbox().inbound(&of, None, 1_000)).expect("inbound messages");
+        both!(pair, s => s.inbox().windows(&of, &WindowFilter::default(), None, 1_000)).expect("windows");
+        both!(pair, s => s.numbers().templates(&of, None, 1_000)).expect("templates");
+        let every = ConversationFilter::default();
+        let all = both!(pair, s => s.inbox().conversations(&of, &every, None, 1_000)).expect("conversations");
+        for one in all {
+            both!(pair, s => s.inbox().conversation_messages(&of, one.id, None, 1_000)).expect("messages");
+        }
         both!(pair, s => s.reports().in_doubt(&of, None, 1_000)).expect("a page");
         both!(pair, s => s.reports().failed(&of, &FailureFilter::default(), None, 1_000)).expect("a page");
         both!(pair, s => s.reports().silent(&of, None, 1_000)).expect("a page");

@@ -2,8 +2,7 @@
 
 use chrono::TimeDelta;
 use wa_core::model::{
-    AttemptKey, Consent, ContactId, Fact, InboundBody, InboundMedia, InboundMessage, RawId, StatusUpdate,
-    TransportName,
+    AttemptKey, ChargedCategory, Fact, RawId, StatusUpdate, TransportName, WebhookConversation,
 };
 use wa_core::port::store::{ProjectedEvent, Projection, RawBody};
 
@@ -25,6 +24,11 @@ impl Script {
         let ago = i64::try_from(self.roll(5)).expect("small");
         let update = StatusUpdate {
             failure: (fact == Fact::Failed).then(|| self.failure()),
+            conversation: self.percent(10).then(|| WebhookConversation {
+                id: None,
+                origin: Some(ChargedCategory::ReferralConversion),
+                expires_at: Some(self.now() + TimeDelta::hours(i64::try_from(self.roll(3)).expect("few"))),
+            }),
             pricing: self.pricing(),
             ..StatusUpdate::new(
                 self.number(number),
@@ -49,28 +53,14 @@ impl Script {
     fn event(&mut self) -> ProjectedEvent {
         match self.roll(20) {
             0 => ProjectedEvent::Unknown { field: "flows".to_owned() },
-            1..=8 => {
-                let ahead = i64::try_from(self.roll(9)).expect("small") - 6;
-                let body = match self.roll(5) {
-                    0 => InboundBody::Other { name: "odd".to_owned() },
-                    1 => InboundBody::Image(InboundMedia::default()),
-                    _ => InboundBody::text("hello"),
-                };
-                let message = InboundMessage::new(
-                    self.number(if self.percent(80) { self.known_number() } else { self.roll(4) }),
-                    format!("in.{}", self.roll(30)),
-                    self.recipient(),
-                    self.now() + TimeDelta::seconds(ahead),
-                    body,
-                );
-                let consent = self.percent(15).then_some(Consent::OptedOut);
-                ProjectedEvent::Message { message, fresh_contact: ContactId::from_uuid(self.uuid()), consent }
-            }
+            1..=6 => self.written(),
+            7..=9 => self.told_of_user(),
+            10..=12 => self.decided(),
             _ => self.status(),
         }
     }
 
-    fn known_number(&self) -> u64 {
+    pub(super) fn known_number(&self) -> u64 {
         let (session, _) = self.session();
         self.sessions.get(&session).map_or(0, |known| known.number)
     }
@@ -108,7 +98,8 @@ impl Script {
     }
 
     pub(super) async fn inbox(&mut self) -> Step {
-        match self.roll(20) {
+        match self.roll(29) {
+            20..=28 => self.converse().await?,
             0..=3 => self.keep().await?,
             4..=13 => {
                 self.keep().await?;
@@ -125,8 +116,7 @@ impl Script {
                 if done.is_ok() && self.percent(85) {
                     self.bodies.retain(|it| it.id != id);
                 }
-                let good =
-                    done.as_ref().is_ok_and(|it| !it.changed.is_empty() || it.inbound > 0 || it.waiting > 0);
+                let good = done.as_ref().is_ok_and(|it| *it != wa_core::port::store::Projected::default());
                 self.tell("project", good, (projections, done));
             }
             14 => {

@@ -9,6 +9,7 @@
 
 mod audience;
 mod export;
+mod heard;
 mod inbox;
 mod judge;
 mod money;
@@ -103,4 +104,4 @@ async fn memory_and_sqlite_give_the_same_answers_and_leave_the_same_behind() {
 }
 
 /// The methods of the nine rooms, the steps of time and the re-opens.
-const OPERATIONS: usize = 86;
+const OPERATIONS: usize = 92;

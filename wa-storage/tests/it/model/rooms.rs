@@ -182,6 +182,8 @@ impl Script {
             transport: transport.clone(),
             number: self.number(number),
             portfolio: if self.percent(70) { "one".to_owned() } else { "other".to_owned() },
+            account: self.percent(80).then(|| self.account()),
+            phone: self.percent(50).then(|| self.phone()),
         };
         let added = both!(self.pair, s => s.numbers().add_session(&scope, &new));
         if let Ok(AddSession::Added(session)) = &added {
@@ -191,6 +193,10 @@ impl Script {
         let good = matches!(added, Ok(AddSession::Added(_) | AddSession::Known(_)));
         self.tell("add_session", good, (scope, added));
         Ok(())
+    }
+
+    pub(super) fn account(&self) -> String {
+        if self.percent(80) { "waba.1".to_owned() } else { "waba.2".to_owned() }
     }
 
     pub(super) fn number(&self, number: u64) -> NumberId {
@@ -275,6 +281,7 @@ impl Script {
                     quality: self
                         .percent(20)
                         .then(|| if self.percent(70) { Quality::Green } else { Quality::Red }),
+                    phone: self.percent(10).then(|| self.phone()),
                 };
                 let stored = both!(self.pair, s => s.numbers().report_session(&scope, session, &report));
                 self.tell("report_session", stored.is_ok_and(|it| it.is_some()), (session, report));
@@ -345,6 +352,7 @@ impl Script {
                 let reset = both!(self.pair, s => s.numbers().reset_breaker(&scope, &what));
                 self.tell("reset_breaker", reset.is_ok_and(|it| it), what);
             }
+            22 => self.templates().await?,
             _ => {
                 let scope = self.scope();
                 let open = both!(self.pair, s => s.numbers().breakers(&scope));

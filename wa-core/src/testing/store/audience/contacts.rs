@@ -32,9 +32,9 @@ pub(crate) async fn upsert_contact_finds_by_any_address(w: World) {
     assert_eq!(upsert(both(other, "DE.222")).await.id, hidden.id);
     assert_eq!(upsert(other.into()).await.id, hidden.id);
 
-    // Where the addresses belong to two, the one with the phone is updated and the other left alone.
+    // Where the other one has a phone of its own it is left alone.
     let with_phone = upsert(w.fresh_phone().into()).await;
-    let with_bsuid = upsert(value::<Bsuid>("DE.333").into()).await;
+    let with_bsuid = upsert(both(w.fresh_phone(), "DE.333")).await;
     let said = both(with_phone.recipient.phone().expect("a phone"), "DE.333");
     assert_eq!(upsert(said).await.id, with_phone.id);
     assert_eq!(found(w.audience().contact(&scope, with_bsuid.id).await), with_bsuid);
@@ -58,6 +58,54 @@ pub(crate) async fn upsert_contact_merges_attributes(mut w: World) {
     assert_eq!(merged.attributes, expected, "new values win, others stay");
     w.reopen().await;
     assert_eq!(found(w.audience().contact(&scope, merged.id).await), merged);
+}
+
+pub(crate) async fn upsert_contact_merges_contacts(mut w: World) {
+    let scope = w.tenant("one").await;
+    let phone = w.fresh_phone();
+    let named = |who: Recipient, name: &str, list: &str| UpsertContact {
+        attributes: BTreeMap::from([("name".to_owned(), name.to_owned()), (list.to_owned(), "x".to_owned())]),
+        list: Some(value(list)),
+        ..w.upsert(who)
+    };
+    let visible = found(w.audience().upsert_contact(&scope, &named(phone.into(), "Ada", "news")).await);
+    w.pass(1);
+    let bsuid: Recipient = value::<Bsuid>("DE.1").into();
+    let hidden = found(w.audience().upsert_contact(&scope, &named(bsuid, "A. L.", "offers")).await);
+    found(w.audience().set_consent(&scope, hidden.id, Consent::OptedOut, ConsentSource::Caller).await);
+    w.pass(1);
+    let one = found(w.audience().upsert_contact(&scope, &w.upsert(both(phone, "DE.1"))).await);
+    assert_eq!((one.id, &one.recipient), (visible.id, &both(phone, "DE.1")), "the one with the phone stays");
+    assert_eq!(one.attributes.get("name").map(String::as_str), Some("A. L."), "of the one created later");
+    assert!(one.attributes.contains_key("news") && one.attributes.contains_key("offers"));
+    assert_eq!(
+        (one.consent, one.created_at),
+        (Consent::OptedOut, visible.created_at),
+        "the stricter consent"
+    );
+    w.reopen().await;
+    for list in ["news", "offers"] {
+        let members = must(w.audience().contacts(&scope, Some(&value(list)), None, 10).await);
+        assert_eq!(members, std::slice::from_ref(&one), "{list}");
+    }
+    assert_eq!(must(w.audience().contacts(&scope, None, None, 10).await), [one]);
+    let told: Vec<_> = w.events().await.into_iter().map(|event| event.body).collect();
+    assert!(told.contains(&EventBody::ContactsMerged { contact: visible.id, alias: hidden.id }));
+}
+
+pub(crate) async fn a_merged_contact_is_found_by_its_former_id(w: World) {
+    let scope = w.tenant("one").await;
+    let phone = w.fresh_phone();
+    let visible = found(w.audience().upsert_contact(&scope, &w.upsert(phone)).await);
+    let hidden = found(w.audience().upsert_contact(&scope, &w.upsert(value::<Bsuid>("DE.1"))).await);
+    found(w.audience().upsert_contact(&scope, &w.upsert(both(phone, "DE.1"))).await);
+    let one = found(w.audience().contact(&scope, visible.id).await);
+    assert_eq!(found(w.audience().contact(&scope, hidden.id).await), one);
+    let blocked =
+        found(w.audience().set_consent(&scope, hidden.id, Consent::Blocked, ConsentSource::Caller).await);
+    assert_eq!((blocked.id, blocked.consent), (visible.id, Consent::Blocked));
+    let other = w.tenant("other").await;
+    assert_eq!(must(w.audience().contact(&other, hidden.id).await), None);
 }
 
 pub(crate) async fn a_foreign_contact_is_missing(w: World) {
