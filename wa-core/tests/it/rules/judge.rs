@@ -66,6 +66,8 @@ pub(super) static SESSION: LazyLock<Session> = LazyLock::new(|| Session {
     tier: Tier::Unlimited,
     quality: Quality::Unknown,
     created_at: at(-86_400),
+    account: None,
+    phone: None,
     checked_at: None,
     settings: SessionSettings::default(),
 });
