@@ -319,6 +319,7 @@ pub(super) fn create_campaign(
             return Ok(CreateCampaign::Known(known));
         };
         row.campaign.rate = new.rate;
+        row.campaign.budget = new.budget;
         return Ok(CreateCampaign::Known(row.campaign.clone()));
     }
     let foreign = new.sessions.iter().find(|session| !tenant.sessions.contains_key(session));

@@ -233,7 +233,7 @@ fn each_code_is_followed_by_what_meta_asks_for() {
         ("5 s retry", &[1, 2, 131_000, 131_016, 131_057, 133_004, 134_101, 2_494_100][..]),
         ("1 s throttled", &[4, 80_007, 80_008, 130_429, 131_208][..]),
         ("1 s pair_throttled", &[131_056][..]),
-        ("86400 s retry", &[131_049][..]),
+        ("86400 s later", &[131_049][..]),
         ("60 s template_stopped", &[132_015, 132_069][..]),
         (
             "5 s session_stopped",

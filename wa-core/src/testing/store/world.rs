@@ -681,6 +681,12 @@ impl World {
         assert!(must(self.directory().put_settings(scope, settings).await), "the tenant is there");
     }
 
+    /// Lets a recipient get one template after the other.
+    pub(super) async fn without_cooldown(&self, scope: &Scope) {
+        let settings = found(self.directory().settings(scope).await);
+        self.put_settings(scope, &TenantSettings { template_cooldown: None, ..settings }).await;
+    }
+
     /// A price for marketing, none for anything else.
     pub(super) async fn put_price(&self, scope: &Scope, micros: i64) {
         let prices = PriceList {

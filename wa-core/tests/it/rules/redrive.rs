@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use wa_core::model::{CampaignState, DeliveryFacts, MessageState, RejectClass, SkipReason};
-use wa_core::rules::redrive::{Redrive, decide};
+use wa_core::rules::redrive::{self, Redrive, decide};
 
 use super::{at, epoch, refused};
 
@@ -14,13 +14,27 @@ fn only_failed_messages_and_those_whose_reason_may_pass_go_back() {
         for state in MessageState::ALL {
             let decided = decide(*state, reason, &[&facts], Some(CampaignState::Running), epoch());
             let goes = *state == MessageState::Failed
-                || (*state == MessageState::Skipped && reason == Some(SkipReason::WindowClosed));
+                || (*state == MessageState::Skipped && reason.is_some_and(redrive::may_return));
             let expected = if goes { Redrive::Again(epoch()) } else { Redrive::Never };
             assert_eq!(decided, expected, "{state} {reason:?}");
             let cancelled = decide(*state, reason, &[&facts], Some(CampaignState::Cancelled), epoch());
             assert_eq!(cancelled, Redrive::Never, "{state} of a cancelled campaign");
         }
     }
+}
+
+#[test]
+fn what_somebody_decided_and_what_is_over_does_not_return() {
+    let returning: Vec<_> = SkipReason::ALL.iter().copied().filter(|it| redrive::may_return(*it)).collect();
+    let expected = [
+        SkipReason::WindowClosed,
+        SkipReason::Cooldown,
+        SkipReason::FrequencyCap,
+        SkipReason::QuietHours,
+        SkipReason::NotOptedIn,
+        SkipReason::NotAllowed,
+    ];
+    assert_eq!(returning, expected);
 }
 
 #[test]

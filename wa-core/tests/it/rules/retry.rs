@@ -55,8 +55,8 @@ fn each_class_has_its_own_consequence() {
                 Some(HoldReason::SessionStopped)
             }
             RejectClass::TemplatePaused => Some(HoldReason::TemplateStopped),
-            RejectClass::Later => Some(HoldReason::Later),
-            RejectClass::WindowClosed
+            RejectClass::Later
+            | RejectClass::WindowClosed
             | RejectClass::Recipient
             | RejectClass::OptedOut
             | RejectClass::Template
@@ -90,15 +90,6 @@ fn the_provider_may_ask_for_more_time_but_not_for_less() {
 }
 
 #[test]
-fn a_recipient_who_gets_no_more_now_is_left_alone_for_a_day_and_longer_each_time() {
-    for (tries, days) in [(1, 1), (2, 2), (3, 4)] {
-        let chain = vec![refused(RejectClass::Later); tries];
-        assert_eq!(ask(&chain, None), again(days * 86_400, HoldReason::Later));
-    }
-    assert_eq!(ask(&vec![refused(RejectClass::Later); 4], None), Next::Fail, "no more often than retries");
-}
-
-#[test]
 fn a_throttled_pair_waits_a_power_of_four() {
     for (refusals, wait) in [(1, 1), (2, 4), (3, 16), (4, 64)] {
         let chain = vec![refused(RejectClass::PairThrottled); refusals];
@@ -125,7 +116,7 @@ fn what_is_not_wanted_now_is_tried_again_a_day_later_and_then_after_growing_wait
     let day = 86_400;
     let ask = |n: usize, settings: &TenantSettings| next(&vec![&later; n], settings, None, 0, epoch());
     for (refusals, wait) in [(1, day), (2, 2 * day), (3, 4 * day)] {
-        assert_eq!(ask(refusals, &settings), again(wait, HoldReason::Retry));
+        assert_eq!(ask(refusals, &settings), again(wait, HoldReason::Later));
     }
     assert_eq!(ask(4, &settings), Next::Fail);
     assert_eq!(ask(1, &TenantSettings::default()), Next::Fail, "by default nobody is asked twice");

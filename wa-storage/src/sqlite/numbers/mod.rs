@@ -305,7 +305,7 @@ pub(super) fn is_news(
 }
 
 pub(super) const OF_ACCOUNT: &str = "SELECT tenant, id, transport, number, portfolio, state, throughput, tier, \
-     quality, created_at, checked_at, account, phone FROM session \
+     quality, created_at, checked_at, settings, account, phone FROM session \
      WHERE transport = ?1 AND account = ?2 AND state <> 'deleted' ORDER BY tenant, id";
 
 /// The sessions of an account under a transport with their tenants, deleted ones left out.
@@ -377,7 +377,7 @@ fn session_at(row: &Row<'_>, index: usize) -> rusqlite::Result<Session> {
         created_at: at(row, index + 8)?,
         checked_at: opt_at(row, index + 9)?,
         settings: opt_json(row, index + 10)?.unwrap_or_default(),
-        account: row.get(index + 10)?,
-        phone: opt_phone(row, index + 11)?,
+        account: row.get(index + 11)?,
+        phone: opt_phone(row, index + 12)?,
     })
 }

@@ -244,6 +244,7 @@ pub(crate) async fn a_foreign_conversation_is_missing(w: World) {
 
 pub(crate) async fn a_conversation_shows_its_first_response(w: World) {
     let (scope, session, own) = w.one().await;
+    w.without_cooldown(&scope).await;
     let contact = w.contact(&scope).await;
     let base = w.now();
     let shown = async || only(w.conversations(&scope).await).0;
@@ -279,6 +280,7 @@ pub(crate) async fn a_conversation_shows_its_first_response(w: World) {
 
 pub(crate) async fn conversation_messages_are_in_order_of_time(mut w: World) {
     let (scope, session, own) = w.one().await;
+    w.without_cooldown(&scope).await;
     let contact = w.contact(&scope).await;
     let from = contact.recipient.clone();
     let mut expected = Vec::new();

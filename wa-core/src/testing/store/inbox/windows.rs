@@ -46,6 +46,7 @@ pub(crate) async fn project_keeps_the_chain_in_any_order(w: World) {
 
 pub(crate) async fn window_counts_both_ways(w: World) {
     let (scope, session, own) = w.one().await;
+    w.without_cooldown(&scope).await;
     let contact = w.contact(&scope).await;
     let window = async || found(w.inbox().window(&scope, session.id, contact.id).await);
     let send = async |outcome: Option<Outcome>| {

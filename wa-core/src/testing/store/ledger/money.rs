@@ -100,6 +100,7 @@ pub(in crate::testing::store) async fn cost_of_a_campaign_contact_and_period_is_
 pub(in crate::testing::store) async fn contact_spend_counts_what_was_sent(w: World) {
     let (scope, session, own) = w.one().await;
     at_metas_prices(&w, &scope).await;
+    w.without_cooldown(&scope).await;
     let contact = w.contact(&scope).await;
     let spend = async || found(w.ledger().contact_spend(&scope, contact.id).await);
     assert_eq!(spend().await, ContactSpend::default());

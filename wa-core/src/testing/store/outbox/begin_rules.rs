@@ -367,7 +367,7 @@ pub(crate) async fn begin_falls_back_to_the_template(w: World) {
     let id = w.enqueue(&scope, &say(bea, Some(reminder.clone()))).await;
     let attempt = w.begin_due(&own, session.id).await.attempts;
     let attempt = attempt.into_iter().find(|it| it.key.message == id).expect("it begins");
-    assert_eq!((attempt.content, attempt.price.map(|price| price.micros)), (Chosen::Own, Some(1)));
+    assert_eq!((attempt.content, attempt.price.map(|price| price.micros)), (Chosen::Own, Some(0)));
     w.put_settings(&scope, &with(OutsideWindow::Send)).await;
     let id = w.enqueue(&scope, &say(w.fresh_phone(), Some(reminder.clone()))).await;
     let sent = w.begin_due(&own, session.id).await.attempts;
