@@ -176,16 +176,16 @@ pub(super) fn tier(limit: &Value) -> Option<Tier> {
         };
     }
     let name = limit.as_str()?;
-    match name.strip_prefix("TIER_").unwrap_or(name) {
-        "50" => Some(Tier::Limited(50)),
-        "250" => Some(Tier::Limited(250)),
-        "1K" => Some(Tier::Limited(1_000)),
-        "2K" => Some(Tier::Limited(2_000)),
-        "10K" => Some(Tier::Limited(10_000)),
-        "100K" => Some(Tier::Limited(100_000)),
-        "UNLIMITED" => Some(Tier::Unlimited),
-        _ => None,
+    let name = name.strip_prefix("TIER_").unwrap_or(name);
+    if name == "UNLIMITED" {
+        return Some(Tier::Unlimited);
     }
+    // Whatever step comes next is written as the known ones are: 250, 1K, 2K, 10K, 100K.
+    let limit = match name.strip_suffix('K') {
+        Some(thousands) => thousands.parse::<u32>().ok()?.checked_mul(1_000)?,
+        None => name.parse().ok()?,
+    };
+    (limit > 0).then_some(Tier::Limited(limit))
 }
 
 pub(super) fn quality(rating: &str) -> Option<Quality> {

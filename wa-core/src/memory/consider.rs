@@ -1,8 +1,10 @@
 //! What begin would say of messages, without beginning them.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
-use super::court::{Court, group};
+use super::court::{Court, account, group};
 use super::state::State;
 use crate::model::TenantId;
 use crate::port::store::{Consider, Considered, Judged, MAX_PAGE};
@@ -32,5 +34,10 @@ pub(super) fn consider(
     let mut court = Court::open(state, tenant, session, judge, now);
     let verdicts = items.map(|item| (item.message, court.judge(item))).collect();
     let recent = ask.recent_since.map(|since| tenant.recent(session.id, since)).unwrap_or_default();
-    Considered::Judged(Box::new(Judged { at: now, session: session.clone(), groups, verdicts, recent }))
+    let is_limited = ask.recent_since.is_some() && session.tier.limit().is_some();
+    let taken = if is_limited { state.slots(&account(session), now) } else { BTreeMap::new() };
+    let mut slots: Vec<_> = taken.into_iter().map(|(recipient, until)| (until, recipient)).collect();
+    slots.sort_unstable();
+    let session = session.clone();
+    Considered::Judged(Box::new(Judged { at: now, session, groups, verdicts, recent, slots }))
 }

@@ -201,7 +201,11 @@ pub(super) fn touched(item: &BeginItem, grant: &Grant, at: DateTime<Utc>) -> Opt
 impl State {
     /// Until when each recipient's slot of a portfolio is taken, by attempts of any tenant that were not
     /// given back.
-    fn slots(&self, account: &(TransportName, String), now: DateTime<Utc>) -> BTreeMap<u64, DateTime<Utc>> {
+    pub(super) fn slots(
+        &self,
+        account: &(TransportName, String),
+        now: DateTime<Utc>,
+    ) -> BTreeMap<u64, DateTime<Utc>> {
         let mut slots = BTreeMap::new();
         for tenant in self.tenants.values() {
             for ((id, _), attempt) in &tenant.attempts {

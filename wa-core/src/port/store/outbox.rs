@@ -131,6 +131,7 @@ pub trait Outbox: Send + Sync {
     /// - `consider_answers_as_begin_would`: the same admissions and verdicts from the same facts, item by item.
     /// - `consider_judges_behind_a_stop`: each item gets a verdict, and each group its admission.
     /// - `consider_takes_hypothetical_messages`: ids that no store knows, to whoever has an address.
+    /// - `consider_tells_the_taken_slots`: of the whole portfolio, on request.
     /// - `consider_needs_an_own_session`: a foreign or unknown session considers nothing.
     ///
     /// # Errors
@@ -544,6 +545,10 @@ pub struct Judged {
     /// Attempts of the session since the instant asked for, oldest first, those not sent left out; at
     /// most 100,000, the latest kept.
     pub recent: Vec<RecentAttempt>,
+    /// Each slot that is taken of the portfolio's messaging limit: when it ends, earliest first, and the
+    /// [`key`](crate::model::Recipient::key) of its recipient. None without a limit, and none where no
+    /// attempts were asked for.
+    pub slots: Vec<(DateTime<Utc>, u64)>,
 }
 
 /// What became of a batch.

@@ -10,8 +10,8 @@ use crate::model::{Currency, HoldReason, SessionId, SkipReason};
 /// What would become of a campaign if it were launched now, alone on its numbers.
 ///
 /// `audience = go + Σ blocked + Σ held`. It is what the campaign then does, as long as the provider takes
-/// every message at once and nothing that it depends on changes meanwhile: consents, windows,
-/// settings, other sending.
+/// every message at once, says at once what it charges, and nothing that it depends on changes meanwhile:
+/// consents, windows, settings, other sending.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Preflight {
     /// Members of the list.
@@ -27,7 +27,7 @@ pub struct Preflight {
     pub waits: BTreeMap<HoldReason, Waiting>,
     /// Messages that would still wait at the end of the forecast, by reason.
     pub held: BTreeMap<HoldReason, u64>,
-    /// What the messages that go would cost, in micros by currency.
+    /// What the messages that go would cost, in micros by currency; none where all of them are free.
     pub cost: BTreeMap<Currency, i64>,
     /// Messages that would go at a price that nobody knows.
     pub unpriced: u64,

@@ -12,8 +12,8 @@ use super::meters::{Meters, Taken};
 use super::outlook::Preflight;
 use crate::engine::{Ports, compose};
 use crate::model::{
-    AttemptKey, Campaign, HoldReason, IdMint, MessageId, Money, NewCampaign, Session, SessionId, SkipReason,
-    TenantId, TenantSettings, values_of,
+    AttemptKey, Campaign, CampaignState, HoldReason, IdMint, MessageId, Money, NewCampaign, Session,
+    SessionId, SkipReason, TenantId, TenantSettings, values_of,
 };
 use crate::port::store::{
     BeginBatch, BeginItem, BegunAttempt, BegunBatch, CampaignBrief, Consider, Considered, DueBody,
@@ -22,7 +22,7 @@ use crate::port::store::{
 use crate::port::{Capabilities, Scope};
 use crate::rules::judge::{Admission, GroupFacts, Judge, Verdict};
 use crate::rules::owned::OwnedFacts;
-use crate::rules::{campaign, pace, pair};
+use crate::rules::{pace, pair};
 use crate::service::recording::RecordingJudge;
 
 /// Members read at once.
@@ -89,8 +89,7 @@ impl<'a> Scene<'a> {
         new: &NewCampaign,
         now: DateTime<Utc>,
     ) -> Result<Result<Self, SessionId>, StoreError> {
-        let mut campaign = Campaign::draft(new, now);
-        campaign.state = campaign::launched(campaign.start_at, now);
+        let campaign = Campaign::draft(new, now);
         let brief = CampaignBrief {
             id: campaign.id,
             content: campaign.content.clone(),
@@ -127,7 +126,7 @@ impl<'a> Scene<'a> {
             places,
             reading: Some(0),
             prospects: HashMap::new(),
-            meters: Meters::default(),
+            meters: Meters::new(new.budget),
             outlook: Preflight::empty(),
             under_way: 0,
             waited: BTreeSet::new(),
@@ -303,6 +302,7 @@ impl<'a> Scene<'a> {
         self.outlook.starts_at = Some(self.outlook.starts_at.map_or(at, |first| first.min(at)));
         self.outlook.ends_at = Some(self.outlook.ends_at.map_or(at, |last| last.max(at)));
         match price {
+            Some(Money { micros: 0, .. }) => {}
             Some(price) => {
                 let sum = self.outlook.cost.entry(price.currency).or_default();
                 *sum = sum.saturating_add(price.micros);
@@ -318,7 +318,7 @@ impl<'a> Scene<'a> {
         prospect.message.n = prospect.message.n.saturating_add(1);
         let session = prospect.facts.session.id;
         self.under_way -= 1;
-        self.meters.give_back(&taken);
+        self.meters.give_back(taken);
         self.put_off(attempt.message, session, now, HoldReason::NotSent);
         Some(now)
     }
@@ -449,10 +449,11 @@ impl<'a> Scene<'a> {
         if is_first {
             at.session = judged.session;
             at.recent = judged.recent;
-            let running = |group: GroupFacts| GroupFacts { campaign: Some(self.campaign.state), ..group };
+            // Nothing is asked before it starts.
+            let running = |group: GroupFacts| GroupFacts { campaign: Some(CampaignState::Running), ..group };
             at.group = judge.take_groups().into_iter().next().map(running);
             if let Some(first) = facts.first() {
-                self.meters.start(first, Vec::new(), now);
+                self.meters.start(first, judged.slots, now);
             }
         }
         for (message, facts) in messages.into_iter().zip(facts) {

@@ -336,6 +336,7 @@ macro_rules! __store_clauses {
                 begin_writes_the_journal
                 consider_writes_nothing
                 consider_answers_as_begin_would
+                consider_tells_the_taken_slots
                 consider_judges_behind_a_stop
                 consider_takes_hypothetical_messages
                 consider_needs_an_own_session

@@ -5,6 +5,7 @@ use wa_core::port::store::{Consider, Considered, Judged, MAX_PAGE};
 use wa_core::rules::judge::Judge;
 
 use super::court::Court;
+use super::reserve;
 use crate::sqlite::error::Fallible;
 use crate::sqlite::numbers::recent_of;
 use crate::sqlite::reader::Snapshot;
@@ -34,11 +35,16 @@ pub(super) fn consider(
         Some(since) => recent_of(snapshot.conn, ask.session, since)?,
         None => Vec::new(),
     };
+    let slots = match ask.recent_since {
+        Some(_) => reserve::slot_ends(snapshot.conn, &court.session, snapshot.now)?,
+        None => Vec::new(),
+    };
     Ok(Considered::Judged(Box::new(Judged {
         at: snapshot.now,
         session: court.session,
         groups,
         verdicts,
         recent,
+        slots,
     })))
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
-use wa_core::model::{Entitlement, MessageId, Period, SessionId, TenantId, Tier, micros};
+use wa_core::model::{Entitlement, MessageId, Period, Session, SessionId, TenantId, Tier, micros};
 use wa_core::rules::judge::QuotaFacts;
 use wa_core::rules::tier::{SLOT, TierFacts};
 
@@ -101,6 +101,23 @@ pub(super) fn purge_slots(conn: &Connection, session: SessionId, now: DateTime<U
         change_used(conn, &portfolio, -i64::try_from(ended).unwrap_or(i64::MAX))?;
     }
     Ok(())
+}
+
+/// When each taken slot of a session's portfolio ends, earliest first, and whose it is; none without a limit.
+pub(super) fn slot_ends(
+    conn: &Connection,
+    session: &Session,
+    now: DateTime<Utc>,
+) -> Fallible<Vec<(DateTime<Utc>, u64)>> {
+    if session.tier.limit().is_none() {
+        return Ok(Vec::new());
+    }
+    let portfolio = portfolio_key(session.transport.as_str(), &session.portfolio);
+    let mut statement = conn.prepare_cached(NEXT_FREE)?;
+    let ends = statement.query_map(params![portfolio, micros(now)], |row| {
+        Ok((at(row, 0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+    })?;
+    Ok(ends.collect::<Result<_, _>>()?)
 }
 
 /// The slots of a portfolio while a batch takes from them.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::model::{
-    CampaignAction, Category, HoldReason, MessageId, NewMessage, Recipient, SessionSetting, SkipReason,
-    WarmUp,
+    CampaignAction, Category, HoldReason, MessageId, NewMessage, NewSession, Recipient, SessionSetting,
+    SkipReason, Tier, WarmUp,
 };
 use crate::port::Scope;
 use crate::port::store::{BeginItem, Consider, Considered, DueMessage, DueSource, Judged};
 use crate::rules::judge::{Admission, Judge, Verdict};
+use crate::rules::tier::SLOT;
 use crate::testing::store::judges::{RefusesAll, Remembering, Scripted};
 use crate::testing::store::world::{World, found, item, must, only, standard, template};
 
@@ -183,6 +184,30 @@ pub(crate) async fn consider_takes_hypothetical_messages(w: World) {
     let judged = consider(&w, &scope, &ask, standard()).await;
     let key = w.view(&scope, attempt.key.message).await.recipient.key();
     assert_eq!(only(judged.recent).recipient, key);
+}
+
+pub(crate) async fn consider_tells_the_taken_slots(w: World) {
+    let scope = w.tenant("one").await;
+    let portfolio = |new: NewSession| NewSession { portfolio: "shared".to_owned(), ..new };
+    let session = w.session_of(&scope, &portfolio(w.new_session()), Tier::Limited(5)).await;
+    let other = w.session_of(&scope, &portfolio(w.new_session()), Tier::Limited(5)).await;
+    let own = w.own().await;
+    let mut taken = Vec::new();
+    for from in [&session, &other] {
+        let to = w.fresh_phone();
+        let offer = NewMessage { content: template("offer", Category::Marketing), ..w.message(from.id, to) };
+        w.enqueue(&scope, &offer).await;
+        taken.push((w.begin_due(&own, from.id).await.at.expect("begun") + SLOT, Recipient::from(to).key()));
+        w.pass(10);
+    }
+    let ask = Consider { session: session.id, items: Vec::new(), recent_since: Some(w.now()) };
+    let judged = consider(&w, &scope, &ask, standard()).await;
+    assert_eq!(judged.slots, taken, "those of the whole portfolio, the earliest first");
+    let judged = consider(&w, &scope, &Consider { recent_since: None, ..ask.clone() }, standard()).await;
+    assert_eq!(judged.slots, [], "only on request");
+    w.pass(24 * 3_600 + 60 - 15);
+    let judged = consider(&w, &scope, &ask, standard()).await;
+    assert_eq!(judged.slots, taken.split_off(1), "what has ended is not taken");
 }
 
 pub(crate) async fn consider_needs_an_own_session(w: World) {
