@@ -17,7 +17,7 @@ pub struct BeginBatch {
     pub id: BatchId,
     /// The session.
     pub session: SessionId,
-    /// The messages, as [`Outbox::due`] gave them and in its order.
+    /// The messages, as [`Outbox::due`](super::Outbox::due) gave them and in its order.
     pub items: Vec<BeginItem>,
     /// How long after the begin a first byte may be written.
     pub start_within: Duration,
