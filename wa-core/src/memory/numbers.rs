@@ -76,7 +76,7 @@ impl Numbers for MemoryStore {
         Ok(self.write(|state, now| {
             let tenant = state.tenants.get_mut(&scope.tenant())?;
             let session = tenant.sessions.get_mut(&id)?;
-            take_over(session, report);
+            session.take_over(report);
             session.checked_at = Some(now);
             let session = session.clone();
             for topic in Topic::of(report) {
@@ -214,16 +214,6 @@ impl Numbers for MemoryStore {
             page(rows.into_iter().flatten().map(|(_, record)| record.clone()), limit)
         }))
     }
-}
-
-/// Takes over what a provider says about a session.
-pub(super) fn take_over(session: &mut Session, report: &SessionReport) {
-    let SessionReport { state, throughput, tier, quality, phone } = report;
-    session.state = state.unwrap_or(session.state);
-    session.throughput = throughput.unwrap_or(session.throughput);
-    session.tier = tier.unwrap_or(session.tier);
-    session.quality = quality.unwrap_or(session.quality);
-    session.phone = phone.or(session.phone);
 }
 
 fn fresh_session(new: &NewSession, now: DateTime<Utc>) -> Session {

@@ -1,5 +1,7 @@
-//! Values that are valid once made: ids, phones, money, content, states, events.
+//! Values that are valid once made: ids, phones, recipients, money and prices, content, civil times and
+//! recurrences, settings, states, what webhooks say, events.
 //!
+//! Flat, but for [`interactive`], whose names need their prefix.
 //! Nothing here reads a clock, draws randomness or does I/O.
 
 mod alert;

@@ -1,4 +1,4 @@
-//! Money: integer micros of one currency, and a tenant's price list.
+//! Money: integer micros of one currency, and a flat price list.
 //!
 //! Invariant: no float ever touches an amount, and amounts of two currencies are never added.
 

@@ -130,6 +130,18 @@ pub struct SessionReport {
     pub phone: Option<Phone>,
 }
 
+impl Session {
+    /// Takes over what a provider says about it; what is not said stays.
+    pub fn take_over(&mut self, report: &SessionReport) {
+        let SessionReport { state, throughput, tier, quality, phone } = report;
+        self.state = state.unwrap_or(self.state);
+        self.throughput = throughput.unwrap_or(self.throughput);
+        self.tier = tier.unwrap_or(self.tier);
+        self.quality = quality.unwrap_or(self.quality);
+        self.phone = phone.or(self.phone);
+    }
+}
+
 names!(Quality { Green = "green", Yellow = "yellow", Red = "red", Unknown = "unknown" });
 names!(SessionState {
     Connected = "connected",

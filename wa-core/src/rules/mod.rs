@@ -2,6 +2,17 @@
 //! `now` and facts go in, a value that says what to do comes out.
 //!
 //! Stores call these rules inside their transactions, so that every store decides alike.
+//!
+//! - Whether a message may begin: [`judge`] orders [`sendable`], [`consent`], [`window`], [`fallback`],
+//!   [`cooldown`], [`frequency`], [`quiet`], [`quality`], [`tier`], [`warmup`] and [`budget`]; [`touch`] and
+//!   [`owned`] hold what it is told.
+//! - How fast: [`throughput`], [`pair`], [`pace`], [`pause`], [`adapt`].
+//! - What came of it: [`classify`], [`settle`], [`status`], [`retry`], [`redrive`], [`failure`], [`advice`],
+//!   [`alert`], [`silence`], [`tally`].
+//! - What it costs: [`price`], [`cost`], [`rollup`].
+//! - What webhooks change: [`effects`], [`conversation`], [`address`].
+//! - Campaigns and time: [`campaign`], [`schedule`], [`recur`], [`civil`], [`zones`].
+//! - Templates before they are submitted: [`template_lint`].
 
 pub mod adapt;
 pub mod address;

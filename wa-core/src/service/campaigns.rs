@@ -119,9 +119,36 @@ impl<'a> Campaigns<'a> {
     /// What the campaign would do if it were launched now: how many messages would go, wait and be
     /// blocked, each by reason, what it would cost and when it would end.
     ///
-    /// Found by running the engine in virtual time over the next 31 days, with the facts that begin would read; nothing
-    /// is written and nothing is sent. The campaign need not have been created. Memory grows with
-    /// the messages that wait at one time.
+    /// Found by running the engine in virtual time over the next 31 days, with the facts that begin would
+    /// read; nothing is written and nothing is sent. The campaign need not have been created. Memory
+    /// grows with the messages that wait at one time.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use wa_core::{memory::MemoryStore, port::SystemClock, service::{CampaignSpec, Kit, Number}, testing::ScriptedTransport};
+    /// # use wa_core::model::{Category, Content, ContactAttributes, Phone, SkipReason, TemplateContent};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let clock = Arc::new(SystemClock);
+    /// # let transport = Arc::new(ScriptedTransport::new(clock.clone()));
+    /// # let kit = Kit::builder(Arc::new(MemoryStore::new(clock))).transport("cloud", transport.clone()).build().await?;
+    /// # let tenant = kit.tenants().ensure("acme").await?;
+    /// # let session = tenant.sessions().add(&Number::cloud("100")).await?;
+    /// # let (ada, bob) = (Phone::parse("+4915112345678", None)?, Phone::parse("+4915112345679", None)?);
+    /// # let named = [("name".to_owned(), "Ada".to_owned())];
+    /// # tenant.contacts().upsert(ada.into(), named.into_iter().collect(), Some("news".parse()?)).await?;
+    /// # tenant.contacts().upsert(bob.into(), ContactAttributes::new(), Some("news".parse()?)).await?;
+    /// # let (name, language) = ("spring_sale".parse()?, "en".parse()?);
+    /// # let offer = TemplateContent::with_body(name, language, Category::Utility, ["{{name}}".to_owned()])?;
+    /// # let content = Content::Template(offer);
+    /// let spec = CampaignSpec::new("spring".parse()?, "news".parse()?, content, vec![session.id]);
+    /// let forecast = tenant.campaigns().preflight(spec).await?;
+    /// assert_eq!((forecast.audience, forecast.go), (2, 1));
+    /// assert_eq!(forecast.blocked.get(&SkipReason::MissingParameter), Some(&1)); // one has no name
+    /// assert!(transport.sent().is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`create`](Self::create), but for a name that is taken.

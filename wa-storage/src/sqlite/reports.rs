@@ -77,16 +77,7 @@ impl Reports for SqliteStore {
         limit: u32,
     ) -> Result<Vec<MessageView>, StoreError> {
         let tenant = scope.tenant();
-        self.read(move |snapshot| {
-            let after = after.as_ref().map_or([].as_slice(), |id| id.as_bytes().as_slice());
-            let messages = snapshot
-                .conn
-                .prepare_cached(IN_DOUBT)?
-                .query_map(params![tenant.as_bytes(), after, page_size(limit)], |row| id(row, 0))?
-                .collect::<rusqlite::Result<Vec<_>>>()?;
-            views(snapshot.conn, tenant, messages)
-        })
-        .await
+        self.read(move |snapshot| named(snapshot.conn, IN_DOUBT, tenant, after, limit)).await
     }
 
     async fn failed(
@@ -111,16 +102,7 @@ impl Reports for SqliteStore {
         limit: u32,
     ) -> Result<Vec<MessageView>, StoreError> {
         let tenant = scope.tenant();
-        self.read(move |snapshot| {
-            let after = after.as_ref().map_or([].as_slice(), |id| id.as_bytes().as_slice());
-            let messages = snapshot
-                .conn
-                .prepare_cached(SILENT)?
-                .query_map(params![tenant.as_bytes(), after, page_size(limit)], |row| id(row, 0))?
-                .collect::<rusqlite::Result<Vec<_>>>()?;
-            views(snapshot.conn, tenant, messages)
-        })
-        .await
+        self.read(move |snapshot| named(snapshot.conn, SILENT, tenant, after, limit)).await
     }
 
     async fn alert(&self, scope: &Scope, campaign: CampaignId) -> Result<Option<CampaignAlert>, StoreError> {
@@ -254,6 +236,22 @@ pub(super) fn ids_of_campaign(
         let at = from_micros(minted_ms.saturating_mul(1_000));
         (IdMint::new(at, 0).first(), IdMint::new(at, IdMint::MAX_SESSIONS - 1).last())
     }))
+}
+
+/// The messages that a statement names by tenant, in order of their ids.
+fn named(
+    conn: &Connection,
+    sql: &str,
+    tenant: TenantId,
+    after: Option<MessageId>,
+    limit: u32,
+) -> Fallible<Vec<MessageView>> {
+    let after = after.as_ref().map_or([].as_slice(), |id| id.as_bytes().as_slice());
+    let messages = conn
+        .prepare_cached(sql)?
+        .query_map(params![tenant.as_bytes(), after, page_size(limit)], |row| id(row, 0))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    views(conn, tenant, messages)
 }
 
 fn views(conn: &Connection, tenant: TenantId, messages: Vec<MessageId>) -> Fallible<Vec<MessageView>> {

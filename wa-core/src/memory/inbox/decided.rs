@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 
 use crate::memory::merge::Merged;
-use crate::memory::numbers::take_over;
 use crate::memory::state::{State, TenantRow};
 use crate::model::{
     Breaker, BreakerReason, BreakerScope, EventBody, Session, SessionId, SessionState, TemplateKey,
@@ -95,7 +94,7 @@ impl Carrying<'_> {
                     if tenant.is_news(id, *topic, self.at)
                         && let Some(session) = tenant.sessions.get_mut(&id)
                     {
-                        take_over(session, report);
+                        session.take_over(report);
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! Inbox: webhook bodies as they came, and what they say.
+//! Inbox: webhook bodies as they came, what they say, and the windows and conversations that follow.
 
 mod conversation;
 mod window;

@@ -1,4 +1,4 @@
-//! Ledger: what a plan allows, what is used, what it costs.
+//! Ledger: what a plan allows, what is used, what it costs, and how much of a budget is used.
 
 use std::collections::BTreeMap;
 

@@ -59,23 +59,23 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// If so, the engine hands in what should follow an outcome without waiting for its commit.
     fn commits_in_order(&self) -> bool;
-    /// Tenants and settings.
+    /// Tenants and their settings.
     fn directory(&self) -> &dyn Directory;
-    /// Sessions, leases, breakers.
+    /// Sessions and their settings, leases, breakers, templates as the provider spoke of them.
     fn numbers(&self) -> &dyn Numbers;
-    /// Contacts, lists, imports, campaigns.
+    /// Contacts, consent, suppression, lists, imports, campaigns.
     fn audience(&self) -> &dyn Audience;
-    /// Recurring campaigns.
+    /// Recurring campaigns and their runs.
     fn schedules(&self) -> &dyn Schedules;
-    /// Due messages, attempts and their outcomes.
+    /// Due messages, attempts and their outcomes, what is put back by hand, who is silent.
     fn outbox(&self) -> &dyn Outbox;
-    /// Webhooks, windows, inbound messages.
+    /// Webhooks, windows, conversations and their messages.
     fn inbox(&self) -> &dyn Inbox;
-    /// Quota and cost.
+    /// Quota, cost and budgets.
     fn ledger(&self) -> &dyn Ledger;
     /// Events out and notices.
     fn journal(&self) -> &dyn Journal;
-    /// The read side.
+    /// The read side: messages, counts, failures, trends.
     fn reports(&self) -> &dyn Reports;
 }
 

@@ -1,4 +1,4 @@
-//! Numbers: sessions, who owns them, and what stops them.
+//! Numbers: sessions, who owns them, what stops them, and the templates of their accounts.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

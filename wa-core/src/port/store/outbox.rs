@@ -5,22 +5,27 @@
 //! out of both into an *attempt*; outcomes merge into the attempt's *facts*; what was never
 //! attempted is *closed* with a reason.
 
+mod begin;
+mod due;
+mod redrive;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{FailureFilter, RecentAttempt, StoreError};
-use crate::model::columns_of;
+use super::{RecentAttempt, StoreError};
 use crate::model::{
-    AttemptKey, BatchId, Breaker, CampaignContent, CampaignId, Category, Chosen, ContactId, Content,
-    HoldReason, Lane, LanguageCode, MessageId, MessageState, Money, NewMessage, Outcome, ProviderMessageId,
-    Recipient, Session, SessionId, SkipReason, TemplateContent, TemplateName, TenantId,
+    AttemptKey, BatchId, Breaker, CampaignId, MessageId, MessageState, NewMessage, Outcome, Session,
+    SessionId, TenantId,
 };
 use crate::port::{Scope, WorkerScope};
 use crate::rules::judge::{Admission, Judge, Verdict};
-use crate::rules::pace::Pace;
+
+pub use begin::{Alternative, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, Stopped};
+pub use due::{CampaignBrief, DueBody, DueMessage, DuePage, DueQuery, DueSource};
+pub use redrive::{Redrive, RedriveOf, Redriven, RetryMessage};
 
 /// The room of the send protocol.
 #[async_trait]
@@ -106,7 +111,6 @@ pub trait Outbox: Send + Sync {
     /// - `begin_pauses_a_campaign_whose_budget_is_spent`: with its reason and events, once no price that is not settled can make room; it goes on when it is resumed.
     /// - `begin_holds_an_unknown_price_under_a_budget`: also one in another currency.
     /// - `begin_counts_free_service_messages`: those of a number and month on the account's clock, until they are given back.
-    /// - `begin_sees_what_committed_before`: consent, window, breaker, pause and settings as they are at its own instant.
     /// - `begin_writes_the_price`: the estimate counts in cost until it is given back; an unknown one counts as unpriced.
     /// - `begin_writes_the_journal`: changes of state are in the journal, in the same commit.
     ///
@@ -261,54 +265,6 @@ pub enum CancelMessage {
     Missing,
 }
 
-/// What became of a message that should be tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetryMessage {
-    /// It waits for another attempt, due at this instant.
-    Requeued(DateTime<Utc>),
-    /// It stays as it is, in this state.
-    Not(MessageState),
-    /// There is no such message.
-    Missing,
-}
-
-/// Which messages to put back, and from where on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redrive {
-    /// Which.
-    pub of: RedriveOf,
-    /// Behind this message.
-    pub after: Option<MessageId>,
-    /// At most this many; clamped to 1 ..= 10,000.
-    pub limit: u32,
-}
-
-/// Which messages to put back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RedriveOf {
-    /// Those that failed.
-    Failed(FailureFilter),
-    /// Those that were skipped.
-    Skipped {
-        /// For this reason.
-        reason: SkipReason,
-        /// Of this campaign, or of any and none.
-        campaign: Option<CampaignId>,
-    },
-}
-
-/// What one chunk of a redrive did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Redriven {
-    /// Messages that wait again.
-    pub requeued: u64,
-    /// Messages that fitted and stay as they are: their campaign was cancelled, or their reason is
-    /// one that does not pass.
-    pub refused: u64,
-    /// Where the next chunk starts, or `None` when nothing is left.
-    pub next: Option<MessageId>,
-}
-
 /// What was heard of attempts, or not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listened {
@@ -318,197 +274,6 @@ pub struct Listened {
     pub deaf: Vec<(TenantId, SessionId)>,
     /// Whether attempts whose time has come are left.
     pub more: bool,
-}
-
-/// What to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueQuery {
-    /// Of this session.
-    pub session: SessionId,
-    /// Of this lane only, or of both.
-    pub lane: Option<Lane>,
-    /// At most this many.
-    pub limit: u32,
-    /// Leave these campaigns out.
-    pub skip: Vec<CampaignId>,
-}
-
-/// What is due.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DuePage {
-    /// The store's time.
-    pub at: DateTime<Utc>,
-    /// The messages, in the order in which they should begin.
-    pub messages: Vec<DueMessage>,
-    /// When the next due row of the session and lane comes due, if one waits; also one that is left out.
-    pub next_at: Option<DateTime<Utc>>,
-    /// How fast the number may go; `None` when the scope does not hold it.
-    pub pace: Option<Pace>,
-}
-
-/// A message that could begin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueMessage {
-    /// The tenant.
-    pub tenant: TenantId,
-    /// The message.
-    pub id: MessageId,
-    /// The number that its next attempt has: 1 + attempts so far.
-    pub n: u16,
-    /// Its campaign; all messages of a page share one value.
-    pub campaign: Option<Arc<CampaignBrief>>,
-    /// Its contact, if it belongs to one.
-    pub contact: Option<ContactId>,
-    /// Who gets it.
-    pub recipient: Recipient,
-    /// What it says.
-    pub body: DueBody,
-    /// The message that it quotes.
-    pub reply_to: Option<ProviderMessageId>,
-    /// What a single message says instead outside the window; a campaign's is in its brief.
-    pub fallback: Option<TemplateContent>,
-    /// Its lane.
-    pub lane: Lane,
-    /// Until when it may begin.
-    pub valid_until: Option<DateTime<Utc>>,
-    /// Where it waits.
-    pub source: DueSource,
-}
-
-/// What dispatch must know of a campaign.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CampaignBrief {
-    /// The campaign.
-    pub id: CampaignId,
-    /// What it says.
-    pub content: CampaignContent,
-    /// What goes instead outside the window.
-    pub fallback: Option<CampaignContent>,
-    /// The columns whose values each message has, in this order.
-    pub columns: Vec<String>,
-    /// At most this many messages a second and session.
-    pub rate: Option<u32>,
-}
-
-impl CampaignBrief {
-    /// The brief of a campaign.
-    #[must_use]
-    pub fn new(
-        id: CampaignId,
-        content: CampaignContent,
-        fallback: Option<CampaignContent>,
-        rate: Option<u32>,
-    ) -> Self {
-        let columns = columns_of(&content, fallback.as_ref());
-        Self { id, content, fallback, columns, rate }
-    }
-}
-
-/// What a message says.
-#[derive(Clone, PartialEq, Eq)]
-pub enum DueBody {
-    /// The campaign's content, filled with these values.
-    Values(Vec<String>),
-    /// Its own content.
-    Own(Content),
-}
-
-impl std::fmt::Debug for DueBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Values(values) => write!(f, "Values(len={})", values.len()),
-            Self::Own(content) => write!(f, "Own({content:?})"),
-        }
-    }
-}
-
-/// Where a message waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DueSource {
-    /// In its campaign's feed.
-    Feed,
-    /// In a due row.
-    Row,
-}
-
-/// A batch to begin: messages of one session, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BeginBatch {
-    /// Its id, never used before.
-    pub id: BatchId,
-    /// The session.
-    pub session: SessionId,
-    /// The messages, as [`Outbox::due`] gave them and in its order.
-    pub items: Vec<BeginItem>,
-    /// How long after the begin a first byte may be written.
-    pub start_within: Duration,
-    /// How long a request may take.
-    pub timeout: Duration,
-}
-
-/// A message to begin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BeginItem {
-    /// The tenant; that of the session.
-    pub tenant: TenantId,
-    /// The message.
-    pub message: MessageId,
-    /// The number of the attempt to begin.
-    pub n: u16,
-    /// Where it waits.
-    pub source: DueSource,
-    /// Its campaign.
-    pub campaign: Option<CampaignId>,
-    /// Its contact.
-    pub contact: Option<ContactId>,
-    /// Who gets it.
-    pub recipient: Recipient,
-    /// Its lane.
-    pub lane: Lane,
-    /// What it is charged as.
-    pub category: Category,
-    /// Whether it needs an open window.
-    pub needs_window: bool,
-    /// Its template.
-    pub template: Option<(TemplateName, LanguageCode)>,
-    /// The template that can stand in for it outside the window.
-    pub fallback: Option<Alternative>,
-    /// Until when it may begin.
-    pub valid_until: Option<DateTime<Utc>>,
-    /// Why it cannot be sent at all, found when its content was made.
-    pub unsendable: Option<SkipReason>,
-}
-
-impl BeginItem {
-    /// What it is charged as when this content goes.
-    #[must_use]
-    pub fn category_of(&self, content: Chosen) -> Category {
-        self.template_category(content).unwrap_or(self.category)
-    }
-
-    /// The category of the template that goes, if one does.
-    #[must_use]
-    pub fn template_category(&self, content: Chosen) -> Option<Category> {
-        match (content, &self.fallback) {
-            (Chosen::Fallback, Some(fallback)) => Some(fallback.category),
-            (Chosen::Own, _) | (Chosen::Fallback, None) => self.template.as_ref().map(|_| self.category),
-        }
-    }
-}
-
-/// A template that can stand in for a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alternative {
-    /// What it is charged as.
-    pub category: Category,
-    /// The template.
-    pub template: (TemplateName, LanguageCode),
-}
-
-impl From<&TemplateContent> for Alternative {
-    fn from(template: &TemplateContent) -> Self {
-        Self { category: template.category, template: (template.name.clone(), template.language.clone()) }
-    }
 }
 
 /// Messages to consider, in order.
@@ -549,60 +314,6 @@ pub struct Judged {
     /// [`key`](crate::model::Recipient::key) of its recipient. None without a limit, and none where no
     /// attempts were asked for.
     pub slots: Vec<(DateTime<Utc>, u64)>,
-}
-
-/// What became of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Begun {
-    /// It was judged and committed.
-    Done(BegunBatch),
-    /// The session is not held any more; nothing happened.
-    LeaseLost,
-    /// The batch id is known; nothing happened.
-    UsedBatch,
-}
-
-/// A committed batch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BegunBatch {
-    /// The store's time at which it was judged.
-    pub at: Option<DateTime<Utc>>,
-    /// Attempts to send now, in the order of the items.
-    pub attempts: Vec<BegunAttempt>,
-    /// Messages put into due rows.
-    pub waits: Vec<(MessageId, HoldReason, DateTime<Utc>)>,
-    /// Messages closed.
-    pub skips: Vec<(MessageId, SkipReason)>,
-    /// Groups left where they were.
-    pub stopped: Vec<Stopped>,
-    /// Messages that were not there to begin.
-    pub gone: Vec<MessageId>,
-}
-
-/// An attempt that may be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BegunAttempt {
-    /// The attempt.
-    pub key: AttemptKey,
-    /// A first byte may be written until then, by the store's clock.
-    pub start_by: DateTime<Utc>,
-    /// Its request has ended by then.
-    pub end_by: DateTime<Utc>,
-    /// Which of the message's contents goes.
-    pub content: Chosen,
-    /// The estimated price, if it is known.
-    pub price: Option<Money>,
-}
-
-/// A group that may not begin now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stopped {
-    /// The campaign, or `None` for messages without one.
-    pub campaign: Option<CampaignId>,
-    /// Why.
-    pub why: HoldReason,
-    /// When it is worth asking again, if known.
-    pub until: Option<DateTime<Utc>>,
 }
 
 /// What a batch that was abandoned turned out to be.

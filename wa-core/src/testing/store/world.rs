@@ -4,6 +4,10 @@
 //! The helpers check what they rely on, so that a case fails where its premise breaks. They decide
 //! nothing that a case is about.
 
+mod hearing;
+mod reading;
+mod sending;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,27 +15,21 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub(super) use super::values::*;
 use super::{OpenStore, StoreFixture};
 use crate::model::{
-    AccountChange, AccountUpdate, AttemptKey, BatchId, Campaign, CampaignAction, CampaignCounts, CampaignId,
-    Category, Consent, Contact, ContactId, Conversation, Echo, Entitlement, Event, EventBody, Fact,
-    InboundBody, InboundEvent, InboundMessage, Lane, ListName, MessageId, MessageState, MessageView,
-    NewCampaign, NewMessage, NewSession, Outcome, Period, Phone, PriceList, Quality, RawId, Recipient,
-    Schedule, Session, SessionId, SessionReport, SessionState, StatusUpdate, StreamPosition,
-    TemplateCategoryChange, TemplateEvent, TemplateQuality, TemplateRecord, TemplateRef, TemplateStatus,
-    TenantId, TenantSettings, Tier, WorkerId, from_micros,
+    Campaign, CampaignAction, CampaignId, Category, Contact, ContactId, Entitlement, Lane, ListName,
+    MessageId, NewCampaign, NewMessage, NewSession, Phone, PriceList, Recipient, Session, SessionId,
+    SessionReport, SessionState, TenantId, TenantSettings, Tier, WorkerId, from_micros,
 };
 use crate::port::store::{
-    AcquireSessions, ActOutcome, AddSession, Alternative, AttemptFact, Audience, BeginBatch, BeginItem,
-    Begun, BegunAttempt, BegunBatch, ConversationFilter, ConversationMessage, Cost, CostOf, CreateCampaign,
-    Directory, DueBody, DueMessage, DuePage, DueQuery, Enqueue, Inbox, Journal, LaunchChunk, LaunchStep,
-    Lease, Ledger, Numbers, Outbox, Projected, ProjectedEvent, Projection, RawBody, Reports, Schedules,
-    Settled, Store, StoredInbound, SuppressedAddress, UpsertContact, WindowEntry, WindowFilter, WindowView,
+    AcquireSessions, ActOutcome, AddSession, Audience, CreateCampaign, Directory, Enqueue, Inbox, Journal,
+    LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Reports, Schedules, Store, UpsertContact,
 };
-use crate::port::{AdminScope, Clock, Entropy, Notice, Scope, WorkerScope};
-use crate::rules::judge::Judge;
+use crate::port::{AdminScope, Clock, Entropy, Scope, WorkerScope};
 use crate::testing::{ManualClock, SeededEntropy, scope};
+
+pub(super) use self::sending::item;
+pub(super) use super::values::*;
 
 /// The middle of a month, with microseconds that a store must keep.
 const START: i64 = 1_794_320_000_123_457;
@@ -51,62 +49,6 @@ pub(super) struct World {
     count: AtomicU64,
     opened: Box<dyn OpenStore>,
     store: Option<Arc<dyn Store>>,
-}
-
-/// Everything that a tenant can read.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Snapshot {
-    pub(super) settings: Option<TenantSettings>,
-    pub(super) entitlement: Option<Entitlement>,
-    pub(super) used: Option<u64>,
-    pub(super) cost: Cost,
-    pub(super) sessions: Vec<Session>,
-    pub(super) breakers: Vec<crate::model::Breaker>,
-    pub(super) contacts: Vec<Contact>,
-    pub(super) suppressed: Vec<SuppressedAddress>,
-    pub(super) campaigns: Vec<(Campaign, Option<CampaignCounts>, Vec<MessageView>)>,
-    pub(super) schedules: Vec<Schedule>,
-    pub(super) in_doubt: Vec<MessageView>,
-    pub(super) inbound: Vec<StoredInbound>,
-    pub(super) windows: Vec<WindowEntry>,
-    pub(super) conversations: Vec<(Conversation, Vec<ConversationMessage>)>,
-    pub(super) templates: Vec<TemplateRecord>,
-    pub(super) notices: Vec<Notice>,
-    pub(super) events: Vec<Event>,
-}
-
-/// What the engine would hand to begin for a due message.
-pub(super) fn item(due: &DueMessage) -> BeginItem {
-    let content = match (&due.body, &due.campaign) {
-        (DueBody::Own(content), _) => content,
-        (DueBody::Values(_), Some(campaign)) => campaign.content.pattern(),
-        (DueBody::Values(_), None) => panic!("values without a campaign: {due:?}"),
-    };
-    let template = content.template().map(|template| (template.name.clone(), template.language.clone()));
-    BeginItem {
-        tenant: due.tenant,
-        message: due.id,
-        n: due.n,
-        source: due.source,
-        campaign: due.campaign.as_ref().map(|campaign| campaign.id),
-        contact: due.contact,
-        recipient: due.recipient.clone(),
-        lane: due.lane,
-        category: content.category(),
-        needs_window: content.needs_window(),
-        template,
-        fallback: fallback_of(due),
-        valid_until: due.valid_until,
-        unsendable: None,
-    }
-}
-
-/// The template that can stand in for a due message.
-fn fallback_of(due: &DueMessage) -> Option<Alternative> {
-    if let Some(template) = &due.fallback {
-        return Some(template.into());
-    }
-    due.campaign.as_ref()?.fallback.as_ref()?.pattern().template().map(Alternative::from)
 }
 
 /// The scope that a worker has by its leases.
@@ -397,282 +339,6 @@ impl World {
     /// A single message to a fresh phone, taken in.
     pub(super) async fn single(&self, scope: &Scope, session: SessionId) -> MessageId {
         self.enqueue(scope, &self.message(session, self.fresh_phone())).await
-    }
-
-    // ---- the send protocol ----
-
-    pub(super) async fn due(&self, own: &WorkerScope, session: SessionId) -> DuePage {
-        let ask = DueQuery { session, lane: None, limit: 1_000, skip: Vec::new() };
-        must(self.outbox().due(own, &ask).await)
-    }
-
-    pub(super) async fn due_ids(&self, own: &WorkerScope, session: SessionId) -> Vec<MessageId> {
-        self.due(own, session).await.messages.iter().map(|message| message.id).collect()
-    }
-
-    pub(super) fn batch(&self, session: SessionId, messages: &[DueMessage]) -> BeginBatch {
-        BeginBatch {
-            id: self.mint(BatchId::mint),
-            session,
-            items: messages.iter().map(item).collect(),
-            start_within: START_WITHIN,
-            timeout: TIMEOUT,
-        }
-    }
-
-    pub(super) async fn try_begin(
-        &self,
-        own: &WorkerScope,
-        batch: &BeginBatch,
-        judge: Arc<dyn Judge>,
-    ) -> Begun {
-        must(self.outbox().begin(own, batch, judge).await)
-    }
-
-    /// Begins a page as one batch, which must be judged.
-    pub(super) async fn begin(
-        &self,
-        own: &WorkerScope,
-        session: SessionId,
-        page: &[DueMessage],
-        judge: Arc<dyn Judge>,
-    ) -> BegunBatch {
-        match self.try_begin(own, &self.batch(session, page), judge).await {
-            Begun::Done(done) => done,
-            other => panic!("the batch is judged: {other:?}"),
-        }
-    }
-
-    /// Reads what is due and begins it under the standard rules.
-    pub(super) async fn begin_due(&self, own: &WorkerScope, session: SessionId) -> BegunBatch {
-        let page = self.due(own, session).await.messages;
-        self.begin(own, session, &page, standard()).await
-    }
-
-    /// Takes a message to a fresh phone in and begins it; nothing else may be due.
-    pub(super) async fn begun(&self, scope: &Scope, session: SessionId, own: &WorkerScope) -> BegunAttempt {
-        let id = self.single(scope, session).await;
-        let attempt = only(self.begin_due(own, session).await.attempts);
-        assert_eq!(attempt.key.message, id, "the message that was taken in begins");
-        attempt
-    }
-
-    pub(super) fn fact(&self, attempt: AttemptKey, outcome: Outcome) -> AttemptFact {
-        AttemptFact { attempt, at: self.now(), outcome, retry_after: None }
-    }
-
-    pub(super) async fn settle(&self, attempt: AttemptKey, outcome: Outcome) -> Settled {
-        must(self.outbox().settle(&[self.fact(attempt, outcome)]).await)
-    }
-
-    // ---- webhooks ----
-
-    pub(super) fn raw(&self, bytes: &[u8]) -> RawBody {
-        RawBody {
-            id: self.mint(RawId::mint),
-            transport: value(TRANSPORT),
-            body: bytes.to_vec(),
-            received_at: self.now(),
-        }
-    }
-
-    /// Keeps a body of its own for these events and gives their projection.
-    pub(super) async fn kept(&self, events: Vec<ProjectedEvent>) -> Projection {
-        let raw = self.raw(format!("body {}", self.count()).as_bytes());
-        let kept = only(must(self.inbox().keep(&self.admin(), std::slice::from_ref(&raw)).await));
-        assert!(!kept.known, "the body is new");
-        Projection { raw: kept.id, transport: raw.transport, received_at: raw.received_at, events }
-    }
-
-    /// Receives a webhook that says this.
-    pub(super) async fn hear(&self, events: Vec<ProjectedEvent>) -> Projected {
-        let projection = self.kept(events).await;
-        must(self.inbox().project(&self.admin(), &[projection]).await)
-    }
-
-    pub(super) fn status(&self, session: &Session, provider_id: &str, fact: Fact) -> StatusUpdate {
-        StatusUpdate::new(session.number.clone(), provider_id, fact, self.now())
-    }
-
-    pub(super) fn wrote(&self, session: &Session, from: impl Into<Recipient>) -> InboundMessage {
-        let id = format!("inbound.{}", self.count());
-        InboundMessage::new(session.number.clone(), id, from, self.now(), InboundBody::text("hello"))
-    }
-
-    pub(super) fn inbound(&self, message: InboundMessage, consent: Option<Consent>) -> ProjectedEvent {
-        ProjectedEvent::Message { message, fresh_contact: self.mint(ContactId::mint), consent }
-    }
-
-    /// A user writes to a session now, which opens the window.
-    pub(super) async fn user_writes(&self, session: &Session, from: impl Into<Recipient>) {
-        let projected = self.hear(vec![self.inbound(self.wrote(session, from), None)]).await;
-        assert_eq!(projected.inbound, 1, "an inbound message is new");
-    }
-
-    /// A session of an account that others are decided about.
-    pub(super) async fn of_account(&self, scope: &Scope, account: &str) -> Session {
-        let new = NewSession { account: Some(account.to_owned()), ..self.new_session() };
-        self.session_of(scope, &new, Tier::Unlimited).await
-    }
-
-    /// Receives what the provider decided.
-    pub(super) async fn decide(&self, event: InboundEvent) -> Projected {
-        self.hear(vec![ProjectedEvent::Decision { event }]).await
-    }
-
-    pub(super) fn template_status(
-        &self,
-        name: &str,
-        event: TemplateEvent,
-        at: DateTime<Utc>,
-    ) -> InboundEvent {
-        InboundEvent::TemplateStatus(TemplateStatus {
-            account: "waba.1".to_owned(),
-            template: self.template_ref(name),
-            category: None,
-            event,
-            reason: None,
-            title: None,
-            description: None,
-            recommendation: None,
-            disable_date: None,
-            at,
-        })
-    }
-
-    pub(super) fn template_quality(&self, name: &str, new: Quality, at: DateTime<Utc>) -> InboundEvent {
-        let (account, template) = ("waba.1".to_owned(), self.template_ref(name));
-        InboundEvent::TemplateQuality(TemplateQuality { account, template, previous: None, new, at })
-    }
-
-    pub(super) fn template_category(
-        &self,
-        name: &str,
-        to: Category,
-        is_final: bool,
-        at: DateTime<Utc>,
-    ) -> InboundEvent {
-        let (account, template) = ("waba.1".to_owned(), self.template_ref(name));
-        let change =
-            TemplateCategoryChange { account, template, from: None, to, is_final, effective_at: None, at };
-        InboundEvent::TemplateCategory(change)
-    }
-
-    fn template_ref(&self, name: &str) -> TemplateRef {
-        TemplateRef { id: None, name: Some(value(name)), language: Some(value("en_US")) }
-    }
-
-    pub(super) fn account_update(&self, change: AccountChange, at: DateTime<Utc>) -> InboundEvent {
-        InboundEvent::Account(AccountUpdate {
-            account: "waba.1".to_owned(),
-            display_phone_number: None,
-            name: "ACCOUNT_UPDATE".to_owned(),
-            change,
-            at,
-        })
-    }
-
-    pub(super) fn typed(&self, session: &Session, to: impl Into<Recipient>, text: &str) -> Echo {
-        Echo {
-            number: session.number.clone(),
-            provider_id: format!("echo.{}", self.count()),
-            to: Some(to.into()),
-            at: self.now(),
-            body: InboundBody::text(text),
-        }
-    }
-
-    pub(super) fn echo(&self, echo: Echo) -> ProjectedEvent {
-        ProjectedEvent::Echo { echo, fresh_contact: self.mint(ContactId::mint) }
-    }
-
-    // ---- the read side ----
-
-    pub(super) async fn view(&self, scope: &Scope, id: MessageId) -> MessageView {
-        found(self.reports().message(scope, id).await)
-    }
-
-    pub(super) async fn state(&self, scope: &Scope, id: MessageId) -> MessageState {
-        self.view(scope, id).await.state
-    }
-
-    pub(super) async fn counts(&self, scope: &Scope, id: CampaignId) -> CampaignCounts {
-        found(self.reports().counts(scope, id).await)
-    }
-
-    pub(super) async fn recipients(&self, scope: &Scope, id: CampaignId) -> Vec<MessageView> {
-        must(self.reports().recipients(scope, id, None, 10_000).await)
-    }
-
-    pub(super) async fn used(&self, scope: &Scope) -> u64 {
-        found(self.ledger().usage(scope, Period::of(self.now())).await).used
-    }
-
-    pub(super) async fn events(&self) -> Vec<Event> {
-        must(self.journal().read(&self.admin(), StreamPosition::default(), 10_000).await)
-    }
-
-    /// The state of each message of a tenant as a reader of the journal knows it.
-    pub(super) async fn told(&self, scope: &Scope) -> BTreeMap<MessageId, MessageState> {
-        let mut told = BTreeMap::new();
-        for event in self.events().await.into_iter().filter(|event| event.tenant == scope.tenant()) {
-            if let EventBody::Messages { changes } = event.body {
-                told.extend(changes);
-            }
-        }
-        told
-    }
-
-    pub(super) async fn snapshot(&self, scope: &Scope) -> Snapshot {
-        let mut campaigns = Vec::new();
-        for campaign in must(self.audience().campaigns(scope, None, 10_000).await) {
-            let counts = must(self.reports().counts(scope, campaign.id).await);
-            let views = self.recipients(scope, campaign.id).await;
-            campaigns.push((campaign, counts, views));
-        }
-        let usage = must(self.ledger().usage(scope, Period::of(self.now())).await);
-        let mut events = self.events().await;
-        events.retain(|event| event.tenant == scope.tenant());
-        Snapshot {
-            settings: must(self.directory().settings(scope).await),
-            entitlement: must(self.ledger().entitlement(scope).await),
-            used: usage.map(|usage| usage.used),
-            cost: must(self.ledger().cost(scope, &CostOf::Everything).await),
-            sessions: must(self.numbers().sessions(scope, None, 10_000).await),
-            breakers: must(self.numbers().breakers(scope).await),
-            contacts: must(self.audience().contacts(scope, None, None, 10_000).await),
-            suppressed: must(self.audience().suppressed(scope, None, 10_000).await),
-            campaigns,
-            schedules: must(self.schedules().all_schedules(scope, None, 10_000).await),
-            in_doubt: must(self.reports().in_doubt(scope, None, 10_000).await),
-            inbound: must(self.inbox().inbound(scope, None, 10_000).await),
-            windows: self.windows(scope).await,
-            conversations: self.conversations(scope).await,
-            templates: must(self.numbers().templates(scope, None, 10_000).await),
-            notices: must(self.journal().notices(scope, None, 10_000).await),
-            events,
-        }
-    }
-
-    /// Every window, without what changes with the clock alone.
-    async fn windows(&self, scope: &Scope) -> Vec<WindowEntry> {
-        let page = must(self.inbox().windows(scope, &WindowFilter::default(), None, 10_000).await);
-        let still = |entry: WindowEntry| WindowEntry {
-            window: WindowView { remaining: TimeDelta::zero(), ..entry.window },
-            ..entry
-        };
-        page.into_iter().map(still).collect()
-    }
-
-    pub(super) async fn conversations(&self, scope: &Scope) -> Vec<(Conversation, Vec<ConversationMessage>)> {
-        let mut all = Vec::new();
-        let every = ConversationFilter::default();
-        for conversation in must(self.inbox().conversations(scope, &every, None, 10_000).await) {
-            let id = conversation.id;
-            let messages = must(self.inbox().conversation_messages(scope, id, None, 10_000).await);
-            all.push((conversation, messages));
-        }
-        all
     }
 
     // ---- settings that cases share ----

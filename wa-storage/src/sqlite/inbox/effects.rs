@@ -13,7 +13,7 @@ use wa_core::rules::effects::{self, Effect, Gate, Ruling, TemplateNews, Topic};
 use super::project::{Applied, Projecting};
 use crate::sqlite::codec::{json, to_json};
 use crate::sqlite::error::Fallible;
-use crate::sqlite::numbers::{breakers, is_news, of_account, put_session, take_over};
+use crate::sqlite::numbers::{breakers, is_news, of_account, put_session};
 
 /// A ruling on its way to one tenant's sessions.
 struct Carrying<'a> {
@@ -70,7 +70,7 @@ impl Projecting<'_> {
                 for place in carrying.meant(*whose) {
                     let Some(session) = carrying.sessions.get_mut(place) else { continue };
                     if is_news(tx.conn, session.id, *topic, at)? {
-                        take_over(session, report);
+                        session.take_over(report);
                     }
                 }
             }

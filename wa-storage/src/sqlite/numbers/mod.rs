@@ -250,23 +250,13 @@ fn report_session(
     report: &SessionReport,
 ) -> Fallible<Option<Session>> {
     let Some(mut session) = session_of(tx.conn, tenant, id)? else { return Ok(None) };
-    take_over(&mut session, report);
+    session.take_over(report);
     session.checked_at = Some(tx.now);
     put_session(tx.conn, &session)?;
     for topic in Topic::of(report) {
         is_news(tx.conn, id, topic, tx.now)?;
     }
     Ok(Some(session))
-}
-
-/// Takes over what a provider says about a session.
-pub(super) fn take_over(session: &mut Session, report: &SessionReport) {
-    let SessionReport { state, throughput, tier, quality, phone } = report;
-    session.state = state.unwrap_or(session.state);
-    session.throughput = throughput.unwrap_or(session.throughput);
-    session.tier = tier.unwrap_or(session.tier);
-    session.quality = quality.unwrap_or(session.quality);
-    session.phone = phone.or(session.phone);
 }
 
 /// Writes what can change of a session.

@@ -59,6 +59,9 @@ pub(super) struct Court<'a> {
     own: HashMap<u64, Vec<Touch>>,
 }
 
+/// When a contact last wrote, and when it last came by an advertisement.
+type Heard = (DateTime<Utc>, Option<DateTime<Utc>>);
+
 /// A recipient who is a contact.
 struct Known {
     id: ContactId,
@@ -271,8 +274,8 @@ impl<'a> Court<'a> {
         Ok(touches)
     }
 
-    /// When a contact last wrote to the session, and when it last came by an advertisement.
-    fn window(&self, contact: ContactId) -> Fallible<Option<(DateTime<Utc>, Option<DateTime<Utc>>)>> {
+    /// What the session heard of a contact.
+    fn window(&self, contact: ContactId) -> Fallible<Option<Heard>> {
         let key = params![self.tenant.as_bytes(), self.session.id.as_bytes(), contact.as_bytes()];
         let read = |row: &rusqlite::Row<'_>| Ok((at(row, 0)?, opt_at(row, 1)?));
         Ok(self.conn.prepare_cached(WINDOW_OF)?.query_row(key, read).optional()?)
