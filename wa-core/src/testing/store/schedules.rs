@@ -340,6 +340,12 @@ pub(super) async fn run_schedule_makes_one_campaign_per_slot(mut w: World) {
     assert_eq!(campaign.name.as_str(), format!("{} {}", new.name.as_str(), run.slot.civil));
     assert_eq!((&campaign.content, &campaign.list, &campaign.sessions), (content, list, sessions));
     assert_eq!((campaign.lane, campaign.rate, campaign.start_at), (*lane, *rate, None));
+    // Who resumes in the instant of the slot gets the run that was made.
+    let before = get(&w, &scope, new.id).await;
+    act(&w, &scope, new.id, ScheduleAction::Pause).await;
+    act(&w, &scope, new.id, ScheduleAction::Resume).await;
+    assert_eq!(ran(&w, &scope, new.id).await, run);
+    assert_eq!(get(&w, &scope, new.id).await, before, "it counts once");
     w.pass(DAY);
     let next = ran(&w, &scope, new.id).await;
     assert_eq!(next.slot.number, 2);
