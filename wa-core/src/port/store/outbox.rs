@@ -106,7 +106,6 @@ pub trait Outbox: Send + Sync {
     /// - `begin_pauses_a_campaign_whose_budget_is_spent`: with its reason and events, once no price that is not settled can make room; it goes on when it is resumed.
     /// - `begin_holds_an_unknown_price_under_a_budget`: also one in another currency.
     /// - `begin_counts_free_service_messages`: those of a number and month on the account's clock, until they are given back.
-    /// - `begin_sees_what_committed_before`: consent, window, breaker, pause and settings as they are at its own instant.
     /// - `begin_writes_the_price`: the estimate counts in cost until it is given back; an unknown one counts as unpriced.
     /// - `begin_writes_the_journal`: changes of state are in the journal, in the same commit.
     ///
