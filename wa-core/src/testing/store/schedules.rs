@@ -327,7 +327,9 @@ pub(super) async fn run_schedule_makes_one_campaign_per_slot(mut w: World) {
     let (scope, new) = stage(&w).await;
     let made = create(&w, &scope, &new).await;
     assert_eq!(step(&w, &scope, new.id).await, RunSchedule::Waits(ScheduleState::Active));
-    w.pass(HOUR);
+    // The very instant of the slot.
+    let ahead = made.next_at.expect("a slot comes") - w.now();
+    w.clock.advance(ahead.to_std().expect("it is to come"));
     let run = ran(&w, &scope, new.id).await;
     assert_eq!(Some(run.slot), made.next);
     assert_eq!((Some(run.due_at), run.made_at), (made.next_at, w.now()));

@@ -252,7 +252,7 @@ pub(crate) async fn begin_holds_marketing_of_a_bad_number(w: World) {
     assert_eq!((stopped.campaign, stopped.why), (Some(campaign.id), HoldReason::QualityLow));
     // A better rating lets everything go, at a share that the pace says.
     found(w.numbers().report_session(&scope, session.id, &rate(Quality::Yellow)).await);
-    w.pass(60);
+    w.pass(600);
     assert_eq!(w.begin_due(&own, session.id).await.attempts.len(), 3);
 }
 
