@@ -55,7 +55,7 @@ pub(super) async fn run(
     let scene = scene.map_err(|session| KitError::NoSession(Some(session)))?;
     let end = now.checked_add_signed(horizon).unwrap_or(DateTime::<Utc>::MAX_UTC);
     let mut flight = Flight { worker: Worker::patient(imagined, calm, judge), scene, clock, end };
-    flight.to_the_end().await?;
+    flight.play_out().await?;
     Ok(flight.scene.finish(flight.clock.now()).await?)
 }
 
@@ -68,7 +68,7 @@ struct Flight<'a> {
 }
 
 impl Flight<'_> {
-    async fn to_the_end(&mut self) -> Result<(), StoreError> {
+    async fn play_out(&mut self) -> Result<(), StoreError> {
         // A campaign that starts later is looked at then.
         self.clock.move_to(self.scene.starts_at());
         while self.clock.now() < self.end {
