@@ -66,6 +66,13 @@ struct Known {
     recipient: Recipient,
 }
 
+/// What a contact's window hangs on.
+#[derive(Clone, Copy)]
+struct Heard {
+    wrote_at: DateTime<Utc>,
+    referral_at: Option<DateTime<Utc>>,
+}
+
 impl<'a> Court<'a> {
     /// Reads what all messages of a session share; `None` when there is no such session.
     pub(super) fn open(
@@ -152,8 +159,8 @@ impl<'a> Court<'a> {
         };
         let entry_point_until = match contact.zip(window) {
             // Without prices nothing is dear, and so nothing free.
-            Some((contact, (_, referral_at))) if self.settings.prices.is_some() => {
-                free_until(self.conn, self.tenant, self.session.id, contact, referral_at)?
+            Some((contact, heard)) if self.settings.prices.is_some() => {
+                free_until(self.conn, self.tenant, self.session.id, contact, heard.referral_at)?
             }
             Some(_) | None => None,
         };
@@ -169,7 +176,7 @@ impl<'a> Court<'a> {
             consent: known.as_ref().map_or(Consent::Allowed, |known| known.consent),
             suppressed,
             own_zone,
-            last_user_message_at: window.map(|(wrote_at, _)| wrote_at),
+            last_user_message_at: window.map(|heard| heard.wrote_at),
             template_breaker,
             fallback_breaker,
             touches: &touches,
@@ -272,9 +279,10 @@ impl<'a> Court<'a> {
     }
 
     /// When a contact last wrote to the session, and when it last came by an advertisement.
-    fn window(&self, contact: ContactId) -> Fallible<Option<(DateTime<Utc>, Option<DateTime<Utc>>)>> {
+    fn window(&self, contact: ContactId) -> Fallible<Option<Heard>> {
         let key = params![self.tenant.as_bytes(), self.session.id.as_bytes(), contact.as_bytes()];
-        let read = |row: &rusqlite::Row<'_>| Ok((at(row, 0)?, opt_at(row, 1)?));
+        let read =
+            |row: &rusqlite::Row<'_>| Ok(Heard { wrote_at: at(row, 0)?, referral_at: opt_at(row, 1)? });
         Ok(self.conn.prepare_cached(WINDOW_OF)?.query_row(key, read).optional()?)
     }
 
