@@ -27,6 +27,8 @@ pub(crate) struct News {
 impl Overheard {
     pub(crate) fn tell(&self, sessions: Vec<Session>, metered: Vec<(SessionId, DateTime<Utc>)>) {
         let mut news = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The latest word on each; a worker that never comes makes nothing grow.
+        news.sessions.retain(|known| sessions.iter().all(|new| new.id != known.id));
         news.sessions.extend(sessions);
         news.metered.extend(metered);
         let excess = news.metered.len().saturating_sub(MOST);

@@ -118,7 +118,7 @@ impl Worker {
             stopping: false,
             gave_up: false,
             journal_grew: false,
-            recheck: whole(poll).saturating_mul(5),
+            recheck: whole(poll).saturating_mul(5).max(APART),
             ports,
             config,
         }

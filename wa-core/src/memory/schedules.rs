@@ -178,7 +178,19 @@ fn run(
 ) -> Result<RunSchedule, StoreError> {
     let owner = tenant.tenant.id;
     let Some(mut known) = tenant.schedules.get(&id).cloned() else { return Ok(RunSchedule::Missing) };
-    let (told, next) = match schedule::step(&known, now) {
+    let step = schedule::step(&known, now);
+    if let Step::Run { slot, due_at: _, next } = &step
+        && let Some(run) = tenant.schedule_runs.get(&(id, slot.number)).cloned()
+    {
+        // Paused and resumed in the instant of its slot, or by a clock that went back: it has run.
+        known.go_on(ScheduleState::Active, *next);
+        if known.state == ScheduleState::Ended {
+            entries.note(owner, EventBody::Schedule { schedule: id, state: known.state });
+        }
+        tenant.schedules.insert(id, known);
+        return Ok(RunSchedule::Ran(run));
+    }
+    let (told, next) = match step {
         Step::Wait => return Ok(RunSchedule::Waits(known.state)),
         Step::End => (RunSchedule::Waits(ScheduleState::Ended), None),
         Step::Skip { first, slots, next } => (skipped(first, slots, SkippedRun::Missed), next),

@@ -9,10 +9,10 @@ use super::price::{self, PriceFacts};
 use super::tier::{self, TierFacts, TierVerdict};
 use super::touch::Touch;
 use super::warmup::{self, WarmUpFacts};
-use super::{address, consent, cooldown, fallback, frequency, quality, quiet, window, zones};
+use super::{address, consent, cooldown, fallback, frequency, quality, quiet, retry, window, zones};
 use crate::model::{
-    BeyondCap, Breaker, BreakerReason, CampaignState, Category, Chosen, Consent, Estimate, HoldReason,
-    Session, SessionState, SkipReason, TenantSettings,
+    AttemptKey, BeyondCap, Breaker, BreakerReason, CampaignState, Category, Chosen, Consent, Estimate,
+    HoldReason, Lane, Session, SessionState, SkipReason, TenantSettings,
 };
 use crate::port::store::{BeginItem, DueSource};
 
@@ -148,7 +148,8 @@ pub struct StandardJudge {
     /// How much earlier than its end a window counts as closed.
     pub guard: window::Guard,
     /// After how long at the latest a message that is held up by more than itself is looked at again, so
-    /// that an upgrade or a lifted pause takes effect soon.
+    /// that an upgrade or a lifted pause takes effect soon. Messages of the bulk lane that wait in rows of
+    /// their own, of which there may be very many, wait five to ten times as long, each for another time.
     pub recheck: TimeDelta,
 }
 
@@ -216,7 +217,22 @@ impl StandardJudge {
         let soon = now + self.recheck;
         match item.source {
             DueSource::Feed => Verdict::Stop { until: until.unwrap_or(soon), why },
-            DueSource::Row => Verdict::Wait { until: until.map_or(soon, |until| until.min(soon)), why },
+            DueSource::Row => {
+                let latest = now + self.patience_with(item);
+                Verdict::Wait { until: until.map_or(latest, |until| until.min(latest)), why }
+            }
+        }
+    }
+
+    /// How long a message in a row of its own waits at most: asking a crowd again is a write for each of it.
+    fn patience_with(&self, item: &BeginItem) -> TimeDelta {
+        match item.lane {
+            Lane::Transactional => self.recheck,
+            Lane::Bulk => {
+                let key = AttemptKey { tenant: item.tenant, message: item.message, n: item.n };
+                let [spread, ..] = retry::word(key).to_be_bytes();
+                self.recheck * 5 + self.recheck * 5 * i32::from(spread) / 256
+            }
         }
     }
 

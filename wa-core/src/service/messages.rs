@@ -96,7 +96,8 @@ impl Message {
     }
 
     /// Gives free-form content a template that goes instead outside the window, where the tenant's
-    /// settings say [`OutsideWindow::Fallback`](crate::model::OutsideWindow::Fallback).
+    /// settings say [`OutsideWindow::Fallback`](crate::model::OutsideWindow::Fallback). It quotes nothing,
+    /// also where the message is a [reply](Self::reply_to).
     #[must_use]
     pub fn fallback(mut self, template: TemplateContent) -> Self {
         self.fallback = Some(template);

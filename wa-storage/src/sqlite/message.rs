@@ -3,17 +3,17 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{
-    AttemptView, CampaignId, Charge, Chosen, ContactId, DeliveryFacts, Estimate, FailureDetails, HoldReason,
-    MessageId, MessageState, MessageView, Money, Period, PriceReason, RateCategory, Recipient, SessionId,
-    SkipReason, TenantId, micros,
+    AttemptView, CampaignContent, CampaignId, Charge, Chosen, ContactId, Content, DeliveryFacts, Estimate,
+    FailureDetails, HoldReason, MessageId, MessageState, MessageView, Money, Period, PriceReason,
+    RateCategory, Recipient, SessionId, SkipReason, TenantId, micros,
 };
 use wa_core::rules::price::{self, Quote};
 use wa_core::rules::status::{self, MessageFacts};
 use wa_core::rules::tally::Standing;
 
 use super::codec::{
-    at, facts, id, named, opt_at, opt_id, opt_named, opt_uint, parsed, provider_hash, recipient, uint,
-    undecodable,
+    at, facts, id, named, opt_at, opt_id, opt_json, opt_named, opt_uint, parsed, provider_hash, recipient,
+    uint, undecodable,
 };
 use super::error::Fallible;
 use super::prices::{Books, sold};
@@ -318,6 +318,34 @@ pub(super) fn put_result(
         facts.charge.map(Charge::key),
     ])?;
     Ok(())
+}
+
+/// What a message says, with the placeholders of its campaign; `None` where it has no such content.
+pub(super) fn pattern(
+    conn: &Connection,
+    tenant: TenantId,
+    campaign: Option<CampaignId>,
+    message: MessageId,
+    chosen: Chosen,
+) -> Fallible<Option<Content>> {
+    let column = match chosen {
+        Chosen::Own => "content",
+        Chosen::Fallback => "fallback",
+    };
+    let Some(campaign) = campaign else {
+        let key = params![tenant.as_bytes(), message.as_bytes()];
+        let sql = format!("SELECT {column} FROM single WHERE tenant = ?1 AND message = ?2");
+        let content = conn.prepare_cached(&sql)?.query_row(key, |row| match chosen {
+            Chosen::Own => opt_json(row, 0),
+            Chosen::Fallback => Ok(opt_json(row, 0)?.map(Content::Template)),
+        });
+        return Ok(content.optional()?.flatten());
+    };
+    let key = params![tenant.as_bytes(), campaign.as_bytes()];
+    let sql = format!("SELECT {column} FROM campaign WHERE tenant = ?1 AND id = ?2");
+    let content =
+        conn.prepare_cached(&sql)?.query_row(key, |row| opt_json::<CampaignContent>(row, 0)).optional()?;
+    Ok(content.flatten().map(|content| content.pattern().clone()))
 }
 
 pub(super) fn put_closed(

@@ -51,6 +51,7 @@ fn the_protocol_never_scans() {
         inbox::window::EARLIER,
         inbox::window::SENT,
         inbox::window::ECHOES,
+        inbox::window::FIRST_ECHO,
         inbox::window::OF_TENANT,
         inbox::window::OF_SESSION,
         inbox::conversation::HEARD,
@@ -66,6 +67,12 @@ fn the_protocol_never_scans() {
     ] {
         check(sql, &[]);
     }
+}
+
+#[test]
+fn due_rows_of_paused_campaigns_are_passed_over_in_the_index() {
+    let steps = plan(outbox::DUE_ROWS);
+    assert!(steps.iter().all(|step| step.contains("COVERING INDEX due_in_order")), "{steps:?}");
 }
 
 #[test]

@@ -186,7 +186,19 @@ fn due(snapshot: &Snapshot<'_>, limit: u32) -> Fallible<DueSchedules> {
 
 fn run(tx: &Tx<'_>, tenant: TenantId, id: ScheduleId, fresh: CampaignId) -> Fallible<RunSchedule> {
     let Some(mut known) = by_id(tx.conn, tenant, id)? else { return Ok(RunSchedule::Missing) };
-    let (told, next) = match rule::step(&known, tx.now) {
+    let step = rule::step(&known, tx.now);
+    if let Step::Run { slot, due_at: _, next } = &step
+        && let Some(run) = run_of(tx.conn, tenant, id, slot.number)?
+    {
+        // Paused and resumed in the instant of its slot, or by a clock that went back: it has run.
+        known.go_on(ScheduleState::Active, *next);
+        store(tx, tenant, &known)?;
+        if known.state == ScheduleState::Ended {
+            tx.journal(tenant, EventBody::Schedule { schedule: id, state: known.state })?;
+        }
+        return Ok(RunSchedule::Ran(run));
+    }
+    let (told, next) = match step {
         Step::Wait => return Ok(RunSchedule::Waits(known.state)),
         Step::End => (RunSchedule::Waits(ScheduleState::Ended), None),
         Step::Skip { first, slots, next } => {
@@ -216,6 +228,23 @@ fn run(tx: &Tx<'_>, tenant: TenantId, id: ScheduleId, fresh: CampaignId) -> Fall
     store(tx, tenant, &known)?;
     changes.write(tx)?;
     Ok(told)
+}
+
+/// The run of a slot, if it was made.
+fn run_of(
+    conn: &Connection,
+    tenant: TenantId,
+    schedule: ScheduleId,
+    number: u64,
+) -> Fallible<Option<ScheduleRun>> {
+    let found = conn
+        .prepare_cached(
+            "SELECT number, civil, due_at, campaign, made_at FROM schedule_run \
+             WHERE tenant = ?1 AND schedule = ?2 AND number = ?3",
+        )?
+        .query_row(params![tenant.as_bytes(), schedule.as_bytes(), int(number)], run_row)
+        .optional()?;
+    Ok(found)
 }
 
 /// Makes the campaign of a slot.

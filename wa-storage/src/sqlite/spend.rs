@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use wa_core::model::{
-    BudgetOf, BudgetUse, CampaignContent, CampaignId, Category, ContactId, Content, Currency, MessageId,
-    Recipient, TenantId, micros,
+    BudgetOf, BudgetUse, CampaignId, Category, ContactId, Content, Currency, MessageId, Recipient, TenantId,
+    micros,
 };
 use wa_core::port::store::{ContactSpend, Cost, CostOf, LastTemplate, TrendPoint, TrendQuery};
 use wa_core::rules::cost::{self, CostCounter};
@@ -14,9 +14,9 @@ use wa_core::rules::rollup::{self, Count};
 
 use super::audience::contacts;
 use super::booked::budget_key;
-use super::codec::{at, id, json, opt_id, parsed, recipient};
+use super::codec::{at, id, opt_id, parsed, recipient};
 use super::error::Fallible;
-use super::message::{Attempt, attempt};
+use super::message::{Attempt, attempt, pattern};
 use super::prices::Books;
 use super::reports::read_counters;
 
@@ -108,28 +108,13 @@ pub(super) fn of_contact(
         }
     }
     if let Some(sent) = last
-        && let Some(Content::Template(template)) = content(conn, tenant, &sent)?
+        && let Some(Content::Template(template)) =
+            pattern(conn, tenant, sent.campaign, sent.message, sent.attempt.content)?
     {
         let (name, language) = (template.name, template.language);
         spend.last_template = Some(LastTemplate { name, language, at: sent.attempt.begun_at });
     }
     Ok(Some(spend))
-}
-
-fn content(conn: &Connection, tenant: TenantId, sent: &Sent) -> Fallible<Option<Content>> {
-    let content = match sent.campaign {
-        Some(campaign) => conn
-            .prepare_cached("SELECT content FROM campaign WHERE tenant = ?1 AND id = ?2")?
-            .query_row(params![tenant.as_bytes(), campaign.as_bytes()], |row| {
-                Ok(json::<CampaignContent>(row, 0)?.pattern().clone())
-            })
-            .optional()?,
-        None => conn
-            .prepare_cached("SELECT content FROM single WHERE tenant = ?1 AND message = ?2")?
-            .query_row(params![tenant.as_bytes(), sent.message.as_bytes()], |row| json(row, 0))
-            .optional()?,
-    };
-    Ok(content)
 }
 
 pub(super) fn budget_use(

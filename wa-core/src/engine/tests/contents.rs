@@ -65,6 +65,20 @@ fn a_quote_arrives_with_its_message_or_the_message_is_skipped() {
 }
 
 #[test]
+fn a_fallback_quotes_nothing() {
+    let mut stage = stage(Capabilities::ALL);
+    let settings = TenantSettings { outside_window: OutsideWindow::Fallback, ..TenantSettings::default() };
+    block_on(stage.tenant.put_settings(&settings)).expect("settings");
+    let Content::Template(reminder) = template(Category::Utility) else { unreachable!("it is a template") };
+    let to = Phone::try_from(4_915_100_000_001).expect("a phone");
+    let hello = Content::text("Hello!").expect("a text");
+    let reply = Message::new(stage.session, to, hello).reply_to(quoted()).fallback(reminder);
+    assert_eq!(skipped(&mut stage, reply), None);
+    let sent = &stage.transport.sent()[0];
+    assert_eq!((sent.content.kind(), &sent.reply_to), (ContentKind::Template, &None));
+}
+
+#[test]
 fn a_one_time_code_needs_a_phone_number_where_the_provider_says_so() {
     let bsuid: Bsuid = "US.13491208655302741918".parse().expect("a user id");
     let to = |stage: &Stage, category| Message::new(stage.session, bsuid.clone(), template(category));

@@ -6,7 +6,7 @@ use futures::executor::block_on;
 
 use super::stage::Stage;
 use crate::engine::EngineConfig;
-use crate::engine::overheard::News;
+use crate::engine::overheard::{News, Overheard};
 use crate::model::{SessionState, Throughput};
 use crate::port::Clock;
 
@@ -47,4 +47,16 @@ fn a_throughput_upgrade_is_used_at_once_and_a_ban_gives_back_what_waits() {
     assert_eq!(stage.worker.status().waiting, 0, "nothing waits at the gate of a banned number");
     stage.run_for(SECOND);
     assert_eq!(stage.counts(campaign).failed, 0);
+}
+
+#[test]
+fn where_no_worker_listens_only_the_latest_word_on_each_number_is_kept() {
+    let stage = Stage::new(10, EngineConfig::default());
+    let mut session = block_on(stage.tenant.sessions().get(stage.session)).expect("a session");
+    let overheard = Overheard::default();
+    for state in [SessionState::Banned, SessionState::Connected, SessionState::Disconnected] {
+        session.state = state;
+        overheard.tell(vec![session.clone()], Vec::new());
+    }
+    assert_eq!(overheard.take().sessions, [session]);
 }

@@ -331,3 +331,18 @@ fn a_short_deadline_begins_only_what_can_leave_in_time() {
     assert_eq!(stage.counts(campaign).accepted, 100);
     assert_eq!(stage.counts(campaign).retries, 0, "nobody was begun in vain");
 }
+
+#[test]
+fn a_worker_that_polls_often_waits_for_what_is_stopped() {
+    let config = EngineConfig { poll_every: Duration::from_millis(10), ..EngineConfig::default() };
+    config.validate().expect("as often as may be");
+    let mut stage = Stage::new(80, config);
+    let id = stage.send(stage.single(4_915_100_000_001));
+    let settings = |paused| TenantSettings { paused, ..TenantSettings::default() };
+    block_on(stage.tenant.put_settings(&settings(true))).expect("settings");
+    stage.run_for(Duration::from_secs(1));
+    assert_eq!(stage.view(id).state, MessageState::Pending);
+    block_on(stage.tenant.put_settings(&settings(false))).expect("settings");
+    stage.run_for(Duration::from_secs(1));
+    assert_eq!(stage.view(id).state, MessageState::Accepted);
+}

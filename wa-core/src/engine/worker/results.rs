@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::held::Held;
-use super::{Micros, Worker, after};
+use super::{APART, Micros, Worker, after};
 use crate::engine::job::Leased;
 use crate::engine::turn::{BatchDone, BatchOutcome, Letter, TurnDone};
 use crate::model::{
@@ -116,12 +116,13 @@ impl Worker {
         let mut unsent = Vec::new();
         for attempt in &begun.attempts {
             let letter = letters.remove(&attempt.key.message);
-            let content = letter.as_ref().and_then(|letter| match attempt.content {
-                Chosen::Own => letter.content.clone(),
-                Chosen::Fallback => letter.fallback.clone(),
+            let chosen = letter.as_ref().and_then(|letter| match attempt.content {
+                Chosen::Own => letter.content.clone().zip(Some(letter.reply_to.clone())),
+                // It stands in for a reply, and is none.
+                Chosen::Fallback => letter.fallback.clone().zip(Some(None)),
             });
-            match (self.held.get_mut(&session), letter, content) {
-                (Some(held), Some(letter), Some(content)) => {
+            match (self.held.get_mut(&session), letter, chosen) {
+                (Some(held), Some(letter), Some((content, reply_to))) => {
                     let identity = &self.ports.identity;
                     let marketing = content.category() == Category::Marketing;
                     let permit = SendPermit::new(
@@ -133,7 +134,7 @@ impl Worker {
                         start_by,
                         self.config.request_timeout,
                     )
-                    .quoting(letter.reply_to);
+                    .quoting(reply_to);
                     held.gate.push((letter.lane, letter.campaign, marketing), letter.rate, permit);
                 }
                 // Never without content by the rules; if it were, nothing has left.
@@ -150,7 +151,7 @@ impl Worker {
         for Stopped { campaign, why, until } in &begun.stopped {
             // Whoever resumes or upgrades is asked again soon; a known end is waited for.
             let again = until.map_or(now.saturating_add(1_000_000), |at| self.until(at, now));
-            let again = again.clamp(now.saturating_add(200_000), now.saturating_add(self.recheck));
+            let again = again.clamp(now.saturating_add(APART), now.saturating_add(self.recheck));
             match campaign {
                 Some(campaign) if *why != HoldReason::SessionStopped && *why != HoldReason::TenantPaused => {
                     if let Some(held) = self.held.get_mut(&session) {

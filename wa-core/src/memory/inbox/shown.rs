@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::memory::state::{AttemptRow, State, TenantRow};
 use crate::model::{
-    AttemptKey, ChargedCategory, ContactId, Content, Conversation, ConversationId, DeliveryFacts, Fact,
-    MessageId, SessionId, StatusUpdate,
+    AttemptKey, ChargedCategory, Chosen, ContactId, Content, Conversation, ConversationId, DeliveryFacts,
+    Fact, MessageId, SessionId, StatusUpdate,
 };
 use crate::port::store::{
     ConversationMessage, Direction, DueBody, Reacted, StoredInbound, WindowEntry, WindowView,
@@ -134,15 +134,21 @@ impl TenantRow {
         self.attempts.iter().filter(went).map(|(key, attempt)| (*key, attempt)).collect()
     }
 
-    /// What a message says.
+    /// What a message said at its latest attempt.
     fn content(&self, id: MessageId) -> Option<Content> {
         let message = self.messages.get(&id)?;
-        match &message.body {
-            DueBody::Own(content) => Some(content.clone()),
-            DueBody::Values(values) => {
-                self.campaigns.get(&message.campaign?)?.campaign.content.fill(values).ok()
-            }
-        }
+        let chosen = self.chain(id).last().map(|(_, attempt)| attempt.content).unwrap_or_default();
+        let values = match (&message.body, chosen) {
+            (DueBody::Own(content), Chosen::Own) => return Some(content.clone()),
+            (DueBody::Own(_), Chosen::Fallback) => return message.fallback.clone().map(Content::Template),
+            (DueBody::Values(values), _) => values,
+        };
+        let campaign = &self.campaigns.get(&message.campaign?)?.campaign;
+        let content = match chosen {
+            Chosen::Own => &campaign.content,
+            Chosen::Fallback => campaign.fallback.as_ref()?,
+        };
+        content.fill_from(&campaign.columns(), values).ok()
     }
 }
 

@@ -185,7 +185,7 @@ async fn a_tier_slot_is_given_back_and_renewed() {
     let begun = bench.begun(100, &bench.due().await).await;
     assert_eq!((begun.attempts.len(), begun.waits[0].0), (1, second));
     bench.settle(begun.attempts[0].key.message, 1, refused(RejectClass::Recipient)).await;
-    bench.pass(60);
+    bench.pass(600);
     assert_eq!(bench.begun(101, &bench.due().await).await.attempts[0].key.message, second);
     // The same person again, late in the day: counted for another day from then.
     bench.pass(23 * 3_600);

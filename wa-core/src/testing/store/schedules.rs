@@ -327,7 +327,9 @@ pub(super) async fn run_schedule_makes_one_campaign_per_slot(mut w: World) {
     let (scope, new) = stage(&w).await;
     let made = create(&w, &scope, &new).await;
     assert_eq!(step(&w, &scope, new.id).await, RunSchedule::Waits(ScheduleState::Active));
-    w.pass(HOUR);
+    // The very instant of the slot.
+    let ahead = made.next_at.expect("a slot comes") - w.now();
+    w.clock.advance(ahead.to_std().expect("it is to come"));
     let run = ran(&w, &scope, new.id).await;
     assert_eq!(Some(run.slot), made.next);
     assert_eq!((Some(run.due_at), run.made_at), (made.next_at, w.now()));
@@ -340,6 +342,12 @@ pub(super) async fn run_schedule_makes_one_campaign_per_slot(mut w: World) {
     assert_eq!(campaign.name.as_str(), format!("{} {}", new.name.as_str(), run.slot.civil));
     assert_eq!((&campaign.content, &campaign.list, &campaign.sessions), (content, list, sessions));
     assert_eq!((campaign.lane, campaign.rate, campaign.start_at), (*lane, *rate, None));
+    // Who resumes in the instant of the slot gets the run that was made.
+    let before = get(&w, &scope, new.id).await;
+    act(&w, &scope, new.id, ScheduleAction::Pause).await;
+    act(&w, &scope, new.id, ScheduleAction::Resume).await;
+    assert_eq!(ran(&w, &scope, new.id).await, run);
+    assert_eq!(get(&w, &scope, new.id).await, before, "it counts once");
     w.pass(DAY);
     let next = ran(&w, &scope, new.id).await;
     assert_eq!(next.slot.number, 2);

@@ -152,7 +152,7 @@ fn each_reason_refuses_in_its_place() {
 #[test]
 fn a_due_row_is_asked_again_within_a_minute_and_never_stops_its_feed() {
     let mut item = item();
-    item.source = DueSource::Row;
+    (item.source, item.lane) = (DueSource::Row, Lane::Transactional);
     let mut full = facts(&item);
     full.quota.used = 100;
     assert_eq!(judge(&full), Verdict::Wait { until: at(60), why: HoldReason::QuotaFull });
@@ -161,6 +161,24 @@ fn a_due_row_is_asked_again_within_a_minute_and_never_stops_its_feed() {
     assert_eq!(judge(&full), Verdict::Wait { until: at(60), why: HoldReason::TemplateStopped });
     full.template_breaker = Some(breaker(Some(at(20))));
     assert_eq!(judge(&full), Verdict::Wait { until: at(20), why: HoldReason::TemplateStopped });
+}
+
+#[test]
+fn a_crowd_of_due_rows_is_asked_again_bit_by_bit() {
+    let mut crowd = item();
+    crowd.source = DueSource::Row;
+    let mut minutes = std::collections::BTreeMap::<i64, u32>::new();
+    for n in 0..10_000 {
+        crowd.message = MessageId::from_uuid(Uuid::from_u128(n));
+        let mut full = facts(&crowd);
+        full.quota.used = 100;
+        let Verdict::Wait { until, why: HoldReason::QuotaFull } = judge(&full) else { panic!("it waits") };
+        *minutes.entry((until - epoch()).num_minutes()).or_default() += 1;
+        full.quota = QuotaFacts { resets_at: at(20), ..full.quota };
+        assert_eq!(judge(&full), Verdict::Wait { until: at(20), why: HoldReason::QuotaFull });
+    }
+    assert_eq!(minutes.keys().copied().collect::<Vec<_>>(), [5, 6, 7, 8, 9]);
+    assert!(minutes.values().all(|n| (1_500..2_500).contains(n)), "{minutes:?}");
 }
 
 #[test]
@@ -330,7 +348,8 @@ proptest! {
             }
             Verdict::Wait { until, .. } => {
                 prop_assert_eq!(item.source, DueSource::Row);
-                prop_assert!(until > epoch() && until <= at(60));
+                let latest = if item.lane == Lane::Bulk { at(600) } else { at(60) };
+                prop_assert!(until > epoch() && until <= latest);
             }
             Verdict::Stop { until, .. } => {
                 prop_assert_eq!(item.source, DueSource::Feed);

@@ -4,24 +4,24 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use wa_core::model::{
-    CampaignContent, CampaignId, Content, Conversation, ConversationAction, ConversationId,
+    CampaignContent, CampaignId, Chosen, Content, Conversation, ConversationAction, ConversationId,
     ConversationState, EventBody, MessageId, TenantId, Thread, micros,
 };
 use wa_core::port::store::{
-    Assignment, ConversationFilter, ConversationKey, ConversationMessage, ConversationPlace, Reacted,
-    StoredInbound,
+    Assignment, CampaignBrief, ConversationFilter, ConversationKey, ConversationMessage, ConversationPlace,
+    Reacted, StoredInbound,
 };
 use wa_core::rules::conversation::{self, Told, Writer};
 
 use super::message::{hanging, heard, whole};
 use super::project::Projecting;
-use super::window::{echoes_since, sent_since};
+use super::window::{first_echo_since, sent_since};
 use crate::sqlite::audience::contacts::standing_for;
 use crate::sqlite::audience::join::{Reached, reached};
 use crate::sqlite::changes::Changes;
 use crate::sqlite::codec::{at, id, int, json, named, opt_at, opt_json, opt_micros, opt_parsed, uint};
 use crate::sqlite::error::Fallible;
-use crate::sqlite::message::Stored;
+use crate::sqlite::message::{Stored, pattern};
 use crate::sqlite::page_size;
 use crate::sqlite::prices::Books;
 use crate::sqlite::reader::Snapshot;
@@ -197,7 +197,8 @@ fn sent(
     message: MessageId,
 ) -> Fallible<Option<ConversationMessage>> {
     let Some(stored) = Stored::load(conn, tenant, message)? else { return Ok(None) };
-    let content = content(conn, tenant, stored.campaign, message)?.map(Box::new);
+    let chosen = stored.attempts.last().map(|attempt| attempt.content).unwrap_or_default();
+    let content = content(conn, tenant, stored.campaign, message, chosen)?.map(Box::new);
     let view = stored.into_view(conn, &mut Books::default())?;
     let mut hangs = Vec::new();
     for name in view.attempts.iter().filter_map(|attempt| attempt.facts.provider_id.as_deref()) {
@@ -208,30 +209,31 @@ fn sent(
     Ok(Some(ConversationMessage::Sent { at, view: Box::new(view), content, reactions }))
 }
 
-/// What a message says.
+/// What a message said.
 fn content(
     conn: &Connection,
     tenant: TenantId,
     campaign: Option<CampaignId>,
     message: MessageId,
+    chosen: Chosen,
 ) -> Fallible<Option<Content>> {
-    let Some(campaign) = campaign else {
-        let own = conn
-            .prepare_cached("SELECT content FROM single WHERE tenant = ?1 AND message = ?2")?
-            .query_row(params![tenant.as_bytes(), message.as_bytes()], |row| json(row, 0))
-            .optional()?;
-        return Ok(own);
-    };
-    let found: Option<(CampaignContent, Option<Vec<String>>)> = conn
+    let Some(campaign) = campaign else { return pattern(conn, tenant, None, message, chosen) };
+    let found: Option<(CampaignContent, Option<CampaignContent>, Option<Vec<String>>)> = conn
         .prepare_cached(
-            "SELECT c.content, m.params FROM campaign c JOIN message m ON m.tenant = c.tenant AND m.id = ?3 \
-             WHERE c.tenant = ?1 AND c.id = ?2",
+            "SELECT c.content, c.fallback, m.params FROM campaign c \
+             JOIN message m ON m.tenant = c.tenant AND m.id = ?3 WHERE c.tenant = ?1 AND c.id = ?2",
         )?
         .query_row(params![tenant.as_bytes(), campaign.as_bytes(), message.as_bytes()], |row| {
-            Ok((json(row, 0)?, opt_json(row, 1)?))
+            Ok((json(row, 0)?, opt_json(row, 1)?, opt_json(row, 2)?))
         })
         .optional()?;
-    Ok(found.and_then(|(content, values)| content.fill(&values.unwrap_or_default()).ok()))
+    let Some((content, fallback, values)) = found else { return Ok(None) };
+    let brief = CampaignBrief::new(campaign, content, fallback, None);
+    let said = match chosen {
+        Chosen::Own => Some(&brief.content),
+        Chosen::Fallback => brief.fallback.as_ref(),
+    };
+    Ok(said.and_then(|said| said.fill_from(&brief.columns, &values.unwrap_or_default()).ok()))
 }
 
 /// One conversation of two contacts that are one.
@@ -267,7 +269,7 @@ fn show(conn: &Connection, tenant: TenantId, key: ConversationId, thread: Thread
             }
             !may_arrive
         })?;
-        let echo = echoes_since(conn, key.session, key.contact, since)?.first().copied();
+        let echo = first_echo_since(conn, key.session, key.contact, since)?;
         first = first.into_iter().chain(echo).min();
     }
     Ok(thread.show(key, first))

@@ -28,6 +28,9 @@ pub(in crate::sqlite) const SENT: &str = "SELECT a.begun_at, r.not_sent_at, r.re
 /// What was typed on the business's own phone from an instant on, oldest first.
 pub(in crate::sqlite) const ECHOES: &str = "SELECT at FROM inbound \
      WHERE session = ?1 AND contact = ?2 AND at >= ?3 AND echo = 1 AND asks = 1 ORDER BY at";
+/// The first of them.
+pub(in crate::sqlite) const FIRST_ECHO: &str = "SELECT at FROM inbound \
+     WHERE session = ?1 AND contact = ?2 AND at >= ?3 AND echo = 1 AND asks = 1 ORDER BY at LIMIT 1";
 pub(in crate::sqlite) const OF_TENANT: &str = "SELECT session, contact, last_user_message_at, opened_at, \
      user_messages, referral_at FROM window \
      WHERE tenant = ?1 AND (last_user_message_at, session, contact) > (?2, ?3, ?4) \
@@ -186,8 +189,22 @@ pub(super) fn sent_since(
     Ok(())
 }
 
+/// When something was first typed on the business's own phone, from an instant on.
+pub(super) fn first_echo_since(
+    conn: &Connection,
+    session: SessionId,
+    contact: ContactId,
+    since: DateTime<Utc>,
+) -> Fallible<Option<DateTime<Utc>>> {
+    let first = conn
+        .prepare_cached(FIRST_ECHO)?
+        .query_row(params![session.as_bytes(), contact.as_bytes(), micros(since)], |row| at(row, 0))
+        .optional()?;
+    Ok(first)
+}
+
 /// When something was typed on the business's own phone, from an instant on, oldest first.
-pub(super) fn echoes_since(
+fn echoes_since(
     conn: &Connection,
     session: SessionId,
     contact: ContactId,
@@ -241,7 +258,7 @@ pub(in crate::sqlite) fn free_until(
             answered = answered.into_iter().chain(arrived).min();
             begun_at < last
         })?;
-        answered = answered.into_iter().chain(echoes_since(conn, session, contact, came)?).min();
+        answered = answered.into_iter().chain(first_echo_since(conn, session, contact, came)?).min();
     }
     let told = conn
         .prepare_cached("SELECT until FROM entry_point WHERE tenant = ?1 AND session = ?2 AND contact = ?3")?

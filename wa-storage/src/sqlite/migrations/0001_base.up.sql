@@ -314,7 +314,8 @@ CREATE TABLE due (
     why TEXT,
     PRIMARY KEY (tenant, message)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX due_in_order ON due (session, lane, due_at, message);
+-- Holds all that tells whether a row is wanted: those of paused campaigns are passed over in the index.
+CREATE INDEX due_in_order ON due (session, lane, due_at, message, campaign);
 CREATE INDEX due_by_campaign ON due (tenant, campaign) WHERE campaign IS NOT NULL;
 
 -- `price` is the estimate, `reserve` the dearest that it can become, both in `currency`; `month` is that

@@ -59,14 +59,18 @@ pub(super) struct Court<'a> {
     own: HashMap<u64, Vec<Touch>>,
 }
 
-/// When a contact last wrote, and when it last came by an advertisement.
-type Heard = (DateTime<Utc>, Option<DateTime<Utc>>);
-
 /// A recipient who is a contact.
 struct Known {
     id: ContactId,
     consent: Consent,
     recipient: Recipient,
+}
+
+/// What a contact's window hangs on.
+#[derive(Clone, Copy)]
+struct Heard {
+    wrote_at: DateTime<Utc>,
+    referral_at: Option<DateTime<Utc>>,
 }
 
 impl<'a> Court<'a> {
@@ -155,8 +159,8 @@ impl<'a> Court<'a> {
         };
         let entry_point_until = match contact.zip(window) {
             // Without prices nothing is dear, and so nothing free.
-            Some((contact, (_, referral_at))) if self.settings.prices.is_some() => {
-                free_until(self.conn, self.tenant, self.session.id, contact, referral_at)?
+            Some((contact, heard)) if self.settings.prices.is_some() => {
+                free_until(self.conn, self.tenant, self.session.id, contact, heard.referral_at)?
             }
             Some(_) | None => None,
         };
@@ -172,7 +176,7 @@ impl<'a> Court<'a> {
             consent: known.as_ref().map_or(Consent::Allowed, |known| known.consent),
             suppressed,
             own_zone,
-            last_user_message_at: window.map(|(wrote_at, _)| wrote_at),
+            last_user_message_at: window.map(|heard| heard.wrote_at),
             template_breaker,
             fallback_breaker,
             touches: &touches,
@@ -274,10 +278,11 @@ impl<'a> Court<'a> {
         Ok(touches)
     }
 
-    /// What the session heard of a contact.
+    /// When a contact last wrote to the session, and when it last came by an advertisement.
     fn window(&self, contact: ContactId) -> Fallible<Option<Heard>> {
         let key = params![self.tenant.as_bytes(), self.session.id.as_bytes(), contact.as_bytes()];
-        let read = |row: &rusqlite::Row<'_>| Ok((at(row, 0)?, opt_at(row, 1)?));
+        let read =
+            |row: &rusqlite::Row<'_>| Ok(Heard { wrote_at: at(row, 0)?, referral_at: opt_at(row, 1)? });
         Ok(self.conn.prepare_cached(WINDOW_OF)?.query_row(key, read).optional()?)
     }
 

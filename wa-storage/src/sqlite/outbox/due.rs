@@ -8,7 +8,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row, params};
 use wa_core::model::{
-    CampaignContent, CampaignId, ContactId, Lane, MessageId, Recipient, SessionId, TenantId, micros,
+    CampaignContent, CampaignId, CampaignState, ContactId, Lane, MessageId, Recipient, SessionId, TenantId,
+    micros,
 };
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{CampaignBrief, DueBody, DueMessage, DuePage, DueQuery, DueSource, MAX_PAGE};
@@ -25,16 +26,17 @@ use crate::sqlite::error::Fallible;
 use crate::sqlite::numbers::session_of_any;
 use crate::sqlite::reader::Snapshot;
 
-const DUE_ROWS: &str = "SELECT d.tenant, d.message, d.n, d.campaign, coalesce(l.contact, m.contact), m.phone, m.bsuid, m.params, \
+/// Read from the index alone: of a campaign that is paused or passed over there may be very many.
+pub(in crate::sqlite) const DUE_ROWS: &str = "SELECT tenant, message, campaign FROM due \
+     WHERE session = ?1 AND lane = ?2 AND due_at <= ?3 ORDER BY due_at, message";
+const DUE_ROW: &str = "SELECT d.tenant, d.message, d.n, d.campaign, coalesce(l.contact, m.contact), m.phone, m.bsuid, m.params, \
      s.content, s.valid_until, s.reply_to, s.fallback \
      FROM due d \
      JOIN message m ON m.tenant = d.tenant AND m.id = d.message \
      LEFT JOIN contact_alias l ON l.tenant = m.tenant AND l.alias = m.contact \
      LEFT JOIN single s ON s.tenant = d.tenant AND s.message = d.message \
-     LEFT JOIN campaign c ON c.tenant = d.tenant AND c.id = d.campaign \
-     WHERE d.session = ?1 AND d.lane = ?2 AND d.due_at <= ?3 \
-     AND (d.campaign IS NULL OR c.state = 'running') \
-     ORDER BY d.due_at, d.message";
+     WHERE d.tenant = ?1 AND d.message = ?2";
+const STATE_OF: &str = "SELECT state FROM campaign WHERE tenant = ?1 AND id = ?2";
 
 const NEXT_DUE: &str = "SELECT min(due_at) FROM due WHERE session = ?1 AND lane = ?2 AND due_at > ?3";
 
@@ -50,7 +52,7 @@ const FEED_MESSAGES: &str = "SELECT m.id, coalesce(l.contact, m.contact), m.phon
      ORDER BY m.id LIMIT ?5";
 
 #[cfg(test)]
-pub(in crate::sqlite) const HOT: &[&str] = &[DUE_ROWS, NEXT_DUE, FEEDS, FEED_MESSAGES];
+pub(in crate::sqlite) const HOT: &[&str] = &[DUE_ROWS, DUE_ROW, STATE_OF, NEXT_DUE, FEEDS, FEED_MESSAGES];
 
 pub(super) fn due(snapshot: &Snapshot<'_>, scope: &WorkerScope, ask: &DueQuery) -> Fallible<DuePage> {
     let mut page = DuePage { at: snapshot.now, messages: Vec::new(), next_at: None, pace: None };
@@ -115,17 +117,29 @@ impl Reading<'_> {
     fn rows(&mut self, lane: Lane) -> Fallible<()> {
         let conn = self.snapshot.conn;
         let mut statement = conn.prepare_cached(DUE_ROWS)?;
+        let mut one = conn.prepare_cached(DUE_ROW)?;
         let mut rows = statement.query(params![
             self.ask.session.as_bytes(),
             lane_rank(lane),
             micros(self.snapshot.now)
         ])?;
+        let mut wanted: HashMap<(TenantId, CampaignId), bool> = HashMap::new();
         while self.found.len() < self.limit
-            && let Some(row) = rows.next()?
+            && let Some(place) = rows.next()?
         {
+            let (tenant, message): (TenantId, MessageId) = (id(place, 0)?, id(place, 1)?);
+            if let Some(campaign) = opt_id::<CampaignId>(place, 2)? {
+                let known = wanted.get(&(tenant, campaign)).copied();
+                let is_wanted = known.map_or_else(|| self.is_wanted(tenant, campaign), Ok)?;
+                wanted.insert((tenant, campaign), is_wanted);
+                if !is_wanted {
+                    continue;
+                }
+            }
+            let mut found = one.query(params![tenant.as_bytes(), message.as_bytes()])?;
+            let Some(row) = found.next()? else { continue };
             let due = due_row(row)?;
             let message = match due.campaign {
-                Some(campaign) if self.ask.skip.contains(&campaign) => continue,
                 Some(campaign) => {
                     let Definition { brief, lane: _, valid_until } = self.definition(due.tenant, campaign)?;
                     due.into_message(Some(brief), DueBody::Values(values(row, 7)?), lane, valid_until)
@@ -143,6 +157,21 @@ impl Reading<'_> {
             self.found.push(message);
         }
         Ok(())
+    }
+
+    /// Whether messages of a campaign are asked for.
+    fn is_wanted(&self, tenant: TenantId, campaign: CampaignId) -> Fallible<bool> {
+        if self.ask.skip.contains(&campaign) {
+            return Ok(false);
+        }
+        let key = params![tenant.as_bytes(), campaign.as_bytes()];
+        let state = self
+            .snapshot
+            .conn
+            .prepare_cached(STATE_OF)?
+            .query_row(key, |row| named(row, 0, CampaignState::from_name))
+            .optional()?;
+        Ok(state == Some(CampaignState::Running))
     }
 
     fn feeds(&mut self) -> Fallible<()> {

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use wa_core::model::{
-    AttemptKey, Breaker, BreakerScope, CampaignContent, CampaignState, Charge, Chosen, Consent,
-    ConsentSource, ContactAttributes, ContactId, Content, DeliveryFacts, Fact, HoldReason, Lane, MessageId,
-    MessageState, NumberId, SessionId, SkipReason, TenantId, TenantSettings, TransportName, micros,
+    AttemptKey, Breaker, BreakerScope, CampaignState, Charge, Chosen, Consent, ConsentSource,
+    ContactAttributes, ContactId, Content, DeliveryFacts, Fact, HoldReason, Lane, MessageId, MessageState,
+    NumberId, SessionId, SkipReason, TenantId, TenantSettings, TransportName, micros,
 };
 use wa_core::rules::consent::ConsentNews;
 use wa_core::rules::price::{Sold, booking};
@@ -23,10 +23,10 @@ use wa_core::rules::status;
 use super::{failures, reserve};
 use crate::sqlite::audience::contacts;
 use crate::sqlite::changes::Changes;
-use crate::sqlite::codec::{at, failure, named, opt_at, opt_json, parsed, provider_hash, uint};
+use crate::sqlite::codec::{at, failure, named, opt_at, parsed, provider_hash, uint};
 use crate::sqlite::directory::settings_of;
 use crate::sqlite::error::{Fallible, Fault};
-use crate::sqlite::message::{Attempt, Due, PUT_DUE, Stored, put_result};
+use crate::sqlite::message::{Attempt, Due, PUT_DUE, Stored, pattern, put_result};
 use crate::sqlite::numbers::breakers;
 use crate::sqlite::prices::{self, Books};
 use crate::sqlite::writer::Tx;
@@ -330,7 +330,8 @@ impl<'a> Merger<'a> {
         let BreakerRule { template_only, reason, code, lasts } = rule;
         let scope = if template_only {
             // Content without a template cannot be stopped by one.
-            let Some(Content::Template(template)) = self.content(stored, chosen)? else { return Ok(()) };
+            let found = pattern(self.tx.conn, stored.tenant, stored.campaign, stored.id, chosen)?;
+            let Some(Content::Template(template)) = found else { return Ok(()) };
             BreakerScope::Template(session, template.name, template.language)
         } else {
             BreakerScope::Session(session)
@@ -341,30 +342,6 @@ impl<'a> Merger<'a> {
         let news = breakers::trip(self.tx, &mut self.changes, stored.tenant, breaker)?;
         self.opened.extend(news.map(|breaker| (stored.tenant, breaker)));
         Ok(())
-    }
-
-    fn content(&self, stored: &Stored, chosen: Chosen) -> Fallible<Option<Content>> {
-        let column = match chosen {
-            Chosen::Own => "content",
-            Chosen::Fallback => "fallback",
-        };
-        let conn = self.tx.conn;
-        let Some(campaign) = stored.campaign else {
-            let key = params![stored.tenant.as_bytes(), stored.id.as_bytes()];
-            let sql = format!("SELECT {column} FROM single WHERE tenant = ?1 AND message = ?2");
-            let content = conn.prepare_cached(&sql)?.query_row(key, |row| match chosen {
-                Chosen::Own => opt_json(row, 0),
-                Chosen::Fallback => Ok(opt_json(row, 0)?.map(Content::Template)),
-            });
-            return Ok(content.optional()?.flatten());
-        };
-        let key = params![stored.tenant.as_bytes(), campaign.as_bytes()];
-        let sql = format!("SELECT {column} FROM campaign WHERE tenant = ?1 AND id = ?2");
-        let content = conn
-            .prepare_cached(&sql)?
-            .query_row(key, |row| opt_json::<CampaignContent>(row, 0))
-            .optional()?;
-        Ok(content.flatten().map(|content| content.pattern().clone()))
     }
 
     fn opt_out(&mut self, stored: &Stored, opt_out: Consent, at: DateTime<Utc>) -> Fallible<()> {

@@ -17,8 +17,9 @@ mod sweep;
 
 #[cfg(test)]
 pub(super) use {
-    begin::HOT as BEGIN_STATEMENTS, begin::JUDGING as JUDGE_STATEMENTS, due::HOT as DUE_STATEMENTS,
-    listen::HOT as LISTEN_STATEMENTS, redrive::HOT as REDRIVE_STATEMENTS, sweep::HOT as SWEEP_STATEMENTS,
+    begin::HOT as BEGIN_STATEMENTS, begin::JUDGING as JUDGE_STATEMENTS, due::DUE_ROWS,
+    due::HOT as DUE_STATEMENTS, listen::HOT as LISTEN_STATEMENTS, redrive::HOT as REDRIVE_STATEMENTS,
+    sweep::HOT as SWEEP_STATEMENTS,
 };
 
 use std::sync::Arc;

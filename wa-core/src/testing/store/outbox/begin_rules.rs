@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::model::{
     BeyondCap, Breaker, BreakerReason, BreakerScope, Bsuid, Category, Chosen, Consent, ConsentSource,
-    Content, Fact, FrequencyCap, HoldReason, Lane, MessageId, NewMessage, OutsideWindow, PriceList, Quality,
-    QuietHours, QuietSettings, Recipient, RejectClass, SessionId, SessionReport, SessionSetting, SkipReason,
-    TemplateContent, TenantSettings, TimeZone, WarmUp,
+    Content, ConversationId, Fact, FrequencyCap, HoldReason, Lane, MessageId, NewMessage, OutsideWindow,
+    PriceList, Quality, QuietHours, QuietSettings, Recipient, RejectClass, SessionId, SessionReport,
+    SessionSetting, SkipReason, TemplateContent, TenantSettings, TimeZone, WarmUp,
 };
-use crate::port::store::{BegunBatch, UpsertContact};
+use crate::port::store::{BegunBatch, ConversationMessage, UpsertContact};
 use crate::port::{Scope, WorkerScope};
 use crate::testing::store::world::{
     World, accepted, found, must, only, rejected, sorted, standard, template, value,
@@ -252,7 +252,7 @@ pub(crate) async fn begin_holds_marketing_of_a_bad_number(w: World) {
     assert_eq!((stopped.campaign, stopped.why), (Some(campaign.id), HoldReason::QualityLow));
     // A better rating lets everything go, at a share that the pace says.
     found(w.numbers().report_session(&scope, session.id, &rate(Quality::Yellow)).await);
-    w.pass(60);
+    w.pass(600);
     assert_eq!(w.begin_due(&own, session.id).await.attempts.len(), 3);
 }
 
@@ -374,8 +374,29 @@ pub(crate) async fn begin_falls_back_to_the_template(w: World) {
     let sent = sent.into_iter().find(|it| it.key.message == id).expect("it begins");
     assert_eq!(sent.content, Chosen::Own);
 
-    // A campaign's fallback is filled from the same columns.
+    // Whoever reads the conversation or the contact's account sees what went.
     w.put_settings(&scope, &with(OutsideWindow::Fallback)).await;
+    w.pass(86_400);
+    let id = w.enqueue(&scope, &say(bea, Some(reminder.clone()))).await;
+    let batch = w.begin_due(&own, session.id).await;
+    assert!(batch.attempts.iter().any(|it| it.key.message == id && it.content == Chosen::Fallback));
+    let contact = found(w.audience().find_contact(&scope, &bea.into()).await).id;
+    let spend = found(w.ledger().contact_spend(&scope, contact).await);
+    let last = spend.last_template.expect("the reminder");
+    assert_eq!((last.name, last.language), (reminder.name.clone(), reminder.language.clone()));
+    let key = ConversationId { session: session.id, contact };
+    let written = must(w.inbox().conversation_messages(&scope, key, None, 10).await);
+    let said: Vec<_> = written
+        .into_iter()
+        .filter_map(|it| match it {
+            ConversationMessage::Sent { content, .. } => content.map(|content| *content),
+            ConversationMessage::Heard(_) => None,
+        })
+        .collect();
+    let own_words = Content::text("Are you there?").expect("a text");
+    assert_eq!(said, [own_words, Content::Template(reminder.clone())]);
+
+    // A campaign's fallback is filled from the same columns.
     falls_back_in_a_campaign(&w, &scope, session.id, &own).await;
 }
 

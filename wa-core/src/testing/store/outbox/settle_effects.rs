@@ -55,7 +55,7 @@ pub(crate) async fn settle_gives_back_once(w: World) {
         assert_eq!((w.used(&scope).await, euros().await), (1, 1_000), "after {} reports", turn + 1);
     }
     // One slot is free again, and only one.
-    w.pass(61);
+    w.pass(601);
     assert_eq!(w.begin_due(&own, session.id).await.attempts.len(), 1);
     w.enqueue(&scope, &offer()).await;
     assert_eq!(w.begin_due(&own, session.id).await.waits.len(), 1);
