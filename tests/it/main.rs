@@ -12,4 +12,5 @@ mod bad_input;
 mod campaign;
 mod decode_webhook;
 mod kill;
+mod mixed;
 mod program;
