@@ -12,5 +12,6 @@ mod bad_input;
 mod campaign;
 mod decode_webhook;
 mod kill;
+mod mixed;
 mod preflight;
 mod program;

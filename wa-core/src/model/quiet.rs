@@ -45,7 +45,8 @@ pub struct QuietHours {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuietSettings {
-    /// The spans, 1 to 16; it is quiet in the union of them. At least one hour a week is in none.
+    /// The spans, 1 to 16; it is quiet in the union of them. At least one hour a week is in none, the
+    /// last minute before each quiet time not counted: what began in it could leave too late.
     pub hours: Vec<QuietHours>,
     /// The lanes that keep them; bulk unless said otherwise.
     #[serde(default = "bulk_only")]
@@ -108,7 +109,8 @@ impl QuietSettings {
                 }
             }
         }
-        if quiet.iter().filter(|quiet| !**quiet).count() < 60 {
+        let next = quiet.iter().cycle().skip(1);
+        if quiet.iter().zip(next).filter(|(now, next)| !**now && !**next).count() < 60 {
             return Err(ValueError::new("quiet hours", "such that at least an hour of the week is left"));
         }
         Ok(())
@@ -147,8 +149,8 @@ mod tests {
         check(&[span("08:00", "08:00", Weekdays::ALL)], true);
         check(&[span("21:00", "08:00", Weekdays::ALL), span("08:00", "21:00", sunday)], true);
         check(&[span("21:00", "08:00", Weekdays::ALL), span("08:00", "21:00", Weekdays::ALL)], false);
-        check(&[span("21:00", "08:00", Weekdays::ALL), span("08:00", "20:51", Weekdays::ALL)], true);
-        check(&[span("21:00", "08:00", Weekdays::ALL), span("08:00", "20:52", Weekdays::ALL)], false);
+        check(&[span("21:00", "08:00", Weekdays::ALL), span("08:00", "20:50", Weekdays::ALL)], true);
+        check(&[span("21:00", "08:00", Weekdays::ALL), span("08:00", "20:51", Weekdays::ALL)], false);
         check(&[span("21:00", "08:00", Weekdays::ALL); 17], false);
     }
 

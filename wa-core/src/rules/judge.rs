@@ -354,7 +354,8 @@ fn for_the_recipient(facts: &Facts<'_>, sent: Sent, now: DateTime<Utc>) -> Resul
     Ok(())
 }
 
-/// When the recipient's quiet hours end, if they bind this message and it is quiet now.
+/// When the recipient's quiet hours end, if they bind this message and it is quiet now, or would be
+/// by the time that it leaves.
 #[must_use]
 pub fn quiet_until(facts: &Facts<'_>, category: Category, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let quiet = facts.settings.quiet_hours.as_ref()?;
@@ -363,7 +364,7 @@ pub fn quiet_until(facts: &Facts<'_>, category: Category, now: DateTime<Utc>) ->
     }
     let own = facts.own_zone.as_deref();
     let zones = zones::of(own, facts.item.recipient.phone(), facts.settings.time_zone);
-    quiet::quiet_until(&quiet.hours, &zones, now)
+    quiet::begins_at(&quiet.hours, &zones, now)
 }
 
 /// Makes one message wait on its own, or closes it when it would be too late by then.

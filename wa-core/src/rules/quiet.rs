@@ -12,7 +12,7 @@
 //! The steps 2 and 3 matter only for hours so long that they and the distance of the zones fill a day:
 //! a night of eleven hours leaves an instant for any country, and for all countries of code +1 together.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::civil::{next_change, shown_micros};
 use super::zones::ZoneSet;
@@ -22,6 +22,29 @@ const MINUTE: i64 = 60 * 1_000_000;
 const DAY: i64 = 24 * 60 * MINUTE;
 /// How far ahead it is looked: two weeks, so that days which are quiet as a whole do not end the search.
 const HORIZON: i64 = 14;
+
+/// How long before it gets quiet nothing begins any more: the longest time that may lie between the
+/// begin of a message and its departure (`start_within` is at most as long).
+pub const LEAVES_WITHIN: TimeDelta = TimeDelta::minutes(1);
+
+/// The first instant after `now` at which a message may begin, so that it is neither quiet when it
+/// begins nor when it leaves; `None` if it may begin now.
+///
+/// ```
+/// use chrono::{DateTime, Utc};
+/// use wa_core::{model::QuietHours, rules::{quiet, zones::ZoneSet}};
+/// let night = [QuietHours::daily("21:00".parse()?, "08:00".parse()?)];
+/// let utc = ZoneSet::from(wa_core::model::TimeZone::UTC);
+/// let at = |text: &str| text.parse::<DateTime<Utc>>();
+/// assert_eq!(quiet::begins_at(&night, &utc, at("2026-07-01T20:58:59Z")?), None);
+/// assert_eq!(quiet::begins_at(&night, &utc, at("2026-07-01T20:59:00Z")?), Some(at("2026-07-02T08:00:00Z")?));
+/// assert_eq!(quiet::begins_at(&night, &utc, at("2026-07-02T08:00:00Z")?), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn begins_at(hours: &[QuietHours], zones: &ZoneSet, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    quiet_until(hours, zones, now).or_else(|| quiet_until(hours, zones, now + LEAVES_WITHIN))
+}
 
 /// The first instant after `now` at which it may go; `None` if it may go now.
 ///

@@ -105,7 +105,7 @@ pub trait Outbox: Send + Sync {
     /// - `begin_keeps_the_suppression_list`: who is on it is skipped, contact or not, by any address.
     /// - `begin_needs_an_opt_in_where_asked`: marketing without a recorded opt-in is skipped.
     /// - `begin_holds_marketing_of_a_bad_number`: while its rating is red; everything else goes.
-    /// - `begin_waits_out_quiet_hours`: in the recipient's own zone, else in those of its number, else in the tenant's; what would be too late by then is skipped.
+    /// - `begin_waits_out_quiet_hours`: from a minute before them on, so that what begins also leaves in time; in the recipient's own zone, else in those of its number, else in the tenant's; what would be too late by then is skipped.
     /// - `begin_falls_back_to_the_template`: outside the window, where the settings say so; the attempt, its price and its template's breaker are those of what goes.
     /// - `begin_reserves_the_budget_exactly`: the least budget that a message falls under is reached and never passed, by the dearest price that each message can become.
     /// - `begin_pauses_a_campaign_whose_budget_is_spent`: with its reason and events, once no price that is not settled can make room; it goes on when it is resumed.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc, Weekday};
 use proptest::prelude::*;
 use wa_core::model::{Phone, QuietHours, TimeZone, Weekdays, from_micros};
-use wa_core::rules::quiet::{is_quiet, quiet_until};
+use wa_core::rules::quiet::{LEAVES_WITHIN, begins_at, is_quiet, quiet_until};
 use wa_core::rules::zones::{self, ZoneSet};
 
 fn span(from: &str, to: &str) -> QuietHours {
@@ -28,6 +28,23 @@ fn at(text: &str) -> DateTime<Utc> {
 
 fn check(hours: &[QuietHours], zones: &ZoneSet, now: &str, until: Option<&str>) {
     assert_eq!(quiet_until(hours, zones, at(now)), until.map(at), "{hours:?} at {now}");
+}
+
+#[test]
+fn what_may_begin_may_also_leave_up_to_a_minute_later() {
+    let (night, berlin) = ([span("21:00", "08:00")], zone("Europe/Berlin"));
+    let micro = TimeDelta::microseconds(1);
+    // In summer, and in the night in which the clocks go back.
+    for (evening, morning) in
+        [("2026-07-01T19:00:00Z", "2026-07-02T06:00:00Z"), ("2026-10-24T19:00:00Z", "2026-10-25T07:00:00Z")]
+    {
+        let (last, morning) = (at(evening) - LEAVES_WITHIN, at(morning));
+        assert_eq!(begins_at(&night, &berlin, last - micro), None);
+        for now in [last, at(evening) - micro, at(evening), morning - micro] {
+            assert_eq!(begins_at(&night, &berlin, now), Some(morning), "{now}");
+        }
+        assert_eq!(begins_at(&night, &berlin, morning), None);
+    }
 }
 
 #[test]

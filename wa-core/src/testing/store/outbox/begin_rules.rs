@@ -287,7 +287,7 @@ pub(crate) async fn begin_waits_out_quiet_hours(w: World) {
     let awake = offer(&w, &scope, session.id, person).await;
     let urgent = NewMessage { lane: Lane::Transactional, ..w.message(session.id, somewhere.clone()) };
     w.enqueue(&scope, &urgent).await;
-    let late = NewMessage { valid_until: Some(w.after(60)), ..w.message(session.id, german) };
+    let late = NewMessage { valid_until: Some(w.after(60)), ..w.message(session.id, german.clone()) };
     w.enqueue(&scope, &late).await;
     w.clock.advance(Duration::from_micros(1));
     let batch = w.begin_due(&own, session.id).await;
@@ -301,6 +301,13 @@ pub(crate) async fn begin_waits_out_quiet_hours(w: World) {
     assert!(w.due_ids(&own, session.id).await.is_empty(), "not a microsecond before");
     w.clock.advance(Duration::from_micros(1));
     assert_eq!(sorted(begun(&w.begin_due(&own, session.id).await)), sorted(waits));
+
+    // On the next day, shortly before it is quiet: what began now could leave too late.
+    w.clock.advance(Duration::from_secs(23 * 3_600 - 30));
+    let evening = offer(&w, &scope, session.id, german).await;
+    let batch = w.begin_due(&own, session.id).await;
+    let until = until + chrono::TimeDelta::days(1);
+    assert_eq!(batch.waits, [(evening, HoldReason::QuietHours, until)]);
 }
 
 pub(crate) async fn begin_falls_back_to_the_template(w: World) {
