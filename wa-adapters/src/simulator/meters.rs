@@ -94,7 +94,8 @@ impl Pairs {
 /// The messaging limit of a portfolio: unique users outside windows in moving 24 hours.
 ///
 /// A user who is written to again within the day stays one user, counted until 24 hours after
-/// the latest message. Meta counts deliveries; the simulator counts acceptances, which is stricter.
+/// the latest message. Meta counts deliveries; the simulator counts from the acceptance on, until it
+/// says that the message failed.
 ///
 /// Source: Meta, Messaging limits, read December 2025.
 #[derive(Debug, Default)]
@@ -146,16 +147,18 @@ impl Tier {
         self.until.contains_key(user) || self.until.len() < usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
-    /// Counts a message that was accepted.
-    pub(crate) fn count(&mut self, user: &str, now: Micros) {
+    /// Counts a message that was accepted; if it fails, until then.
+    pub(crate) fn count(&mut self, user: &str, now: Micros, fails_at: Option<Micros>) {
         // Without a limit nothing asks, and a million users need no room.
         if self.limit.is_none() {
             return;
         }
-        let end = now + DAY;
-        if let Some(before) = self.until.insert(user.into(), end) {
+        let before = self.until.get(user).copied();
+        let end = fails_at.unwrap_or(now + DAY).max(before.unwrap_or(now));
+        if let Some(before) = before {
             self.by_end.remove(&(before, user.into()));
         }
+        self.until.insert(user.into(), end);
         self.by_end.insert((end, user.into()));
     }
 
@@ -297,15 +300,27 @@ mod tests {
         let mut tier = Tier::new(Some(2));
         for user in ["a", "b", "a"] {
             assert!(tier.has_room(user, 0));
-            tier.count(user, 0);
+            tier.count(user, 0, None);
         }
         assert!(!tier.has_room("c", DAY - 1));
         assert!(tier.has_room("a", DAY - 1));
-        tier.count("a", DAY - 1);
+        tier.count("a", DAY - 1, None);
         assert!(tier.has_room("c", DAY), "b has left");
-        tier.count("c", DAY);
+        tier.count("c", DAY, None);
         assert!(!tier.has_room("b", DAY));
         assert!(tier.has_room("b", 2 * DAY - 1), "a has left");
+    }
+
+    #[test]
+    fn a_user_whose_message_failed_leaves_the_tier_unless_another_counts() {
+        let mut tier = Tier::new(Some(1));
+        tier.count("a", 0, Some(SECOND));
+        assert!(!tier.has_room("b", SECOND - 1), "it may still be delivered");
+        assert!(tier.has_room("b", SECOND));
+        tier.count("b", SECOND, None);
+        tier.count("b", 2 * SECOND, Some(3 * SECOND));
+        assert!(!tier.has_room("a", 3 * SECOND), "the first one to b was delivered");
+        assert!(tier.has_room("a", SECOND + DAY));
     }
 
     #[test]

@@ -234,7 +234,9 @@ impl Truth {
             let account = own.profile.account.clone();
             let counts = !sent.in_window && sent.has_price();
             if let (true, Some(tier)) = (counts, self.portfolios.get_mut(&own.profile.portfolio)) {
-                tier.count(&user, at);
+                let fails_at =
+                    sent.plan.iter().find(|step| step.status == Status::Failed).map(|step| step.at);
+                tier.count(&user, at, fails_at);
             }
             if sent.has_price() {
                 self.till.count(sent, &account, &user);
