@@ -16,7 +16,7 @@ use self::stage::Stage;
 use self::world::World;
 
 /// How many worlds are played; `WA_PREFLIGHTS` asks for more.
-const WORLDS: u64 = 12;
+const WORLDS: u64 = 6;
 
 /// What all worlds together came to.
 #[derive(Debug, Default)]

@@ -206,6 +206,20 @@ impl StandardJudge {
         Self { recheck: TimeDelta::days(400), ..self }
     }
 
+    /// When the verdict on a message that is held back may change by itself, if the reason for which it is
+    /// held does not end before: it gets quiet, its window closes, its time is over.
+    #[cfg(feature = "engine")]
+    pub(crate) fn turns_at(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let quiet = facts.settings.quiet_hours.as_ref().and_then(|quiet| {
+            let zones =
+                zones::of(facts.own_zone.as_deref(), facts.item.recipient.phone(), facts.settings.time_zone);
+            quiet::ends_at(&quiet.hours, &zones, now)
+        });
+        let closes =
+            facts.last_user_message_at.map(|at| at + window::LENGTH - self.guard.of(facts.item.lane));
+        quiet.into_iter().chain(closes).chain(facts.item.valid_until).filter(|at| *at > now).min()
+    }
+
     /// Holds a message back: a feed stays where it is, a due row waits on its own.
     fn hold(
         &self,

@@ -46,6 +46,14 @@ pub fn begins_at(hours: &[QuietHours], zones: &ZoneSet, now: DateTime<Utc>) -> O
     quiet_until(hours, zones, now).or_else(|| quiet_until(hours, zones, now + LEAVES_WITHIN))
 }
 
+/// The first instant from `now` on at which nothing may begin any more, to the minute, looked for over a day.
+#[cfg(feature = "engine")]
+pub(crate) fn ends_at(hours: &[QuietHours], zones: &ZoneSet, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let first = now.timestamp() - now.timestamp().rem_euclid(60);
+    let minutes = (0..=24 * 60).filter_map(|minute| DateTime::from_timestamp(first + 60 * minute, 0));
+    minutes.map(|at| at.max(now)).find(|at| begins_at(hours, zones, *at).is_some())
+}
+
 /// The first instant after `now` at which it may go; `None` if it may go now.
 ///
 /// Exact to the microsecond: right before the instant it may not go. Hours that leave no instant of

@@ -20,7 +20,7 @@ use crate::port::store::{
     DueMessage, DuePage, DueQuery, DueSource, LaunchChunk, Member, RecentAttempt, Stopped, StoreError,
 };
 use crate::port::{Capabilities, Scope};
-use crate::rules::judge::{Admission, GroupFacts, Judge, Verdict};
+use crate::rules::judge::{Admission, GroupFacts, Judge, StandardJudge, Verdict};
 use crate::rules::owned::OwnedFacts;
 use crate::rules::{pace, pair};
 use crate::service::recording::RecordingJudge;
@@ -33,6 +33,7 @@ const PAGE: u32 = 1_000;
 pub(super) struct Scene<'a> {
     ports: &'a Ports,
     rules: Arc<dyn Judge>,
+    standard: StandardJudge,
     scope: &'a Scope,
     campaign: Campaign,
     brief: Arc<CampaignBrief>,
@@ -84,7 +85,7 @@ impl<'a> Scene<'a> {
     /// The campaign as it would be launched now; `None` when a session is not the tenant's.
     pub(super) async fn open(
         ports: &'a Ports,
-        rules: Arc<dyn Judge>,
+        standard: StandardJudge,
         scope: &'a Scope,
         new: &NewCampaign,
         now: DateTime<Utc>,
@@ -118,7 +119,8 @@ impl<'a> Scene<'a> {
         }
         let mut scene = Self {
             ports,
-            rules,
+            rules: Arc::new(standard),
+            standard,
             scope,
             campaign,
             brief: Arc::new(brief),
@@ -272,6 +274,9 @@ impl<'a> Scene<'a> {
                 begun.skips.push((id, why));
             }
             Verdict::Stop { until, why } if item.source == DueSource::Feed => {
+                // Those behind it have their turn when it leaves the feed for another reason.
+                let turns_at = self.standard.turns_at(&facts.as_facts(), now);
+                let until = turns_at.map_or(until, |at| at.min(until));
                 begun.stopped.push(Stopped { campaign: Some(self.campaign.id), why, until: Some(until) });
                 self.stop(batch.session, why, Some(until));
                 return true;
