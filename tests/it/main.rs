@@ -11,6 +11,7 @@
 mod bad_input;
 mod campaign;
 mod decode_webhook;
+mod examples;
 mod kill;
 mod mixed;
 mod preflight;

@@ -276,8 +276,8 @@ impl<'a> Scene<'a> {
             Verdict::Stop { until, why } if item.source == DueSource::Feed => {
                 // Those behind it have their turn when it leaves the feed for another reason.
                 let turns_at = self.standard.turns_at(&facts.as_facts(), now);
-                let until = turns_at.map_or(until, |at| at.min(until));
-                begun.stopped.push(Stopped { campaign: Some(self.campaign.id), why, until: Some(until) });
+                let ask_at = turns_at.map_or(until, |at| at.min(until));
+                begun.stopped.push(Stopped { campaign: Some(self.campaign.id), why, until: Some(ask_at) });
                 self.stop(batch.session, why, Some(until));
                 return true;
             }
