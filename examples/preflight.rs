@@ -3,6 +3,8 @@
 //! `cargo run --example preflight` prints both answers as JSON; nothing is sent. The simulator plays
 //! the provider, the store is in memory.
 
+#![expect(clippy::print_stdout, reason = "an example prints")]
+
 use std::error::Error;
 use std::sync::Arc;
 
