@@ -9,6 +9,7 @@ use super::price::{self, PriceFacts};
 use super::tier::{self, TierFacts, TierVerdict};
 use super::touch::Touch;
 use super::warmup::{self, WarmUpFacts};
+use super::zones::ZoneSet;
 use super::{address, consent, cooldown, fallback, frequency, quality, quiet, retry, window, zones};
 use crate::model::{
     AttemptKey, BeyondCap, Breaker, BreakerReason, CampaignState, Category, Chosen, Consent, Estimate,
@@ -210,11 +211,8 @@ impl StandardJudge {
     /// held does not end before: it gets quiet, its window closes, its time is over.
     #[cfg(feature = "engine")]
     pub(crate) fn turns_at(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let quiet = facts.settings.quiet_hours.as_ref().and_then(|quiet| {
-            let zones =
-                zones::of(facts.own_zone.as_deref(), facts.item.recipient.phone(), facts.settings.time_zone);
-            quiet::ends_at(&quiet.hours, &zones, now)
-        });
+        let quiet = facts.settings.quiet_hours.as_ref();
+        let quiet = quiet.and_then(|quiet| quiet::ends_at(&quiet.hours, &zones_of(facts), now));
         let closes =
             facts.last_user_message_at.map(|at| at + window::LENGTH - self.guard.of(facts.item.lane));
         quiet.into_iter().chain(closes).chain(facts.item.valid_until).filter(|at| *at > now).min()
@@ -376,9 +374,12 @@ pub fn quiet_until(facts: &Facts<'_>, category: Category, now: DateTime<Utc>) ->
     if !quiet.binds(facts.item.lane, category) {
         return None;
     }
-    let own = facts.own_zone.as_deref();
-    let zones = zones::of(own, facts.item.recipient.phone(), facts.settings.time_zone);
-    quiet::begins_at(&quiet.hours, &zones, now)
+    quiet::begins_at(&quiet.hours, &zones_of(facts), now)
+}
+
+/// The zones in which the recipient may be.
+fn zones_of(facts: &Facts<'_>) -> ZoneSet {
+    zones::of(facts.own_zone.as_deref(), facts.item.recipient.phone(), facts.settings.time_zone)
 }
 
 /// Makes one message wait on its own, or closes it when it would be too late by then.

@@ -82,18 +82,7 @@ impl Stage {
         campaigns.launch(campaign, |_| {}).await.expect("a launch");
         let mut driver = Driver::new(&self.kit, self.clock.clone());
         driver.run_for(span).await;
-        let mut real = Preflight {
-            audience: 0,
-            go: 0,
-            by_session: BTreeMap::new(),
-            blocked: BTreeMap::new(),
-            waits: BTreeMap::new(),
-            held: BTreeMap::new(),
-            cost: BTreeMap::new(),
-            unpriced: 0,
-            starts_at: None,
-            ends_at: None,
-        };
+        let mut real = Preflight::default();
         for view in campaigns.recipients(campaign, None, 10_000).await.expect("recipients") {
             real.audience += 1;
             match view.state {

@@ -12,7 +12,7 @@ use crate::model::{Currency, HoldReason, SessionId, SkipReason};
 /// `audience = go + Σ blocked + Σ held`. It is what the campaign then does, as long as the provider takes
 /// every message at once, says at once what it charges, and nothing that it depends on changes meanwhile:
 /// consents, windows, settings, other sending.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Preflight {
     /// Members of the list.
     pub audience: u64,
@@ -47,21 +47,6 @@ pub struct Waiting {
 }
 
 impl Preflight {
-    pub(super) fn empty() -> Self {
-        Self {
-            audience: 0,
-            go: 0,
-            by_session: BTreeMap::new(),
-            blocked: BTreeMap::new(),
-            waits: BTreeMap::new(),
-            held: BTreeMap::new(),
-            cost: BTreeMap::new(),
-            unpriced: 0,
-            starts_at: None,
-            ends_at: None,
-        }
-    }
-
     /// Whether nothing is left that has not been counted.
     pub(super) fn is_complete(&self) -> bool {
         self.audience == self.go + self.blocked.values().sum::<u64>() + self.held.values().sum::<u64>()

@@ -32,8 +32,7 @@ const PAGE: u32 = 1_000;
 #[derive(Debug)]
 pub(super) struct Scene<'a> {
     ports: &'a Ports,
-    rules: Arc<dyn Judge>,
-    standard: StandardJudge,
+    rules: StandardJudge,
     scope: &'a Scope,
     campaign: Campaign,
     brief: Arc<CampaignBrief>,
@@ -85,7 +84,7 @@ impl<'a> Scene<'a> {
     /// The campaign as it would be launched now; `None` when a session is not the tenant's.
     pub(super) async fn open(
         ports: &'a Ports,
-        standard: StandardJudge,
+        rules: StandardJudge,
         scope: &'a Scope,
         new: &NewCampaign,
         now: DateTime<Utc>,
@@ -119,8 +118,7 @@ impl<'a> Scene<'a> {
         }
         let mut scene = Self {
             ports,
-            rules: Arc::new(standard),
-            standard,
+            rules,
             scope,
             campaign,
             brief: Arc::new(brief),
@@ -129,7 +127,7 @@ impl<'a> Scene<'a> {
             reading: Some(0),
             prospects: HashMap::new(),
             meters: Meters::new(new.budget),
-            outlook: Preflight::empty(),
+            outlook: Preflight::default(),
             under_way: 0,
             waited: BTreeSet::new(),
         };
@@ -275,7 +273,7 @@ impl<'a> Scene<'a> {
             }
             Verdict::Stop { until, why } if item.source == DueSource::Feed => {
                 // Those behind it have their turn when it leaves the feed for another reason.
-                let turns_at = self.standard.turns_at(&facts.as_facts(), now);
+                let turns_at = self.rules.turns_at(&facts.as_facts(), now);
                 let ask_at = turns_at.map_or(until, |at| at.min(until));
                 begun.stopped.push(Stopped { campaign: Some(self.campaign.id), why, until: Some(ask_at) });
                 self.stop(batch.session, why, Some(until));
@@ -446,7 +444,7 @@ impl<'a> Scene<'a> {
             messages.iter().map(|message| compose(message.clone(), at.abilities.as_ref()).0).collect();
         let span = i64::try_from(pair::INTERVAL.saturating_mul(pair::BURST)).unwrap_or(i64::MAX);
         let recent_since = is_first.then(|| self.began_at - TimeDelta::microseconds(span));
-        let judge = Arc::new(RecordingJudge::new(Arc::clone(&self.rules)));
+        let judge = Arc::new(RecordingJudge::new(Arc::new(self.rules)));
         let ask = Consider { session: at.session.id, items, recent_since };
         let considered = self.ports.store.outbox().consider(self.scope, &ask, judge.clone()).await?;
         let Considered::Judged(judged) = considered else { return Ok(()) };
