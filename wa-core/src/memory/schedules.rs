@@ -216,15 +216,12 @@ fn run(
         RunSchedule::Ran(run) => {
             known.runs += 1;
             tenant.schedule_runs.insert((id, run.slot.number), run.clone());
-            let ScheduleRun { slot, due_at: _, campaign, made_at: _ } = *run;
-            entries.note(owner, EventBody::ScheduleRun { schedule: id, slot, campaign });
         }
-        RunSchedule::Skipped { first, slots, why } => {
-            known.skipped += slots;
-            let (first, slots, why) = (*first, *slots, *why);
-            entries.note(owner, EventBody::ScheduleSkipped { schedule: id, first, slots, why });
-        }
+        RunSchedule::Skipped { slots, .. } => known.skipped += slots,
         RunSchedule::Waits(_) | RunSchedule::Missing => {}
+    }
+    if let Some(event) = told.event(id) {
+        entries.note(owner, event);
     }
     known.go_on(ScheduleState::Active, next);
     if known.state == ScheduleState::Ended {

@@ -211,15 +211,12 @@ fn run(tx: &Tx<'_>, tenant: TenantId, id: ScheduleId, fresh: CampaignId) -> Fall
         RunSchedule::Ran(run) => {
             known.runs += 1;
             record(tx, tenant, id, run)?;
-            let ScheduleRun { slot, due_at: _, campaign, made_at: _ } = *run;
-            changes.event(tenant, EventBody::ScheduleRun { schedule: id, slot, campaign });
         }
-        RunSchedule::Skipped { first, slots, why } => {
-            known.skipped += slots;
-            let (first, slots, why) = (*first, *slots, *why);
-            changes.event(tenant, EventBody::ScheduleSkipped { schedule: id, first, slots, why });
-        }
+        RunSchedule::Skipped { slots, .. } => known.skipped += slots,
         RunSchedule::Waits(_) | RunSchedule::Missing => {}
+    }
+    if let Some(event) = told.event(id) {
+        changes.event(tenant, event);
     }
     known.go_on(ScheduleState::Active, next);
     if known.state == ScheduleState::Ended {

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 
 use super::StoreError;
 use crate::model::{
-    CampaignId, NewSchedule, Schedule, ScheduleAction, ScheduleId, ScheduleName, ScheduleRun, ScheduleState,
-    SessionId, SkippedRun, Slot, TenantId,
+    CampaignId, EventBody, NewSchedule, Schedule, ScheduleAction, ScheduleId, ScheduleName, ScheduleRun,
+    ScheduleState, SessionId, SkippedRun, Slot, TenantId,
 };
 use crate::port::{AdminScope, Scope};
 
@@ -148,6 +148,22 @@ pub enum ScheduleOutcome {
     Illegal(Schedule),
     /// There is no such schedule.
     Missing,
+}
+
+impl RunSchedule {
+    /// What the journal says of a step of a schedule; `None` where it made no run and skipped none.
+    #[must_use]
+    pub fn event(&self, schedule: ScheduleId) -> Option<EventBody> {
+        match self {
+            Self::Ran(ScheduleRun { slot, campaign, due_at: _, made_at: _ }) => {
+                Some(EventBody::ScheduleRun { schedule, slot: *slot, campaign: *campaign })
+            }
+            Self::Skipped { first, slots, why } => {
+                Some(EventBody::ScheduleSkipped { schedule, first: *first, slots: *slots, why: *why })
+            }
+            Self::Waits(_) | Self::Missing => None,
+        }
+    }
 }
 
 /// What the scheduler has to do.
