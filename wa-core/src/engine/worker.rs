@@ -27,9 +27,11 @@ use crate::rules::throughput::Micros;
 mod book;
 mod held;
 mod results;
+mod share;
 
 use book::{Book, Every};
 use held::Held;
+use share::Share;
 
 pub(crate) use held::compose;
 
@@ -434,8 +436,9 @@ impl Worker {
         if !self.turning {
             sooner(self.book.settle_by(&self.config));
             let room = self.open < self.config.max_in_doubt_per_crash;
-            if !self.stopping && room && self.held.values().any(|held| held.wants(now) > 0) {
-                sooner(Some(self.patient_until()));
+            if !self.stopping && room {
+                let shares = self.shares(now);
+                sooner((!shares.is_empty()).then(|| self.patient_until(&shares)));
             }
         }
         sooner(self.abandoning.iter().map(|(_, _, at)| *at).min());
@@ -473,9 +476,15 @@ impl Worker {
         (bound - bound / 8).min(self.config.begin_batch).max(1)
     }
 
-    /// Until when a begin may wait for more room: not for long while nothing waits at any gate.
-    fn patient_until(&self) -> Micros {
-        let starved = self.held.values().all(|held| held.gate.len() == 0);
+    /// What each number may begin, if there is room, in the order of their turns.
+    fn shares(&self, now: Micros) -> Vec<Share> {
+        let claims: Vec<_> = self.held.values().filter_map(|held| held.claim(now)).collect();
+        share::shares(&claims, self.config.max_in_doubt_per_crash)
+    }
+
+    /// Until when a begin may wait for more room: not for long while a gate is empty.
+    fn patient_until(&self, shares: &[Share]) -> Micros {
+        let starved = shares.iter().any(|share| share.starved);
         let patience = if starved { STARVED } else { whole(self.config.settle_latest) };
         self.began_at.map_or(0, |at| at.saturating_add(patience))
     }
@@ -504,33 +513,21 @@ impl Worker {
     }
 
     fn batches(&mut self, room: usize, now: Micros) -> Vec<PreparedBatch> {
-        let wanted: usize = self.held.values().map(|held| held.wants(now)).sum();
-        let urgent = self.held.values().any(|held| held.is_ready(now) && !held.urgent().is_empty());
+        let shares = self.shares(now);
+        let wanted: usize = shares.iter().map(|share| share.most).sum();
+        let urgent = shares.iter().any(|share| share.urgent);
         // Requests that hang would keep the room small for as long as they hang: patience ends.
-        let patient = !urgent && now < self.patient_until();
+        let patient = !urgent && now < self.patient_until(&shares);
         if room == 0 || wanted == 0 || (patient && room < self.worth() && room < wanted) {
             return Vec::new();
         }
         self.began_at = Some(now);
-        // Who has something urgent goes first, then the session whose oldest message waits longest:
-        // nobody starves behind a large one.
-        let mut order: Vec<_> = self.held.iter().filter(|(_, held)| held.wants(now) > 0).collect();
-        order.sort_by_key(|(_, held)| (held.urgent().is_empty(), held.oldest()));
-        let order: Vec<_> = order.into_iter().map(|(id, _)| *id).collect();
-        let mut left = room.min(self.config.begin_batch);
-        let share = left.div_ceil(order.len().max(1)).max(1);
         let mut batches = Vec::new();
-        for id in order {
+        for (id, most) in share::divide(&shares, room.min(self.config.begin_batch)) {
             let Some(held) = self.held.get_mut(&id) else { continue };
             let careful = held.unsettled_deaths >= 3;
-            let most = if careful { 1 } else { share.min(left) };
-            if let Some(batch) = held.prepare(&self.ports, &self.config, &self.rules, most, now) {
-                left -= batch.batch.items.len();
-                batches.push(batch);
-            }
-            if left == 0 {
-                break;
-            }
+            let most = if careful { 1 } else { most };
+            batches.extend(held.prepare(&self.ports, &self.config, &self.rules, most, now));
         }
         batches
     }

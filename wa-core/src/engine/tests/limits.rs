@@ -53,6 +53,30 @@ fn after_throttles_a_number_recovers_to_what_it_is_allowed() {
     assert_eq!((counts.accepted, counts.failed), (4_000, 0), "and no retry was used up: {counts:?}");
 }
 
+/// What waits at the gate of a slow number must not take all the room that the bound on doubt leaves.
+#[test]
+fn a_slow_number_does_not_slow_a_fast_one_down() {
+    let mut stage = Stage::new(80, EngineConfig::default());
+    let fast = stage.number("200");
+    stage.transport.set_report(Some(SessionReport::default()));
+    for (session, per_second) in [(stage.session, 20), (fast, 500)] {
+        let throughput = Throughput::try_from(per_second).ok();
+        let report = SessionReport { throughput, ..SessionReport::default() };
+        block_on(stage.tenant.sessions().report(session, &report)).expect("stored");
+    }
+    stage.launch("slow", stage.session, 400, |_| {});
+    stage.launch("fast", fast, 6_000, |_| {});
+    stage.wake();
+    stage.run_for(SECOND);
+    let from = stage.clock.now();
+    stage.run_for(10 * SECOND);
+    for (session, allowed) in [(stage.session, 200), (fast, 5_000)] {
+        let sent = stage.sent_from(session).iter().filter(|at| **at >= from).count();
+        assert!(sent * 100 >= allowed * 95, "{sent} of {allowed}");
+    }
+    assert!(stage.most_open <= 64, "{}", stage.most_open);
+}
+
 #[test]
 fn a_yellow_number_sends_marketing_at_its_share_and_everything_else_at_once() {
     let config = EngineConfig { max_in_doubt_per_crash: 1_024, ..EngineConfig::default() };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::book::Every;
+use super::share::Claim;
 use super::whole;
 use crate::engine::config::EngineConfig;
 use crate::engine::gate::Gate;
@@ -15,8 +16,7 @@ use crate::engine::planner::{Planner, horizon};
 use crate::engine::ports::Ports;
 use crate::engine::turn::{Letter, PlannedJudge, PreparedBatch};
 use crate::model::{
-    AttemptKey, BatchId, CampaignId, Category, Content, HoldReason, Lane, MessageId, RejectClass, SkipReason,
-    WorkerId,
+    AttemptKey, BatchId, CampaignId, Category, Content, HoldReason, Lane, RejectClass, SkipReason, WorkerId,
 };
 use crate::port::store::{
     Alternative, BeginBatch, BeginItem, DueBody, DueMessage, DueQuery, Lease, RecentAttempt,
@@ -54,6 +54,8 @@ pub(super) struct Ahead {
     pub(super) lane: Lane,
     pub(super) messages: VecDeque<DueMessage>,
     pub(super) read: Every,
+    /// Whether the last page was full, so that more may be due than was read.
+    pub(super) more: bool,
 }
 
 impl Held {
@@ -75,8 +77,12 @@ impl Held {
         if transport.is_none() {
             tracing::warn!(session = %session.id, transport = %session.transport, "no transport of this name is registered");
         }
-        let ahead =
-            |lane| Ahead { lane, messages: VecDeque::new(), read: Every::new(config.poll_every, now) };
+        let ahead = |lane| Ahead {
+            lane,
+            messages: VecDeque::new(),
+            read: Every::new(config.poll_every, now),
+            more: false,
+        };
         Self {
             epoch,
             session: SessionRef {
@@ -112,25 +118,22 @@ impl Held {
         self.lanes.iter_mut().find(|ahead| ahead.lane == lane)
     }
 
-    pub(super) fn urgent(&self) -> &VecDeque<DueMessage> {
+    fn urgent(&self) -> &VecDeque<DueMessage> {
         let [urgent, _] = &self.lanes;
         &urgent.messages
     }
 
-    pub(super) fn oldest(&self) -> Option<MessageId> {
-        self.lanes.iter().filter_map(|ahead| ahead.messages.front()).map(|message| message.id).min()
-    }
-
-    /// How many messages should begin now: what the gate can let out in time.
-    pub(super) fn wants(&self, now: Micros) -> usize {
-        if !self.is_ready(now) {
-            return 0;
-        }
-        let read: usize = self.lanes.iter().map(|ahead| ahead.messages.len()).sum();
-        let horizon = self.planner.horizon(self.lead, now);
-        let room = horizon.saturating_sub(self.gate.len());
-        // A begin for each place that frees up would cost a commit per message.
-        if room >= horizon.div_ceil(2) || !self.urgent().is_empty() { read.min(room.max(1)) } else { 0 }
+    /// What this number asks for; `None` while it may begin nothing.
+    pub(super) fn claim(&self, now: Micros) -> Option<Claim> {
+        self.is_ready(now).then(|| Claim {
+            session: self.session.id,
+            waiting: self.gate.len(),
+            read: self.lanes.iter().map(|ahead| ahead.messages.len()).sum(),
+            more: self.lanes.iter().any(|ahead| ahead.more),
+            horizon: self.planner.horizon(self.lead, now),
+            urgent: !self.urgent().is_empty(),
+            oldest: self.lanes.iter().filter_map(|ahead| ahead.messages.front()).map(|it| it.id).min(),
+        })
     }
 
     pub(super) fn jobs(&mut self, now: Micros, limit: u32, worker: WorkerId) -> Vec<Job> {
@@ -206,7 +209,6 @@ impl Held {
         most: usize,
         now: Micros,
     ) -> Option<PreparedBatch> {
-        let most = most.min(self.wants(now));
         let can = self.transport.as_ref().map(|it| it.capabilities());
         // What waits at the gate beyond marketing's share would only expire there.
         let marketing_room = self.planner.marketing_horizon(self.lead);

@@ -185,6 +185,7 @@ impl Worker {
         };
         // Counted on the store's own clock: by ours it could be due already, and again and again.
         let next_at = page.next_at.map(|at| after(at - page.at, now));
+        let more = page.messages.len() >= usize::try_from(self.page()).unwrap_or(usize::MAX);
         let Some(held) = self.held.get_mut(&session) else { return };
         if let Some(pace) = &page.pace {
             let gap = held.transport.as_ref().and_then(|transport| transport.capabilities().gap);
@@ -194,6 +195,7 @@ impl Worker {
         ahead.read.done(now);
         ahead.read.not_after(next_at);
         ahead.messages.extend(page.messages);
+        ahead.more = more;
     }
 
     pub(super) fn leased(&mut self, leased: Result<Leased, StoreError>, now: Micros) {

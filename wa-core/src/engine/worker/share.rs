@@ -1,0 +1,209 @@
+//! How numbers share the room that `max_in_doubt_per_crash` leaves.
+//!
+//! What has begun waits at its number's gate and takes room until it has left. A slow number may fill
+//! its gate for seconds, so without a rule it would soon hold all of the room and make every faster
+//! number as slow as itself. Therefore each number may let wait what it lets out in the same time as
+//! the others; what it does not need goes to those that do.
+
+use crate::model::{MessageId, SessionId};
+
+/// What one number asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) session: SessionId,
+    /// Begun messages that wait at its gate.
+    pub(super) waiting: usize,
+    /// Messages that were read and could begin.
+    pub(super) read: usize,
+    /// Whether more than these are due.
+    pub(super) more: bool,
+    /// How many messages the gate lets out in good time, at least one.
+    pub(super) horizon: usize,
+    /// Whether a message of the transactional lane is among those read.
+    pub(super) urgent: bool,
+    /// The oldest message read.
+    pub(super) oldest: Option<MessageId>,
+}
+
+/// What one number may begin now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Share {
+    pub(super) session: SessionId,
+    /// How many messages it may begin, at least one.
+    pub(super) most: usize,
+    /// Whether nothing waits at its gate.
+    pub(super) starved: bool,
+    /// Whether something of it is in a hurry.
+    pub(super) urgent: bool,
+    horizon: usize,
+}
+
+impl Claim {
+    /// How many messages it would let wait if the room were its own.
+    fn demand(&self) -> usize {
+        let known = self.waiting.saturating_add(self.read);
+        if self.more { self.horizon.max(self.waiting) } else { known.min(self.horizon.max(self.waiting)) }
+    }
+
+    /// How many messages it may begin when so many may wait.
+    fn may_begin(&self, wait: usize) -> usize {
+        let room = wait.min(self.horizon).saturating_sub(self.waiting);
+        // A begin for each place that frees up would cost a commit per message.
+        let is_worth_it = room >= wait.min(self.horizon).div_ceil(2);
+        if is_worth_it || self.urgent { self.read.min(room.max(1)) } else { 0 }
+    }
+
+    /// How full its gate is, in thousandths of what it lets out in good time.
+    fn fill(&self) -> usize {
+        self.waiting.saturating_mul(1_000) / self.horizon.max(1)
+    }
+}
+
+/// What each number may begin under a bound, in the order of their turns: who has something urgent
+/// first, then whose gate is emptiest, then whose oldest message waits longest.
+pub(super) fn shares(claims: &[Claim], bound: usize) -> Vec<Share> {
+    let mut claims: Vec<_> = claims.iter().zip(waits(claims, bound)).collect();
+    claims.sort_by_key(|(claim, _)| (!claim.urgent, claim.fill(), claim.oldest));
+    let shares = claims.into_iter().map(|(claim, wait)| Share {
+        session: claim.session,
+        most: claim.may_begin(wait),
+        starved: claim.waiting == 0,
+        urgent: claim.urgent,
+        horizon: claim.horizon,
+    });
+    shares.filter(|share| share.most > 0).collect()
+}
+
+/// Divides what is free just now among them in proportion to their speed; the rest in their order.
+pub(super) fn divide(shares: &[Share], free: usize) -> Vec<(SessionId, usize)> {
+    let all: usize = shares.iter().map(|share| share.horizon).sum();
+    let mut left = free;
+    let mut divided = Vec::with_capacity(shares.len());
+    for share in shares {
+        let even = (free.saturating_mul(share.horizon) / all.max(1)).max(1);
+        let most = even.min(share.most).min(left);
+        left -= most;
+        divided.push((share.session, most));
+    }
+    for ((_, most), share) in divided.iter_mut().zip(shares) {
+        let more = (share.most - *most).min(left);
+        left -= more;
+        *most += more;
+    }
+    divided.retain(|(_, most)| *most > 0);
+    divided
+}
+
+/// How many messages of each claim may wait at its gate: in proportion to its speed, but nobody gets
+/// more than it asks for, and everybody may have one.
+fn waits(claims: &[Claim], bound: usize) -> Vec<usize> {
+    let mut waits: Vec<_> = claims.iter().map(Claim::demand).collect();
+    // Those that ask for the least in proportion to their speed are served first, so that what each
+    // leaves is known when the next has its turn.
+    let mut order: Vec<_> = (0..claims.len()).collect();
+    order.sort_by(|one, two| {
+        let (one, two) = ((waits[*one], claims[*one].horizon), (waits[*two], claims[*two].horizon));
+        (one.0.saturating_mul(two.1)).cmp(&two.0.saturating_mul(one.1))
+    });
+    let mut speed: usize = claims.iter().map(|claim| claim.horizon).sum();
+    let mut left = bound;
+    for place in order {
+        let horizon = claims[place].horizon;
+        let share = left.saturating_mul(horizon).div_ceil(speed.max(1));
+        waits[place] = waits[place].min(share).max(1);
+        left = left.saturating_sub(waits[place]);
+        speed -= horizon;
+    }
+    waits
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+
+    fn session(n: u8) -> SessionId {
+        SessionId::mint(DateTime::<Utc>::UNIX_EPOCH, [n; 10])
+    }
+
+    fn claim(n: u8, horizon: usize, waiting: usize) -> Claim {
+        Claim { session: session(n), waiting, read: 256, more: true, horizon, urgent: false, oldest: None }
+    }
+
+    fn most(shares: &[Share], n: u8) -> usize {
+        shares.iter().find(|share| share.session == session(n)).map_or(0, |share| share.most)
+    }
+
+    #[test]
+    fn alone_a_number_has_all_the_room() {
+        assert_eq!(most(&shares(&[claim(1, 160, 0)], 64), 1), 64);
+        assert_eq!(most(&shares(&[claim(1, 160, 0)], 1_024), 1), 160, "but not more than leaves in time");
+        assert_eq!(most(&shares(&[claim(1, 160, 33)], 64), 1), 0, "half of it must be free");
+    }
+
+    #[test]
+    fn a_slow_number_leaves_a_fast_one_its_share() {
+        let both = shares(&[claim(1, 160, 0), claim(2, 2_000, 0)], 64);
+        assert_eq!((most(&both, 1), most(&both, 2)), (5, 59));
+        let divided = divide(&both, 64);
+        assert_eq!(divided, [(session(1), 5), (session(2), 59)]);
+        assert_eq!(divide(&both, 10).iter().map(|(_, most)| most).sum::<usize>(), 10);
+    }
+
+    #[test]
+    fn what_a_number_does_not_need_goes_to_the_others() {
+        // A fast number whose campaign has a slow rate of its own: little waits, nothing was read.
+        let slow = Claim { read: 0, more: false, ..claim(2, 2_000, 10) };
+        let both = shares(&[claim(1, 160, 0), slow], 64);
+        assert_eq!((most(&both, 1), most(&both, 2)), (54, 0));
+    }
+
+    #[test]
+    fn many_numbers_have_one_each_and_the_emptiest_gate_comes_first() {
+        let mut claims: Vec<_> = (0..100).map(|n| claim(n, 160, usize::from(n < 64))).collect();
+        let order = shares(&claims, 64);
+        assert_eq!(order.len(), 36, "one waits for each of the others");
+        assert!(order.iter().all(|share| share.starved && share.most == 1));
+        claims[7].urgent = true;
+        assert_eq!(shares(&claims, 64)[0].session, session(7), "unless somebody is in a hurry");
+        assert_eq!(divide(&order, 10).len(), 10);
+    }
+
+    /// Whatever is asked, nobody is given more than it asked for or than is free.
+    #[test]
+    fn no_more_is_divided_than_there_is() {
+        let mut word = 7_u64;
+        let mut roll = |end: usize| {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(word >> 33).expect("31 bits") % end
+        };
+        for _ in 0..2_000 {
+            let bound = 1 + roll(300);
+            let claims: Vec<_> = (0..1 + roll(40))
+                .map(|n| Claim {
+                    read: roll(100),
+                    more: roll(2) == 0,
+                    urgent: roll(5) == 0,
+                    ..claim(u8::try_from(n).expect("few"), 1 + roll(2_000), roll(20))
+                })
+                .collect();
+            let waits = waits(&claims, bound);
+            assert!(waits.iter().sum::<usize>() <= bound + claims.len(), "{waits:?} of {bound}");
+            let shares = shares(&claims, bound);
+            let free = roll(bound + 1);
+            let divided = divide(&shares, free);
+            assert!(divided.iter().map(|(_, most)| most).sum::<usize>() <= free);
+            let wanted: usize = shares.iter().map(|share| share.most).sum();
+            assert_eq!(
+                divided.iter().map(|(_, most)| most).sum::<usize>(),
+                free.min(wanted),
+                "none is left over"
+            );
+            for (id, given) in divided {
+                let claim = claims.iter().find(|claim| claim.session == id).expect("a claim");
+                assert!(given <= claim.read);
+            }
+        }
+    }
+}
