@@ -115,7 +115,7 @@ impl Sum {
     }
 
     /// The line that is printed.
-    pub(super) fn line(&self, worlds: u64) -> String {
+    pub(super) fn line(&self, worlds: u64, differences: usize) -> String {
         let list = |counts: Vec<(String, u64)>| {
             counts.into_iter().map(|(why, n)| format!("{why} {n}")).collect::<Vec<_>>().join(", ")
         };
@@ -125,7 +125,7 @@ impl Sum {
             self.cost.iter().map(|(currency, micros)| format!("{micros} micros {currency}")).collect();
         format!(
             "preflight = outcome in {worlds} campaigns: audience {}, go {}, held {}, blocked {} ({blocked}); \
-             waited ({waited}); cost {} and unpriced {}; differences 0; ends at most {} ms apart",
+             waited ({waited}); cost {} and unpriced {}; differences {differences}; ends at most {} ms apart",
             self.audience,
             self.go,
             self.held,

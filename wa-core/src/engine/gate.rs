@@ -6,9 +6,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::planner::{Kind, Planner};
 use crate::model::{CampaignId, Lane};
 use crate::port::SendPermit;
+use crate::rules::pause;
 use crate::rules::throughput::Micros;
 
 /// The queues of one session: one per lane and campaign, so that a slow campaign holds up no other.
@@ -78,15 +81,15 @@ impl Gate {
         &mut self,
         planner: &mut Planner,
         now: Micros,
-        chance: impl FnOnce() -> u64,
+        wall: DateTime<Utc>,
     ) -> Option<SendPermit> {
         let may_go = |(key, queue): &(Key, &Queue)| planner.next_at(kind(*key, queue), now) <= now;
         let (key, _) = self.in_turn().find(may_go)?;
         let queue = self.queues.get_mut(&key)?;
         let kind = kind(key, queue);
         let permit = queue.permits.pop_front()?;
-        let chance = if planner.wants_chance() { chance() } else { 0 };
-        planner.release(kind, now, chance);
+        let word = || pause::word(permit.session().id, permit.recipient().key(), wall);
+        planner.release(kind, now, if planner.wants_chance() { word() } else { 0 });
         self.turn = Some(key);
         self.drop_empty(1);
         Some(permit)

@@ -138,7 +138,7 @@ impl Planner {
         }
     }
 
-    /// Whether the next release needs a random word.
+    /// Whether the next release needs a word that stands for chance.
     pub(crate) fn wants_chance(&self) -> bool {
         self.gap.is_some_and(|gap| gap.jitter_millis > 0)
     }

@@ -215,7 +215,7 @@ impl Worker {
     pub(crate) fn status(&self) -> WorkerStatus {
         let stopped = self.held.iter().flat_map(|(id, held)| {
             let session = held.hold.iter().map(|(_, why)| (*id, None, *why));
-            session.chain(held.skip.iter().map(|(campaign, (_, why))| (*id, Some(*campaign), *why)))
+            session.chain(held.skip.iter().map(|(campaign, skip)| (*id, Some(*campaign), skip.why)))
         });
         WorkerStatus {
             sessions: self.held.len(),
@@ -292,9 +292,7 @@ impl Worker {
         {
             let Some(held) = self.held.get_mut(&id) else { continue };
             let Some(transport) = held.transport.clone() else { continue };
-            let entropy = &self.ports;
-            let chance = || u64::from_be_bytes(entropy.draw());
-            let Some(permit) = held.gate.release(&mut held.planner, now, chance) else { continue };
+            let Some(permit) = held.gate.release(&mut held.planner, now, wall) else { continue };
             self.book.left(permit.attempt(), id, permit.recipient().key());
             out.push(Sending { permit, transport });
             self.served = Some(id);

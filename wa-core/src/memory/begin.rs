@@ -103,7 +103,7 @@ fn admitted<'a>(
             match judge.admit(&group, now) {
                 Admission::Admit => true,
                 Admission::Refuse { why, until } => {
-                    begun.stopped.push(Stopped { campaign: item.campaign, why, until });
+                    begun.stopped.push(Stopped { campaign: item.campaign, feed_only: false, why, until });
                     false
                 }
             }
@@ -148,11 +148,12 @@ fn judge_all<'b>(
             Verdict::Skip(why) => steps.push((*item, Step::Skip(why))),
             Verdict::Stop { until, why } if item.source == DueSource::Feed => {
                 stopped.insert(item.campaign);
-                begun.stopped.push(Stopped { campaign: item.campaign, why, until: Some(until) });
+                let until = Some(until);
+                begun.stopped.push(Stopped { campaign: item.campaign, feed_only: true, why, until });
             }
             Verdict::Pause { why } if item.campaign.is_some() => {
                 paused.insert(item.campaign);
-                begun.stopped.push(Stopped { campaign: item.campaign, why, until: None });
+                begun.stopped.push(Stopped { campaign: item.campaign, feed_only: false, why, until: None });
                 steps.push((*item, Step::Pause(why)));
             }
             Verdict::Pause { why } => {

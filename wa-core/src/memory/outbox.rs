@@ -268,7 +268,8 @@ fn due(tenant: &TenantRow, ask: &DueQuery, now: DateTime<Utc>) -> DuePage {
     let mut waiting: Vec<_> = ready.map(|(id, _, message)| (*id, *message, DueSource::Row)).collect();
     for (id, row) in &tenant.campaigns {
         let feed = row.feeds.get(&ask.session).filter(|_| wanted_lane(row.campaign.lane));
-        let Some(feed) = feed.filter(|_| briefs.is_wanted(*id)) else { continue };
+        let is_wanted = briefs.is_wanted(*id) && !ask.skip_feeds.contains(id);
+        let Some(feed) = feed.filter(|_| is_wanted) else { continue };
         let open = feed.rest().filter(|id| !tenant.closed.contains_key(id));
         let open = page(open, ask.limit).into_iter();
         waiting.extend(open.filter_map(|id| Some((id, tenant.messages.get(&id)?, DueSource::Feed))));

@@ -20,6 +20,7 @@ pub mod advice;
 pub mod alert;
 pub mod budget;
 pub mod campaign;
+mod chance;
 pub mod civil;
 pub mod classify;
 pub mod consent;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::pair;
+use super::{chance, pair};
 use crate::model::{AttemptKey, DeliveryFacts, Fact, HoldReason, RejectClass, RetryBackoff, TenantSettings};
 
 /// A provider may ask for this long a wait at most.
@@ -123,11 +123,7 @@ pub fn comes_too_late(at: DateTime<Utc>, valid_until: Option<DateTime<Utc>>) -> 
 #[must_use]
 pub fn word(key: AttemptKey) -> u64 {
     let (high, low) = key.message.as_uuid().as_u64_pair();
-    let mut word = high ^ low.rotate_left(32) ^ u64::from(key.n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    // The finisher of SplitMix64: ids that differ in few bits give words that differ in half of them.
-    word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    word ^ (word >> 31)
+    chance::mix(high ^ low.rotate_left(32) ^ u64::from(key.n).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
 /// How long a recipient is left alone after so many refusals of class `Later`: a day, doubled each time.

@@ -43,7 +43,7 @@ async fn run(name: &str, store: Arc<dyn Store>, clock: Arc<ManualClock>, events:
     let members = (events / 60).clamp(20, 5_000);
     let campaigns = usize::try_from((events / 5 / members).max(4)).expect("few");
     bench.launch(campaigns, members).await;
-    // Twenty days, over the end of a month.
+    // Twenty days, over the end of a month: a status may wait thirty days for its attempt's name.
     let step = Duration::from_secs(20 * 86_400 * 250 / events);
     while bench.events < events {
         let idle = match bench.roll(8) {
@@ -63,7 +63,7 @@ async fn run(name: &str, store: Arc<dyn Store>, clock: Arc<ManualClock>, events:
         }
         if idle {
             // Nobody waits for a price any more: what stands still has no money left, or nothing to send.
-            bench.enqueue(40).await;
+            bench.enqueue(BATCH / 2).await;
             bench.raise().await;
             bench.clock.advance(Duration::from_secs(61));
             bench.begin().await;
@@ -80,6 +80,8 @@ async fn run(name: &str, store: Arc<dyn Store>, clock: Arc<ManualClock>, events:
         bench.deliver(BATCH).await;
     }
 
+    let lasted = bench.clock.now() - from_micros(START);
+    assert!(lasted < TimeDelta::days(30), "{lasted}: statuses may have been forgotten");
     let mut off = 0;
     let fates = &bench.fates;
     let everything = bench.cost(CostOf::Everything).await;

@@ -185,7 +185,7 @@ impl World {
     }
 
     pub(crate) async fn due(&self, worker: &WorkerScope, session: SessionId, limit: u32) -> Vec<DueMessage> {
-        let ask = DueQuery { session, lane: None, limit, skip: Vec::new() };
+        let ask = DueQuery { session, lane: None, limit, skip: Vec::new(), skip_feeds: Vec::new() };
         self.store.outbox().due(worker, &ask).await.expect("a page").messages
     }
 

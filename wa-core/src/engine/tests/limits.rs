@@ -77,6 +77,26 @@ fn a_slow_number_does_not_slow_a_fast_one_down() {
     assert!(stage.most_open <= 64, "{}", stage.most_open);
 }
 
+/// A retry has a time of its own: that the next message of the feed finds no room is nothing to it.
+#[test]
+fn what_waits_in_a_row_goes_on_time_although_the_feed_is_stopped() {
+    let config = EngineConfig { poll_every: 60 * SECOND, ..EngineConfig::default() };
+    let mut stage = Stage::new(80, config);
+    let tier = Tier::Limited(2);
+    stage.transport.set_report(Some(SessionReport { tier: Some(tier), ..SessionReport::default() }));
+    stage.transport.then(rejected(RejectClass::Retry, 131_000));
+    let campaign = stage.campaign(5);
+    stage.wake();
+    stage.run_for(SECOND);
+    let stopped: Vec<_> = stage.worker.status().stopped.into_iter().map(|(_, of, why)| (of, why)).collect();
+    assert_eq!(stopped, [(Some(campaign), HoldReason::TierFull)]);
+    assert_eq!(stage.transport.sent().len(), 2);
+    stage.run_for(6 * SECOND);
+    let sent = stage.transport.sent();
+    assert_eq!(sent.len(), 3, "the retry after five seconds, and nobody else");
+    assert_eq!(sent[0].attempt.message, sent[2].attempt.message);
+}
+
 #[test]
 fn a_yellow_number_sends_marketing_at_its_share_and_everything_else_at_once() {
     let config = EngineConfig { max_in_doubt_per_crash: 1_024, ..EngineConfig::default() };

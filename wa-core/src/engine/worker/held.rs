@@ -35,8 +35,8 @@ pub(super) struct Held {
     pub(super) planner: Planner,
     pub(super) gate: Gate,
     pub(super) lanes: [Ahead; 2],
-    /// Campaigns that may not begin now, and when to ask again.
-    pub(super) skip: BTreeMap<CampaignId, (Micros, HoldReason)>,
+    /// Campaigns that may not begin now.
+    pub(super) skip: BTreeMap<CampaignId, Skip>,
     /// Campaigns of which enough waits at the gate for their own rate, and until when.
     paced: BTreeMap<CampaignId, Micros>,
     /// The whole session may not begin now.
@@ -46,6 +46,16 @@ pub(super) struct Held {
     pub(super) report: Every,
     pub(super) reported: bool,
     pub(super) unsettled_deaths: u32,
+}
+
+/// A campaign that may not begin now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Skip {
+    /// When to ask again.
+    pub(super) until: Micros,
+    pub(super) why: HoldReason,
+    /// Whether what waits in rows of its own may.
+    pub(super) feed_only: bool,
 }
 
 /// Messages of one lane that were read ahead.
@@ -143,9 +153,9 @@ impl Held {
         {
             jobs.push(Job::Report(self.session.clone(), Arc::clone(transport)));
         }
-        let skipped = self.skip.len();
-        self.skip.retain(|_, (until, _)| *until > now);
-        if self.skip.len() < skipped {
+        let had = self.skip.len();
+        self.skip.retain(|_, skip| skip.until > now);
+        if self.skip.len() < had {
             self.lanes.iter_mut().for_each(|ahead| ahead.read.at_once(now));
         }
         if self.hold.is_some_and(|(until, _)| until <= now) {
@@ -170,7 +180,8 @@ impl Held {
                     session: self.session.id,
                     lane: Some(ahead.lane),
                     limit,
-                    skip: self.skip.keys().chain(self.paced.keys()).copied().collect(),
+                    skip: skipped(&self.skip, false).chain(self.paced.keys().copied()).collect(),
+                    skip_feeds: skipped(&self.skip, true).collect(),
                 };
                 let scope = WorkerScope::new(worker, [(self.session.id, self.epoch)].into());
                 jobs.push(Job::Read(self.session.id, ahead.lane, query, scope));
@@ -190,7 +201,7 @@ impl Held {
             sooner(self.report.next_at().filter(|_| self.transport.is_some()));
             sooner(self.hold.map(|(until, _)| until));
             sooner(Some(self.planner.idle_until()).filter(|until| *until > now));
-            sooner(self.skip.values().map(|(until, _)| *until).min());
+            sooner(self.skip.values().map(|skip| skip.until).min());
             if self.is_ready(now) {
                 sooner(self.paced.values().copied().min());
                 for ahead in self.lanes.iter().filter(|ahead| ahead.messages.is_empty()) {
@@ -330,6 +341,11 @@ impl Held {
             | RejectClass::Media => {}
         }
     }
+}
+
+/// Campaigns that are skipped as a whole, or of which only the feed is.
+fn skipped(skip: &BTreeMap<CampaignId, Skip>, feed_only: bool) -> impl Iterator<Item = CampaignId> {
+    skip.iter().filter(move |(_, skip)| skip.feed_only == feed_only).map(|(campaign, _)| *campaign)
 }
 
 /// The campaign of a message, if it has a rate of its own.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::held::Held;
+use super::held::{Held, Skip};
 use super::{APART, Micros, Worker, after};
 use crate::engine::job::Leased;
 use crate::engine::turn::{BatchDone, BatchOutcome, Letter, TurnDone};
@@ -148,14 +148,14 @@ impl Worker {
             let late = self.held.get_mut(&session).map(Held::drain).unwrap_or_default();
             self.not_sent(late, wall);
         }
-        for Stopped { campaign, why, until } in &begun.stopped {
+        for Stopped { campaign, feed_only, why, until } in &begun.stopped {
             // Whoever resumes or upgrades is asked again soon; a known end is waited for.
             let again = until.map_or(now.saturating_add(1_000_000), |at| self.until(at, now));
             let again = again.clamp(now.saturating_add(APART), now.saturating_add(self.recheck));
             match campaign {
                 Some(campaign) if *why != HoldReason::SessionStopped && *why != HoldReason::TenantPaused => {
                     if let Some(held) = self.held.get_mut(&session) {
-                        held.skip.insert(*campaign, (again, *why));
+                        held.skip.insert(*campaign, Skip { until: again, why: *why, feed_only: *feed_only });
                     }
                 }
                 Some(_) | None => self.pause(session, again, *why),

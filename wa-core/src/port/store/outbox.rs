@@ -65,6 +65,7 @@ pub trait Outbox: Send + Sync {
     /// - `due_leaves_out_paused_campaigns`: and gives them again after resume.
     /// - `due_is_bounded_by_limit`: at most `limit` messages.
     /// - `due_skips_named_campaigns`: those in `skip` are left out.
+    /// - `due_skips_named_feeds`: of those in `skip_feeds` only rows of their own are given.
     /// - `due_says_the_pace`: the number's throughput, what its quality leaves to marketing, and its gap, as they are now.
     ///
     /// # Errors

@@ -208,7 +208,8 @@ impl<'a> Scene<'a> {
             return Ok(DuePage { next_at, pace, ..empty });
         }
         let rows = place.due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| id);
-        let messages = rows.chain(&place.feed).take(most);
+        let feed = if ask.skip_feeds.contains(&self.campaign.id) { None } else { Some(&place.feed) };
+        let messages = rows.chain(feed.into_iter().flatten()).take(most);
         let messages = messages.filter_map(|id| self.prospects.get(id)).map(|it| it.message.clone());
         Ok(DuePage { at: now, messages: messages.collect(), next_at, pace })
     }
@@ -219,7 +220,7 @@ impl<'a> Scene<'a> {
         let campaign = Some(self.campaign.id);
         let group = self.place(batch.session).and_then(|place| place.group.clone());
         if let Some(Admission::Refuse { why, until }) = group.map(|group| judge.admit(&group, now)) {
-            begun.stopped.push(Stopped { campaign, why, until });
+            begun.stopped.push(Stopped { campaign, feed_only: false, why, until });
             self.stop(batch.session, why, until);
             return begun;
         }
@@ -275,14 +276,22 @@ impl<'a> Scene<'a> {
                 // Those behind it have their turn when it leaves the feed for another reason.
                 let turns_at = self.rules.turns_at(&facts.as_facts(), now);
                 let ask_at = turns_at.map_or(until, |at| at.min(until));
-                begun.stopped.push(Stopped { campaign: Some(self.campaign.id), why, until: Some(ask_at) });
+                let campaign = Some(self.campaign.id);
+                begun.stopped.push(Stopped { campaign, feed_only: true, why, until: Some(ask_at) });
                 self.stop(batch.session, why, Some(until));
                 return true;
             }
             Verdict::Pause { why } => {
-                begun.stopped.push(Stopped { campaign: Some(self.campaign.id), why, until: None });
-                // The whole campaign is paused, until somebody raises the budget.
-                self.places.iter_mut().for_each(|place| place.stuck = Some(why));
+                let campaign = Some(self.campaign.id);
+                begun.stopped.push(Stopped { campaign, feed_only: false, why, until: None });
+                // The whole campaign is paused, until somebody raises the budget: begins of other numbers
+                // that are on their way are refused too.
+                for place in &mut self.places {
+                    place.stuck = Some(why);
+                    if let Some(group) = &mut place.group {
+                        group.campaign = Some(CampaignState::Paused);
+                    }
+                }
                 return true;
             }
             Verdict::Wait { until, why } | Verdict::Stop { until, why } => {
@@ -366,7 +375,7 @@ impl<'a> Scene<'a> {
                 stop.1 = stop.1.max(until);
                 place.last_stop = Some(why);
             }
-            None => place.stuck = Some(why),
+            None => _ = place.stuck.get_or_insert(why),
         }
     }
 

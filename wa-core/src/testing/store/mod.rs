@@ -308,6 +308,7 @@ macro_rules! __store_clauses {
                 due_leaves_out_paused_campaigns
                 due_is_bounded_by_limit
                 due_skips_named_campaigns
+                due_skips_named_feeds
                 due_says_the_pace
                 begin_commits_an_attempt_per_permit
                 begin_is_refused_without_a_live_lease

@@ -242,7 +242,9 @@ impl<'a> Beginning<'a> {
                 Admission::Admit => {
                     admitted.insert(campaign);
                 }
-                Admission::Refuse { why, until } => self.begun.stopped.push(Stopped { campaign, why, until }),
+                Admission::Refuse { why, until } => {
+                    self.begun.stopped.push(Stopped { campaign, feed_only: false, why, until });
+                }
             }
         }
         Ok(admitted)
@@ -267,7 +269,8 @@ impl<'a> Beginning<'a> {
                     (Place::Feed(_), Some(campaign)) => {
                         self.stopped.insert(campaign);
                         let until = Some(until);
-                        self.begun.stopped.push(Stopped { campaign: Some(campaign), why, until });
+                        let campaign = Some(campaign);
+                        self.begun.stopped.push(Stopped { campaign, feed_only: true, why, until });
                     }
                     // A due row has nothing behind it to stop; it waits on its own.
                     (Place::Feed(_), None) | (Place::Row(_), _) => self.wait(item, place, until, why)?,
@@ -295,7 +298,8 @@ impl<'a> Beginning<'a> {
         }
         self.changes.event(self.tenant, EventBody::Campaign { campaign, state });
         self.paused.insert(campaign);
-        self.begun.stopped.push(Stopped { campaign: Some(campaign), why, until: None });
+        let campaign = Some(campaign);
+        self.begun.stopped.push(Stopped { campaign, feed_only: false, why, until: None });
         Ok(())
     }
 

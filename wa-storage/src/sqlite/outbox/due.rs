@@ -186,7 +186,7 @@ impl Reading<'_> {
             && let Some(feed) = feeds.next()?
         {
             let campaign: CampaignId = id(feed, 0)?;
-            if self.ask.skip.contains(&campaign) {
+            if self.ask.skip.contains(&campaign) || self.ask.skip_feeds.contains(&campaign) {
                 continue;
             }
             let Definition { brief, lane, valid_until } = self.definition(tenant, campaign)?;

@@ -58,6 +58,8 @@ pub(super) struct Bench {
     /// The most that was ever committed beyond a budget.
     pub(super) passed: i64,
     pub(super) budget: i64,
+    /// By how much it is raised.
+    raise: i64,
 }
 
 pub(super) fn usd(micros: i64) -> Money {
@@ -122,6 +124,7 @@ impl Bench {
             events: 0,
             passed: i64::MIN,
             budget,
+            raise: budget / 10,
         }
     }
 
@@ -218,7 +221,7 @@ impl Bench {
     /// Begins a page; whether anything began.
     pub(super) async fn begin(&mut self) -> bool {
         let limit = u32::try_from(BATCH / 2).expect("few");
-        let ask = DueQuery { session: self.session.id, lane: None, limit, skip: Vec::new() };
+        let ask = DueQuery { session: self.session.id, lane: None, limit, skip: Vec::new(), skip_feeds: Vec::new() };
         let page = self.store.outbox().due(&self.worker, &ask).await.expect("a page").messages;
         let batch = BeginBatch {
             id: BatchId::from_uuid(self.uuid()),
@@ -380,7 +383,7 @@ impl Bench {
 
     /// Raises the tenant's budget a little and resumes what was paused for it.
     pub(super) async fn raise(&mut self) {
-        self.budget += self.budget / 10;
+        self.budget += self.raise;
         let mut settings =
             self.store.directory().settings(&self.tenant).await.expect("an answer").expect("the tenant");
         settings.budget.total = Some(usd(self.budget));

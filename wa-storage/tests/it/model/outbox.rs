@@ -99,6 +99,7 @@ impl Script {
             lane: self.percent(25).then(|| if self.percent(50) { Lane::Bulk } else { Lane::Transactional }),
             limit: self.limit(),
             skip: if self.percent(10) { vec![self.campaign().1] } else { Vec::new() },
+            skip_feeds: if self.percent(10) { vec![self.campaign().1] } else { Vec::new() },
         };
         let page = both!(self.pair, s => s.outbox().due(scope, &ask));
         Ok(page.map(|page| page.messages).unwrap_or_default())

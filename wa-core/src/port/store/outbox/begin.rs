@@ -138,6 +138,8 @@ pub struct BegunAttempt {
 pub struct Stopped {
     /// The campaign, or `None` for messages without one.
     pub campaign: Option<CampaignId>,
+    /// Whether only its feed stays where it is; rows of its own are judged one by one.
+    pub feed_only: bool,
     /// Why.
     pub why: HoldReason,
     /// When it is worth asking again, if known.

@@ -21,6 +21,8 @@ pub struct DueQuery {
     pub limit: u32,
     /// Leave these campaigns out.
     pub skip: Vec<CampaignId>,
+    /// Leave the feeds of these campaigns out, but not what waits in rows of its own.
+    pub skip_feeds: Vec<CampaignId>,
 }
 
 /// What is due.

@@ -202,6 +202,7 @@ pub(crate) async fn begin_leaves_one_fact_per_message(w: World) {
     let until = w.after(77);
     let refused =
         w.begin(&own, session.id, &page, Arc::new(RefusesAll(HoldReason::TenantPaused, until))).await;
+    assert!(refused.stopped.iter().all(|it| !it.feed_only), "{:?}", refused.stopped);
     let stopped: BTreeSet<_> = refused.stopped.iter().map(|it| (it.campaign, it.why, it.until)).collect();
     let why = HoldReason::TenantPaused;
     assert_eq!(stopped, [(None, why, Some(until)), (Some(campaign.id), why, Some(until))].into());
@@ -221,8 +222,12 @@ pub(crate) async fn begin_leaves_one_fact_per_message(w: World) {
     let skipped = |id| (id, SkipReason::WindowClosed);
     assert_eq!(sorted(done.skips.clone()), sorted([skipped(feed[2]), skipped(rows[2])]));
     let stopped = only(done.stopped.clone());
-    let expected =
-        Stopped { campaign: Some(campaign.id), why: HoldReason::QuotaFull, until: Some(w.after(30)) };
+    let expected = Stopped {
+        campaign: Some(campaign.id),
+        feed_only: true,
+        why: HoldReason::QuotaFull,
+        until: Some(w.after(30)),
+    };
     assert_eq!(stopped, expected);
     assert!(done.gone.is_empty(), "{done:?}");
 

@@ -199,7 +199,7 @@ async fn texts(w: &World, scope: &Scope, session: &Session, members: u64) -> Vec
 }
 
 async fn begin_at_most(w: &World, own: &WorkerScope, session: &Session, limit: u32) -> BegunBatch {
-    let ask = DueQuery { session: session.id, lane: None, limit, skip: Vec::new() };
+    let ask = DueQuery { session: session.id, lane: None, limit, skip: Vec::new(), skip_feeds: Vec::new() };
     let page = must(w.outbox().due(own, &ask).await).messages;
     w.begin(own, session.id, &page, crate::testing::store::world::standard()).await
 }

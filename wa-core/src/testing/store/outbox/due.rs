@@ -13,7 +13,7 @@ async fn ask(w: &World, own: &WorkerScope, query: DueQuery) -> DuePage {
 }
 
 fn all(session: SessionId) -> DueQuery {
-    DueQuery { session, lane: None, limit: 1_000, skip: Vec::new() }
+    DueQuery { session, lane: None, limit: 1_000, skip: Vec::new(), skip_feeds: Vec::new() }
 }
 
 fn ids(page: &DuePage) -> Vec<MessageId> {
@@ -149,6 +149,23 @@ pub(crate) async fn due_skips_named_campaigns(w: World) {
     let page = ask(&w, &own, both).await;
     assert_eq!(ids(&page), [single]);
     assert!(page.messages.iter().all(|message| message.source == DueSource::Row));
+}
+
+pub(crate) async fn due_skips_named_feeds(w: World) {
+    let (scope, session, own) = w.one().await;
+    let stopped = w.campaign(&scope, session.id, 3).await;
+    let page = w.due(&own, session.id).await.messages;
+    let first =
+        w.begin(&own, session.id, page.get(..1).expect("three are due"), super::super::world::standard());
+    let retried = only(first.await.attempts).key;
+    w.settle(retried, rejected(RejectClass::Retry, 131_000)).await;
+    w.pass(3_600);
+    let other = w.campaign(&scope, session.id, 2).await;
+
+    let page = ask(&w, &own, DueQuery { skip_feeds: vec![stopped.id], ..all(session.id) }).await;
+    let mut expected = vec![retried.message];
+    expected.extend(w.recipients(&scope, other.id).await.iter().map(|view| view.id));
+    assert_eq!(ids(&page), expected, "the retry of the campaign whose feed is stopped, and the other feed");
 }
 
 pub(crate) async fn due_says_the_pace(w: World) {

@@ -47,7 +47,7 @@ fn fallback_of(due: &DueMessage) -> Option<Alternative> {
 
 impl World {
     pub(in crate::testing::store) async fn due(&self, own: &WorkerScope, session: SessionId) -> DuePage {
-        let ask = DueQuery { session, lane: None, limit: 1_000, skip: Vec::new() };
+        let ask = DueQuery { session, lane: None, limit: 1_000, skip: Vec::new(), skip_feeds: Vec::new() };
         must(self.outbox().due(own, &ask).await)
     }
 
