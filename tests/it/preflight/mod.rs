@@ -44,7 +44,7 @@ async fn preflight_says_what_the_campaign_then_does() {
         let said = stage.preflight(&world).await;
         let played = stage.play(&world).await;
         if let Some(what) = difference(&said, &played) {
-            println!("seed {seed}: {what} differs: {said:?}\n{played:?}");
+            println!("seed {seed}: {what} differs: {world:?}\n{said:?}\n{played:?}");
             differences.push(format!("{what} (WA_PREFLIGHTS=1 WA_PREFLIGHT_SEED={seed})"));
         }
         sum.add(&said, &played);

@@ -114,15 +114,20 @@ impl World {
         let tier = dice.maybe(250, |dice| 5 + dice.up_to(40));
         let rules = Rules::draw(&mut dice);
         let mut campaign = Plan::draw(&mut dice);
-        let numbers = (0..1 + dice.up_to(2)).map(|_| Line::draw(&mut dice, tier)).collect();
+        let mut numbers: Vec<_> = (0..1 + dice.up_to(2)).map(|_| Line::draw(&mut dice, tier)).collect();
         let people = (0..20 + dice.up_to(60)).map(|n| Person::draw(&mut dice, n)).collect();
+        let rules = rules.for_campaign(&mut campaign);
+        if rules.monthly.or(rules.total).or(campaign.budget).is_some() {
+            // What the others may still begin at the end of a budget hangs on when prices are settled.
+            numbers.truncate(1);
+        }
         Self {
             seed,
             starts: starts.expect("an instant"),
             rest: TimeDelta::seconds(i64::from(dice.up_to(30 * 3_600))),
             numbers,
             people,
-            rules: rules.for_campaign(&mut campaign),
+            rules,
             campaign,
         }
     }

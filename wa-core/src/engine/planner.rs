@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{CampaignId, Gap, Lane, Throughput, micros};
+use crate::model::{CampaignId, Gap, Lane, PaceLimit, Throughput, micros};
 use crate::port::store::{DispatchState, RecentAttempt};
 use crate::rules::adapt::Backoff;
 use crate::rules::pace::Pace;
@@ -30,6 +30,21 @@ pub(crate) struct Kind {
     /// Its campaign and that campaign's own rate, if it has one.
     pub(crate) campaign: Option<(CampaignId, u32)>,
     pub(crate) marketing: bool,
+}
+
+/// When one more message may leave, and what keeps it from leaving sooner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct When {
+    pub(crate) at: Micros,
+    /// `None` when it may leave now.
+    pub(crate) why: Option<PaceLimit>,
+}
+
+impl When {
+    /// The later of the two; of two limits that end together the one that was there first.
+    fn not_before(self, at: Micros, limit: PaceLimit) -> Self {
+        if at > self.at { Self { at, why: Some(limit) } } else { self }
+    }
 }
 
 #[derive(Debug)]
@@ -194,18 +209,32 @@ impl Planner {
 
     /// The earliest instant from `now` on at which one more message of this kind may leave.
     pub(crate) fn next_at(&mut self, kind: Kind, now: Micros) -> Micros {
+        self.when(kind, now).at
+    }
+
+    /// When one more message of this kind may leave, and why not sooner.
+    pub(crate) fn when(&mut self, kind: Kind, now: Micros) -> When {
         self.adjust(now);
-        let mut at = now.max(self.idle_until()).max(self.ring.next_at(now));
+        let mut when = When { at: now, why: None }
+            .not_before(self.quiet_until, PaceLimit::Handover)
+            .not_before(self.backoff.hold_until(), PaceLimit::BackOff)
+            .not_before(self.gap_until, PaceLimit::Gap)
+            .not_before(self.ring.next_at(now), PaceLimit::Throughput);
         if let (Lane::Bulk, Some(bulk)) = (kind.lane, &self.bulk) {
-            at = at.max(bulk.next_at(now));
+            when = when.not_before(bulk.next_at(now), PaceLimit::BulkShare);
         }
         if let (true, Some(marketing)) = (kind.marketing, &self.marketing) {
-            at = at.max(marketing.next_at(now));
+            when = when.not_before(marketing.next_at(now), PaceLimit::MarketingShare);
         }
         if let Some((campaign, rate)) = kind.campaign {
-            at = at.max(self.campaign_ring(campaign, rate).next_at(now));
+            when = when.not_before(self.campaign_ring(campaign, rate).next_at(now), PaceLimit::CampaignRate);
         }
-        at
+        when
+    }
+
+    /// The same for a message to one recipient.
+    pub(crate) fn when_to(&mut self, kind: Kind, recipient: u64, now: Micros) -> When {
+        self.when(kind, now).not_before(self.pair_at(recipient, now), PaceLimit::PairRate)
     }
 
     /// Waits out the longest gap after a release of which only the instant is known.
@@ -366,6 +395,40 @@ mod tests {
         assert!(now >= 49 * 1_000_000 / 8, "{now}");
         let bulk = planner.next_at(of(Lane::Bulk), now);
         assert!(planner.next_at(of(Lane::Transactional), now) < bulk);
+    }
+
+    #[test]
+    fn each_limit_is_named_while_it_is_the_one_that_binds() {
+        let mut planner = planner(100, 20);
+        let bulk = Kind { campaign: Some((CampaignId::from_uuid(uuid::Uuid::nil()), 2)), ..of(Lane::Bulk) };
+        let marketing = Kind { marketing: true, ..of(Lane::Transactional) };
+        let why = |planner: &mut Planner, kind, now| planner.when_to(kind, 7, now).why;
+        assert_eq!(planner.when_to(bulk, 7, 5), When { at: 5, why: None }, "nobody used it just now");
+
+        let mut now = 10_000_000;
+        planner.release(bulk, now, 0);
+        assert_eq!(why(&mut planner, of(Lane::Transactional), now), Some(PaceLimit::Throughput));
+        assert_eq!(why(&mut planner, of(Lane::Bulk), now), Some(PaceLimit::BulkShare), "it ends later");
+        assert_eq!(why(&mut planner, bulk, now), Some(PaceLimit::CampaignRate));
+        now += 1_000_000;
+        assert_eq!(why(&mut planner, bulk, now), None);
+
+        let half = Pace { throughput: planner.nominal, marketing_percent: 50, gap: GapSetting::Off };
+        planner.set_pace(&half, None, now);
+        assert_eq!(why(&mut planner, marketing, now), Some(PaceLimit::MarketingShare));
+        now += 2_000_000;
+        planner.set_pace(&half, Some(Gap { millis: 300, jitter_millis: 0 }), now);
+        let pause = GapSetting::Of(Gap { millis: 300, jitter_millis: 0 });
+        planner.set_pace(&Pace { gap: pause, ..half }, None, now);
+        planner.release(of(Lane::Transactional), now, 0);
+        assert_eq!(why(&mut planner, of(Lane::Transactional), now), Some(PaceLimit::Gap));
+        planner.keep_quiet_until(now + 400_000);
+        assert_eq!(why(&mut planner, of(Lane::Transactional), now), Some(PaceLimit::Handover));
+        planner.throttled(now, None);
+        assert_eq!(why(&mut planner, of(Lane::Transactional), now), Some(PaceLimit::BackOff));
+        planner.hold_pair(7, now + 60_000_000);
+        let when = planner.when_to(of(Lane::Transactional), 7, now);
+        assert_eq!(when, When { at: now + 60_000_000, why: Some(PaceLimit::PairRate) });
     }
 
     #[test]

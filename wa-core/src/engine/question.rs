@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
 
-use super::planner::{Kind, Planner};
-use crate::model::{Gap, Lane, Recipient, Session, SessionId, micros};
+use super::planner::{Kind, Planner, When};
+use crate::model::{Gap, Lane, PaceLimit, Recipient, Session, SessionId, micros};
 use crate::port::store::{DispatchState, RecentAttempt};
 use crate::rules::pace::Pace;
 use crate::rules::throughput::Micros;
@@ -26,8 +26,10 @@ pub(crate) struct Asked {
 /// How long a number has no room for a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// Until its throughput, gap, back-off and shares let it go.
-    pub(crate) number: Duration,
+    /// Until all limits of its pace let it go.
+    pub(crate) wait: Duration,
+    /// The limit that does so last; `None` without a wait.
+    pub(crate) why: Option<PaceLimit>,
     /// Until the pair of number and recipient does.
     pub(crate) pair: Duration,
 }
@@ -50,7 +52,8 @@ impl Asked {
     pub(crate) fn of(&self, planner: &mut Planner, now: Micros) -> Room {
         let kind = Kind { lane: self.lane, campaign: None, marketing: self.marketing };
         let until = |at: Micros| Duration::from_micros(at.saturating_sub(now));
-        Room { number: until(planner.next_at(kind, now)), pair: until(planner.pair_at(self.recipient, now)) }
+        let When { at, why } = planner.when_to(kind, self.recipient, now);
+        Room { wait: until(at), why, pair: until(planner.pair_at(self.recipient, now)) }
     }
 
     /// What the planner of a worker that took the session over now would say.

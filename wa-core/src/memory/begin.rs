@@ -146,9 +146,9 @@ fn judge_all<'b>(
         match court.judge(item) {
             Verdict::Send(grant) => steps.push((*item, Step::Send(grant))),
             Verdict::Skip(why) => steps.push((*item, Step::Skip(why))),
-            Verdict::Stop { until, why } if item.source == DueSource::Feed => {
+            Verdict::Stop { until: _, ask_at, why } if item.source == DueSource::Feed => {
                 stopped.insert(item.campaign);
-                let until = Some(until);
+                let until = Some(ask_at);
                 begun.stopped.push(Stopped { campaign: item.campaign, feed_only: true, why, until });
             }
             Verdict::Pause { why } if item.campaign.is_some() => {
@@ -161,7 +161,7 @@ fn judge_all<'b>(
                 steps.push((*item, Step::Wait(DueRow { due_at: until, why: Some(why) })));
             }
             // A due row cannot stop others, so a judge that says so makes it wait.
-            Verdict::Wait { until, why } | Verdict::Stop { until, why } => {
+            Verdict::Wait { until, why } | Verdict::Stop { until, ask_at: _, why } => {
                 steps.push((*item, Step::Wait(DueRow { due_at: until, why: Some(why) })));
             }
         }

@@ -102,7 +102,13 @@ impl Bench {
     }
 
     async fn due(&self) -> Vec<DueMessage> {
-        let ask = DueQuery { session: self.session, lane: None, limit: 1_000, skip: Vec::new(), skip_feeds: Vec::new() };
+        let ask = DueQuery {
+            session: self.session,
+            lane: None,
+            limit: 1_000,
+            skip: Vec::new(),
+            skip_feeds: Vec::new(),
+        };
         self.store.due(&self.worker, &ask).await.expect("a page").messages
     }
 

@@ -20,6 +20,7 @@ mod ids;
 mod import;
 mod inbound;
 mod library;
+mod limit;
 mod market;
 mod message;
 mod money;
@@ -75,6 +76,7 @@ pub use inbound::{
     UserChange, UserChangeKind, WebhookConversation, WebhookPricing,
 };
 pub use library::{TemplateKey, TemplateRecord};
+pub use limit::PaceLimit;
 pub use market::Market;
 pub use message::{
     AttemptView, Chosen, CustomerView, HoldReason, Lane, MessageState, MessageView, NewMessage, SendKey,

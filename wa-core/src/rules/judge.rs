@@ -119,8 +119,11 @@ pub enum Verdict {
     Skip(SkipReason),
     /// It and all later ones of its feed stay where they are. Never given for a due row.
     Stop {
-        /// When it is worth asking again.
+        /// When the reason ends, or may.
         until: DateTime<Utc>,
+        /// When it is worth asking again: then, or when something else would be said of the first of
+        /// them, so that those behind it have their turn.
+        ask_at: DateTime<Utc>,
         /// Why.
         why: HoldReason,
     },
@@ -207,33 +210,37 @@ impl StandardJudge {
         Self { recheck: TimeDelta::days(400), ..self }
     }
 
-    /// When the verdict on a message that is held back may change by itself, if the reason for which it is
-    /// held does not end before: it gets quiet, its window closes, its time is over.
-    #[cfg(feature = "engine")]
-    pub(crate) fn turns_at(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let quiet = facts.settings.quiet_hours.as_ref();
-        let quiet = quiet.and_then(|quiet| quiet::ends_at(&quiet.hours, &zones_of(facts), now));
-        let closes =
-            facts.last_user_message_at.map(|at| at + window::LENGTH - self.guard.of(facts.item.lane));
-        quiet.into_iter().chain(closes).chain(facts.item.valid_until).filter(|at| *at > now).min()
-    }
-
-    /// Holds a message back: a feed stays where it is, a due row waits on its own.
+    /// Holds a message back: a feed stays where it is, a due row waits on its own. Either is asked again
+    /// when the reason ends, and before if something else would then be said of the message.
     fn hold(
         &self,
-        item: &BeginItem,
+        facts: &Facts<'_>,
         why: HoldReason,
         until: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Verdict {
-        let soon = now + self.recheck;
+        let item = facts.item;
+        let turns_at = self.turns_at(facts, now).into_iter();
         match item.source {
-            DueSource::Feed => Verdict::Stop { until: until.unwrap_or(soon), why },
+            DueSource::Feed => {
+                let until = until.unwrap_or(now + self.recheck);
+                Verdict::Stop { until, ask_at: turns_at.fold(until, Ord::min), why }
+            }
             DueSource::Row => {
                 let latest = now + self.patience_with(item);
-                Verdict::Wait { until: until.map_or(latest, |until| until.min(latest)), why }
+                Verdict::Wait { until: turns_at.chain(until).fold(latest, Ord::min), why }
             }
         }
+    }
+
+    /// When the verdict on a message that is held back may change by itself, if the reason for which it is
+    /// held does not end before: it gets quiet, its window closes, its time is over.
+    fn turns_at(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let quiet = facts.settings.quiet_hours.as_ref().filter(|it| it.lanes.contains(&facts.item.lane));
+        let quiet = quiet.and_then(|quiet| quiet::gets_quiet_at(&quiet.hours, &zones_of(facts), now));
+        let closes =
+            facts.last_user_message_at.map(|at| at + window::LENGTH - self.guard.of(facts.item.lane));
+        quiet.into_iter().chain(closes).chain(facts.item.valid_until).filter(|at| *at > now).min()
     }
 
     /// How long a message in a row of its own waits at most: asking a crowd again is a write for each of it.
@@ -263,23 +270,23 @@ impl StandardJudge {
             Chosen::Fallback => &facts.fallback_breaker,
         };
         if let Some(breaker) = breaker.as_ref().filter(|breaker| is_open(breaker, now)) {
-            return Err(self.hold(item, HoldReason::TemplateStopped, breaker.until, now));
+            return Err(self.hold(facts, HoldReason::TemplateStopped, breaker.until, now));
         }
         if quality::holds(&settings.quality, facts.session.quality, sent.category) {
-            return Err(self.hold(item, HoldReason::QualityLow, None, now));
+            return Err(self.hold(facts, HoldReason::QualityLow, None, now));
         }
         for_the_recipient(facts, sent, now)?;
         if facts.quota.limit.is_some_and(|limit| facts.quota.used >= limit) {
-            return Err(self.hold(item, HoldReason::QuotaFull, Some(facts.quota.resets_at), now));
+            return Err(self.hold(facts, HoldReason::QuotaFull, Some(facts.quota.resets_at), now));
         }
         if let Some(until) = facts.warm_up.as_ref().and_then(warmup::full_until) {
-            return Err(self.hold(item, HoldReason::WarmUpFull, Some(until), now));
+            return Err(self.hold(facts, HoldReason::WarmUpFull, Some(until), now));
         }
         let tier_slot = match tier::check(&facts.tier, open, now) {
             TierVerdict::Free => tier::relies(&facts.tier, open),
             TierVerdict::Take => true,
             TierVerdict::Full { until } => {
-                return Err(self.hold(item, HoldReason::TierFull, Some(until), now));
+                return Err(self.hold(facts, HoldReason::TierFull, Some(until), now));
             }
         };
         let price = match settings.cost_tracking {
@@ -288,12 +295,12 @@ impl StandardJudge {
         };
         match budget::check(&facts.budget, &price, now) {
             BudgetVerdict::Fits => Ok(Grant { tier_slot, content, price }),
-            BudgetVerdict::PriceUnknown => Err(self.hold(item, HoldReason::PriceUnknown, None, now)),
+            BudgetVerdict::PriceUnknown => Err(self.hold(facts, HoldReason::PriceUnknown, None, now)),
             BudgetVerdict::Spent if item.campaign.is_some() => {
                 Err(Verdict::Pause { why: HoldReason::BudgetSpent })
             }
             BudgetVerdict::MayFitLater | BudgetVerdict::Spent => {
-                Err(self.hold(item, HoldReason::BudgetSpent, None, now))
+                Err(self.hold(facts, HoldReason::BudgetSpent, None, now))
             }
         }
     }

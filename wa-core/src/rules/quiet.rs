@@ -18,8 +18,10 @@ use super::civil::{next_change, shown_micros};
 use super::zones::ZoneSet;
 use crate::model::{QuietHours, TimeZone, from_micros, micros};
 
+/// Minutes of a day.
+const MINUTES: i64 = 24 * 60;
 const MINUTE: i64 = 60 * 1_000_000;
-const DAY: i64 = 24 * 60 * MINUTE;
+const DAY: i64 = MINUTES * MINUTE;
 /// How far ahead it is looked: two weeks, so that days which are quiet as a whole do not end the search.
 const HORIZON: i64 = 14;
 
@@ -46,12 +48,38 @@ pub fn begins_at(hours: &[QuietHours], zones: &ZoneSet, now: DateTime<Utc>) -> O
     quiet_until(hours, zones, now).or_else(|| quiet_until(hours, zones, now + LEAVES_WITHIN))
 }
 
-/// The first instant from `now` on at which nothing may begin any more, to the minute, looked for over a day.
-#[cfg(feature = "engine")]
-pub(crate) fn ends_at(hours: &[QuietHours], zones: &ZoneSet, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+/// The first instant after `now`, at which a message may begin, where none may begin any more; to the
+/// minute, looked for over a day.
+///
+/// It is looked for in steps of half the shortest span, so that a stretch that a change of clocks, or
+/// several zones of which it is quiet in most, cut to less than that may be overlooked.
+pub(crate) fn gets_quiet_at(
+    hours: &[QuietHours],
+    zones: &ZoneSet,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
     let first = now.timestamp() - now.timestamp().rem_euclid(60);
-    let minutes = (0..=24 * 60).filter_map(|minute| DateTime::from_timestamp(first + 60 * minute, 0));
-    minutes.map(|at| at.max(now)).find(|at| begins_at(hours, zones, *at).is_some())
+    let at = |minute: i64| DateTime::from_timestamp(first + 60 * minute, 0);
+    let is_quiet = |minute: i64| at(minute).is_some_and(|at| begins_at(hours, zones, at).is_some());
+    let length = |span: &QuietHours| {
+        let (from, to) = (i64::from(span.from.minute_of_day()), i64::from(span.to.minute_of_day()));
+        (to - from).rem_euclid(MINUTES)
+    };
+    let step = (hours.iter().map(length).filter(|length| *length > 0).min()? / 2).max(1);
+    let mut free = 0;
+    while free < MINUTES {
+        let mut quiet = (free + step).min(MINUTES);
+        if !is_quiet(quiet) {
+            free = quiet;
+            continue;
+        }
+        while quiet - free > 1 {
+            let middle = free + (quiet - free) / 2;
+            *(if is_quiet(middle) { &mut quiet } else { &mut free }) = middle;
+        }
+        return at(quiet);
+    }
+    None
 }
 
 /// The first instant after `now` at which it may go; `None` if it may go now.
@@ -176,4 +204,49 @@ fn rest(hours: &[QuietHours], zone: TimeZone, at: i64) -> Option<i64> {
         }
     };
     hours.iter().filter_map(end).max().map(|end| end - since_midnight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::zones;
+
+    /// What a look at every minute gives.
+    fn minute_by_minute(hours: &[QuietHours], zones: &ZoneSet, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let first = now.timestamp() - now.timestamp().rem_euclid(60);
+        let minutes = (1..=MINUTES).filter_map(|minute| DateTime::from_timestamp(first + 60 * minute, 0));
+        minutes.into_iter().find(|at| begins_at(hours, zones, *at).is_some())
+    }
+
+    #[test]
+    fn the_minute_at_which_it_gets_quiet_is_found_in_few_steps() {
+        let span = |from: &str, to: &str| {
+            QuietHours::daily(from.parse().expect("a time"), to.parse().expect("a time"))
+        };
+        let sets = [
+            vec![span("21:00", "08:00")],
+            vec![span("12:00", "15:30")],
+            vec![span("01:30", "09:00"), span("22:15", "23:00")],
+            vec![span("13:00", "13:05"), span("09:00", "09:00")],
+        ];
+        let phone = |digits: &str| crate::model::Phone::from_digits(digits).expect("a phone");
+        let utc = TimeZone::UTC;
+        let mut found = 0;
+        for hours in &sets {
+            for digits in ["4915112345678", "12125551234", "5511998765432"] {
+                let zones = zones::of(None, Some(phone(digits)), utc);
+                // Over both changes of clocks of a year, at instants that are no whole minutes.
+                for n in 0..400 {
+                    let now = from_micros(1_790_000_000_000_000 + n * 41_234_567_890);
+                    if begins_at(hours, &zones, now).is_none() {
+                        let at = gets_quiet_at(hours, &zones, now);
+                        assert_eq!(at, minute_by_minute(hours, &zones, now), "{hours:?} {digits} {now}");
+                        found += usize::from(at.is_some());
+                    }
+                }
+            }
+        }
+        assert!(found > 2_000, "{found}");
+        assert_eq!(gets_quiet_at(&[span("09:00", "09:00")], &ZoneSet::from(utc), from_micros(0)), None);
+    }
 }

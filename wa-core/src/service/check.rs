@@ -13,8 +13,8 @@ use super::recording::RecordingJudge;
 use super::tenant::TenantHandle;
 use crate::engine::{Asked, LOOK_BACK, Question, Room, compose};
 use crate::model::{
-    Breaker, Category, Chosen, Consent, HoldReason, MessageId, Money, PriceReason, Quality, Recipient,
-    SessionState, SkipReason,
+    Breaker, Category, Chosen, Consent, HoldReason, MessageId, Money, PaceLimit, PriceReason, Quality,
+    Recipient, SessionState, SkipReason,
 };
 use crate::port::store::{Consider, Considered, DueBody, DueMessage, DueSource, Judged};
 use crate::rules::judge::{Admission, GroupFacts, QuotaFacts, Verdict, quiet_until};
@@ -65,6 +65,8 @@ pub struct SendCheck {
     /// When the number has room for it: throughput, gap, back-off, shares and the pair of number and
     /// recipient. Said by the engine where it runs here, else counted from the latest attempts.
     pub release_at: DateTime<Utc>,
+    /// What keeps it from leaving sooner; `None` when that is now.
+    pub paced_by: Option<PaceLimit>,
 }
 
 /// Whether a message could go.
@@ -307,7 +309,7 @@ impl Seen {
             // What can never go is told first: no resume helps it.
             (Some(Verdict::Skip(why)), _) => CheckAnswer::Never(why),
             (_, Some(Admission::Refuse { why, until })) => CheckAnswer::Later { why, until },
-            (Some(Verdict::Wait { until, why } | Verdict::Stop { until, why }), _) => {
+            (Some(Verdict::Wait { until, why } | Verdict::Stop { until, ask_at: _, why }), _) => {
                 CheckAnswer::Later { why, until: Some(until) }
             }
             (Some(Verdict::Pause { why }), _) => CheckAnswer::Later { why, until: None },
@@ -335,7 +337,8 @@ impl Seen {
             quota: facts.quota,
             tier: facts.tier,
             warm_up: facts.warm_up,
-            release_at: later(room.number.max(room.pair)),
+            release_at: later(room.wait),
+            paced_by: room.why,
         }
     }
 }

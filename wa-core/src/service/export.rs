@@ -8,6 +8,7 @@
 //! RFC 3339 in UTC.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -17,7 +18,7 @@ use super::campaigns::Campaigns;
 use super::error::KitError;
 use super::failures::Advisers;
 use super::messages::Messages;
-use crate::model::{CampaignId, Fact, MessageState, MessageView};
+use crate::model::{AttemptPrice, CampaignId, Currency, Fact, MessageState, MessageView, Money, PriceReason};
 use crate::port::store::FailureFilter;
 
 /// Messages read and written at once.
@@ -150,6 +151,14 @@ struct Line<'a> {
     read_at: String,
     failed_at: String,
     provider_id: Cow<'a, str>,
+    /// What its attempts cost, in micros; one number for each currency.
+    cost_micros: String,
+    /// The currencies, in the same order.
+    cost_currency: String,
+    /// Whether the provider has said of each attempt what it charges.
+    cost_settled: Option<bool>,
+    /// Attempts of which nobody knows what they cost.
+    unpriced: Option<u64>,
     error_code: Option<i64>,
     error_class: &'static str,
     error_title: Cow<'a, str>,
@@ -158,7 +167,7 @@ struct Line<'a> {
 }
 
 /// The header, also of an export without lines.
-const HEADER: [&str; 21] = [
+const HEADER: [&str; 25] = [
     "message",
     "phone",
     "user_id",
@@ -175,6 +184,10 @@ const HEADER: [&str; 21] = [
     "read_at",
     "failed_at",
     "provider_id",
+    "cost_micros",
+    "cost_currency",
+    "cost_settled",
+    "unpriced",
     "error_code",
     "error_class",
     "error_title",
@@ -191,6 +204,9 @@ impl<'a> Line<'a> {
         let failure = view.failure();
         let named = view.attempts.iter().rev().find_map(|attempt| attempt.facts.provider_id.as_deref());
         let skipped = view.skipped.map(|reason| reason.as_str());
+        let cost = Cost::of(view);
+        let begun = !view.attempts.is_empty();
+        let list = |parts: Vec<String>| parts.join(";");
         Self {
             message: view.id.to_string(),
             phone: view.recipient.phone().map(|phone| phone.e164().to_string()).unwrap_or_default(),
@@ -208,6 +224,10 @@ impl<'a> Line<'a> {
             read_at: at(Fact::Read),
             failed_at: text_of(failed),
             provider_id: guard(named.unwrap_or("")),
+            cost_micros: list(cost.micros.values().map(i64::to_string).collect()),
+            cost_currency: list(cost.micros.keys().map(|currency| currency.as_str().to_owned()).collect()),
+            cost_settled: begun.then_some(cost.settled),
+            unpriced: begun.then_some(cost.unpriced),
             error_code: failure.map(|failure| failure.code),
             error_class: failure.map_or("", |failure| failure.class.as_str()),
             error_title: guard(failure.map_or("", |failure| failure.title.as_str())),
@@ -216,6 +236,34 @@ impl<'a> Line<'a> {
             ),
             advice,
         }
+    }
+}
+
+/// What the attempts of one message cost.
+struct Cost {
+    micros: BTreeMap<Currency, i64>,
+    settled: bool,
+    unpriced: u64,
+}
+
+impl Cost {
+    fn of(view: &MessageView) -> Self {
+        let mut cost = Self { micros: BTreeMap::new(), settled: true, unpriced: 0 };
+        for AttemptPrice { amount, reason, settled, .. } in view.attempts.iter().map(|it| it.price) {
+            // What was given back costs nothing, and nobody will say anything about it.
+            if reason == PriceReason::GivenBack {
+                continue;
+            }
+            cost.settled &= settled;
+            match amount {
+                Some(Money { micros, currency }) => {
+                    let sum = cost.micros.entry(currency).or_default();
+                    *sum = sum.saturating_add(micros);
+                }
+                None => cost.unpriced += 1,
+            }
+        }
+        cost
     }
 }
 

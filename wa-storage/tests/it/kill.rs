@@ -92,7 +92,8 @@ async fn write(store: &SqliteStore, rounds: usize, mut say: impl FnMut(String)) 
             outbox.enqueue(&own, &message).await.expect("an answer");
             say(format!("queued {} 0", message.id));
         }
-        let ask = DueQuery { session: session(), lane: None, limit: 4, skip: Vec::new(), skip_feeds: Vec::new() };
+        let ask =
+            DueQuery { session: session(), lane: None, limit: 4, skip: Vec::new(), skip_feeds: Vec::new() };
         let due = outbox.due(&worker, &ask).await.expect("a page").messages;
         let batch = BeginBatch {
             id: BatchId::from_uuid(fresh()),

@@ -145,6 +145,11 @@ fn the_engine_notices_silence_and_tells_of_a_deaf_number() {
 #[test]
 fn an_export_has_a_line_per_recipient_and_no_formula() {
     let mut stage = Stage::new(80, EngineConfig::default());
+    let currency: Currency = "USD".parse().expect("a currency");
+    let prices = PriceList { currency, per_message: [(Category::Marketing, 60_400)].into() };
+    let mut settings = block_on(stage.tenant.settings()).expect("settings");
+    settings.prices = Some(prices.into());
+    block_on(stage.tenant.put_settings(&settings)).expect("valid settings");
     let details = FailureDetails::new("=HYPERLINK(\"evil\"), \"quoted\"");
     let failure =
         FailureCode { code: 131_008, class: RejectClass::Request, title: "+title".to_owned(), details };
@@ -175,6 +180,13 @@ fn an_export_has_a_line_per_recipient_and_no_formula() {
     let [failed] = failed.as_slice() else { panic!("one failed") };
     assert_eq!((&failed[title], &failed[said]), ("'+title", "'=HYPERLINK(\"evil\"), \"quoted\""));
     assert!(failed[advice].contains("not valid"));
+    let (cost, of, unpriced) = (column("cost_micros"), column("cost_currency"), column("unpriced"));
+    assert_eq!((&failed[cost], &failed[of], &failed[unpriced]), ("", "", "0"), "it was given back");
+    let sum: i64 = records.iter().filter_map(|record| record[cost].parse::<i64>().ok()).sum();
+    assert!(records.iter().all(|record| record[of] == *"USD" || &record[state] == "failed"));
+    let counted = stage.counts(campaign).cost;
+    assert_eq!(counted.get("USD"), Some(&sum), "together they are what the campaign costs");
+    assert_eq!(sum, 1_202 * 60_400);
     assert!(text.lines().all(|line| !line.is_empty()) && text.contains("\r\n"));
 
     let marked = export(ExportOptions { byte_order_mark: true, ..ExportOptions::default() });
@@ -186,7 +198,8 @@ fn an_export_has_a_line_per_recipient_and_no_formula() {
     assert_eq!(parsed.len(), 1_203);
     let failed: Vec<_> = parsed.iter().filter(|line| line["state"] == "failed").collect();
     assert_eq!(failed[0]["error_title"], "+title", "programs get what was said");
-    assert!(failed[0].get("read_at").is_none());
+    assert!(failed[0].get("read_at").is_none() && failed[0].get("cost_micros").is_none());
+    assert_eq!(parsed.iter().filter(|line| line["cost_settled"] == false).count(), 1_202, "only expected");
 
     let mut only_failed = Vec::new();
     let all = FailureFilter::default();

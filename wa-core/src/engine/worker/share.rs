@@ -98,20 +98,19 @@ pub(super) fn divide(shares: &[Share], free: usize) -> Vec<(SessionId, usize)> {
 /// more than it asks for, and everybody may have one.
 fn waits(claims: &[Claim], bound: usize) -> Vec<usize> {
     let mut waits: Vec<_> = claims.iter().map(Claim::demand).collect();
+    let speeds = claims.iter().map(|claim| claim.horizon);
+    let mut speed: usize = speeds.clone().sum();
     // Those that ask for the least in proportion to their speed are served first, so that what each
     // leaves is known when the next has its turn.
-    let mut order: Vec<_> = (0..claims.len()).collect();
-    order.sort_by(|one, two| {
-        let (one, two) = ((waits[*one], claims[*one].horizon), (waits[*two], claims[*two].horizon));
-        (one.0.saturating_mul(two.1)).cmp(&two.0.saturating_mul(one.1))
+    let mut order: Vec<_> = speeds.zip(&mut waits).collect();
+    order.sort_by(|(horizon, wait), (other, theirs)| {
+        wait.saturating_mul(*other).cmp(&theirs.saturating_mul(*horizon))
     });
-    let mut speed: usize = claims.iter().map(|claim| claim.horizon).sum();
     let mut left = bound;
-    for place in order {
-        let horizon = claims[place].horizon;
+    for (horizon, wait) in order {
         let share = left.saturating_mul(horizon).div_ceil(speed.max(1));
-        waits[place] = waits[place].min(share).max(1);
-        left = left.saturating_sub(waits[place]);
+        *wait = (*wait).min(share).max(1);
+        left = left.saturating_sub(*wait);
         speed -= horizon;
     }
     waits

@@ -168,7 +168,10 @@ async fn a_dead_credential_stops_its_session_once() {
     assert_eq!(settled.opened.len(), 1);
     bench.pass(60);
     let begun = bench.begun(101, &bench.due().await).await;
-    assert_eq!(begun.stopped, [Stopped { campaign: None, feed_only: false, why: HoldReason::SessionStopped, until: None }]);
+    assert_eq!(
+        begun.stopped,
+        [Stopped { campaign: None, feed_only: false, why: HoldReason::SessionStopped, until: None }]
+    );
     assert_eq!((begun.attempts, begun.gone), (vec![], vec![]));
     let scope = BreakerScope::Session(bench.session);
     assert!(bench.store.reset_breaker(&bench.scope, &scope).await.expect("an answer"));

@@ -142,7 +142,7 @@ async fn a_message_that_nothing_speaks_against_can_go_and_nothing_is_used_up() {
         let check = desk.check(desk.bulk(Category::Utility)).await;
         assert_eq!((check.answer, check.content), (CheckAnswer::Now, Some(Chosen::Own)));
         assert_eq!((check.blocked_reason(), check.advice()), (None, None));
-        assert_eq!(check.release_at, check.at, "an idle number has room at once");
+        assert_eq!((check.release_at, check.paced_by), (check.at, None), "an idle number has room at once");
         assert_eq!(check.cost, CostCheck { price: None, reason: CostReason::Priced(PriceReason::Unknown) });
         assert_eq!(check.quota.used, 0);
     }
@@ -326,6 +326,7 @@ async fn the_gap_of_a_number_is_counted_from_its_latest_attempts() {
     let check = desk.check(Message::new(desk.session.id, other, content)).await;
     assert_eq!(check.answer, CheckAnswer::Now);
     assert_eq!(check.release_at, desk.after(TimeDelta::seconds(80)), "the longest that the gap may be");
+    assert_eq!(check.paced_by, Some(PaceLimit::Gap));
 }
 
 #[tokio::test]
@@ -347,5 +348,5 @@ async fn a_full_pair_is_told_with_its_time() {
     };
     assert_eq!(check.blocked_reason(), Some("pair_throttled"));
     assert!(until > desk.clock.now() && until <= start + TimeDelta::seconds(7), "one more every six seconds");
-    assert_eq!(check.release_at, until);
+    assert_eq!((check.release_at, check.paced_by), (until, Some(PaceLimit::PairRate)));
 }

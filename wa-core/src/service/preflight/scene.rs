@@ -272,10 +272,7 @@ impl<'a> Scene<'a> {
                 *self.outlook.blocked.entry(why).or_default() += 1;
                 begun.skips.push((id, why));
             }
-            Verdict::Stop { until, why } if item.source == DueSource::Feed => {
-                // Those behind it have their turn when it leaves the feed for another reason.
-                let turns_at = self.rules.turns_at(&facts.as_facts(), now);
-                let ask_at = turns_at.map_or(until, |at| at.min(until));
+            Verdict::Stop { until, ask_at, why } if item.source == DueSource::Feed => {
                 let campaign = Some(self.campaign.id);
                 begun.stopped.push(Stopped { campaign, feed_only: true, why, until: Some(ask_at) });
                 self.stop(batch.session, why, Some(until));
@@ -294,7 +291,7 @@ impl<'a> Scene<'a> {
                 }
                 return true;
             }
-            Verdict::Wait { until, why } | Verdict::Stop { until, why } => {
+            Verdict::Wait { until, why } | Verdict::Stop { until, ask_at: _, why } => {
                 self.leave(item, batch.session);
                 self.put_off(id, batch.session, until, why);
                 begun.waits.push((id, why, until));

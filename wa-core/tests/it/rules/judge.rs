@@ -136,13 +136,15 @@ fn each_reason_refuses_in_its_place() {
     let mut item = item.clone();
     item.needs_window = false;
     bad.item = &item;
-    assert_eq!(judge(&bad), Verdict::Stop { until: at(600), why: HoldReason::TemplateStopped });
+    // It will have expired long before.
+    let stop = |seconds, why| Verdict::Stop { until: at(seconds), ask_at: at(1), why };
+    assert_eq!(judge(&bad), stop(600, HoldReason::TemplateStopped));
 
     bad.template_breaker = None;
-    assert_eq!(judge(&bad), Verdict::Stop { until: at(86_400), why: HoldReason::QuotaFull });
+    assert_eq!(judge(&bad), stop(86_400, HoldReason::QuotaFull));
 
     bad.quota.used = 99;
-    assert_eq!(judge(&bad), Verdict::Stop { until: at(300), why: HoldReason::TierFull });
+    assert_eq!(judge(&bad), stop(300, HoldReason::TierFull));
 
     bad.tier.used = 249;
     let price = Estimate::unknown();
@@ -351,9 +353,9 @@ proptest! {
                 let latest = if item.lane == Lane::Bulk { at(600) } else { at(60) };
                 prop_assert!(until > epoch() && until <= latest);
             }
-            Verdict::Stop { until, .. } => {
+            Verdict::Stop { until, ask_at, .. } => {
                 prop_assert_eq!(item.source, DueSource::Feed);
-                prop_assert!(until > epoch());
+                prop_assert!(epoch() < ask_at && ask_at <= until);
             }
             Verdict::Skip(SkipReason::WindowClosed) if item.unsendable.is_none() => {
                 prop_assert!(item.needs_window);

@@ -264,11 +264,11 @@ impl<'a> Beginning<'a> {
             Verdict::Send(grant) => self.send(item, place, grant),
             Verdict::Wait { until, why } => self.wait(item, place, until, why),
             Verdict::Skip(reason) => self.skip(item, place, reason),
-            Verdict::Stop { until, why } => {
+            Verdict::Stop { until, ask_at, why } => {
                 match (place, item.campaign) {
                     (Place::Feed(_), Some(campaign)) => {
                         self.stopped.insert(campaign);
-                        let until = Some(until);
+                        let until = Some(ask_at);
                         let campaign = Some(campaign);
                         self.begun.stopped.push(Stopped { campaign, feed_only: true, why, until });
                     }

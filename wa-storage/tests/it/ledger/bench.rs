@@ -221,7 +221,13 @@ impl Bench {
     /// Begins a page; whether anything began.
     pub(super) async fn begin(&mut self) -> bool {
         let limit = u32::try_from(BATCH / 2).expect("few");
-        let ask = DueQuery { session: self.session.id, lane: None, limit, skip: Vec::new(), skip_feeds: Vec::new() };
+        let ask = DueQuery {
+            session: self.session.id,
+            lane: None,
+            limit,
+            skip: Vec::new(),
+            skip_feeds: Vec::new(),
+        };
         let page = self.store.outbox().due(&self.worker, &ask).await.expect("a page").messages;
         let batch = BeginBatch {
             id: BatchId::from_uuid(self.uuid()),

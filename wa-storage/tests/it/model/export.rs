@@ -41,7 +41,13 @@ impl Script {
             let holder = self.holder(worker);
             for session in self.sessions.keys() {
                 for limit in [2, 1_000] {
-                    let ask = DueQuery { session: *session, lane: None, limit, skip: Vec::new(), skip_feeds: Vec::new() };
+                    let ask = DueQuery {
+                        session: *session,
+                        lane: None,
+                        limit,
+                        skip: Vec::new(),
+                        skip_feeds: Vec::new(),
+                    };
                     both!(pair, s => s.outbox().due(&holder, &ask)).expect("a page");
                 }
             }

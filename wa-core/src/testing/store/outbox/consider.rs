@@ -82,7 +82,10 @@ pub(crate) async fn consider_answers_as_begin_would(w: World) {
     }
     for (id, why, until) in &begun.waits {
         match verdict(*id) {
-            Some(Verdict::Wait { until: then, why: reason } | Verdict::Stop { until: then, why: reason }) => {
+            Some(
+                Verdict::Wait { until: then, why: reason }
+                | Verdict::Stop { until: then, ask_at: _, why: reason },
+            ) => {
                 assert_eq!((reason, then), (*why, *until));
             }
             other => panic!("it would wait: {other:?}"),
@@ -106,7 +109,7 @@ pub(crate) async fn consider_judges_behind_a_stop(w: World) {
     let campaign = w.campaign(&scope, session.id, 3).await;
     let page = w.due(&own, session.id).await.messages;
     let first = page.first().expect("three are due").id;
-    let stop = Verdict::Stop { until: w.after(30), why: HoldReason::QuotaFull };
+    let stop = Verdict::Stop { until: w.after(50), ask_at: w.after(30), why: HoldReason::QuotaFull };
     let judged =
         consider(&w, &scope, &ask(session.id, &page), Arc::new(Scripted::new([(first, stop)]))).await;
     assert_eq!(
