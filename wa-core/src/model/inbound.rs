@@ -80,7 +80,7 @@ pub enum InboundEvent {
     /// Something that happened while another program of the business was answering; its messages
     /// and statuses are events of their own.
     Standby(NamedEvent),
-    /// Something that is known by name and is not this library's, such as calls.
+    /// Something that is known by name and is not this library's, such as flows.
     Other(NamedEvent),
     /// Something that this version does not know; kept, never an error.
     Unknown {

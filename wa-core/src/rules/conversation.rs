@@ -50,6 +50,7 @@ pub const fn asks(kind: InboundKind) -> bool {
         | InboundKind::InteractiveList
         | InboundKind::Flow
         | InboundKind::CallPermissionReply
+        | InboundKind::Call
         | InboundKind::Order
         | InboundKind::Unsupported
         | InboundKind::Other => true,

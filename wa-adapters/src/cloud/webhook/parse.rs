@@ -97,6 +97,7 @@ impl Change<'_> {
         events.extend(all("messages").iter().map(|item| self.message(item)));
         events.extend(all("message_echoes").iter().map(|item| self.echo(item)));
         events.extend(all("user_preferences").iter().map(|item| self.preference(item)));
+        events.extend(all("calls").iter().filter_map(|item| self.call(item)));
         if !of_other_product {
             events.extend(all("errors").iter().map(|item| self.error(item)));
         }

@@ -44,6 +44,8 @@ pub enum InboundKind {
     Flow,
     /// An answer to the question whether the business may call.
     CallPermissionReply,
+    /// A call by the user, answered or not.
+    Call,
     /// An order from the catalogue.
     Order,
     /// A changed text of an earlier message.
@@ -72,6 +74,7 @@ names!(InboundKind {
     InteractiveList = "interactive_list",
     Flow = "flow",
     CallPermissionReply = "call_permission_reply",
+    Call = "call",
     Order = "order",
     Edit = "edit",
     Revoke = "revoke",
@@ -156,6 +159,10 @@ pub enum InboundBody {
         /// What brought the answer about, such as `user_action`, as written.
         source: Option<String>,
     },
+    /// The user called, whether or not anybody answered. It opens the window as a message does.
+    ///
+    /// Source: Meta, Customer service windows, read May 2026: the window opens when the user messages or calls.
+    Call,
     /// An order from the catalogue.
     Order {
         /// The catalogue.
@@ -274,6 +281,7 @@ impl InboundBody {
             Self::InteractiveList { .. } => InboundKind::InteractiveList,
             Self::Flow { .. } => InboundKind::Flow,
             Self::CallPermissionReply { .. } => InboundKind::CallPermissionReply,
+            Self::Call => InboundKind::Call,
             Self::Order { .. } => InboundKind::Order,
             Self::Edit { .. } => InboundKind::Edit,
             Self::Revoke { .. } => InboundKind::Revoke,
@@ -301,6 +309,7 @@ impl InboundBody {
             | Self::InteractiveList { .. }
             | Self::Flow { .. }
             | Self::CallPermissionReply { .. }
+            | Self::Call
             | Self::Order { .. }
             | Self::Edit { .. }
             | Self::Revoke { .. }

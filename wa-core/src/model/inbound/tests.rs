@@ -40,6 +40,7 @@ fn bodies() -> Vec<InboundBody> {
         InboundBody::InteractiveList { id: text(), title: text(), description: Some(text()) },
         InboundBody::Flow { name: Some(text()), body: Some(text()), response: json() },
         InboundBody::CallPermissionReply { granted: true, expires_at: None, source: Some(text()) },
+        InboundBody::Call,
         InboundBody::Order { catalog: Some(text()), text: Some(text()), items: json() },
         InboundBody::Edit { target: text(), body: Box::new(InboundBody::Image(media())) },
         InboundBody::Revoke { target: text() },

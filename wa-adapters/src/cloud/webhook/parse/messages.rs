@@ -1,16 +1,17 @@
-//! Messages of users, and messages that a person typed on the business's own phone.
+//! Messages and calls of users, and messages that a person typed on the business's own phone.
 //!
 //! What a user wrote to the number, alone or in a group, is a `Message`; system notes are events of
 //! their own. A message from the number itself came under the wrong name and is an `Echo`.
 
 use serde_json::Value;
 use wa_core::model::{
-    Echo, InboundContext, InboundEvent, InboundMessage, Recipient, Referral, ReferredProduct,
+    Echo, InboundBody, InboundContext, InboundEvent, InboundMessage, NumberId, Recipient, Referral,
+    ReferredProduct,
 };
 
-use super::Change;
 use super::body::{body, kind};
 use super::json::{bsuid, flag, name, note, phone, text, word};
+use super::{Change, Contact};
 
 impl Change<'_> {
     pub(super) fn message(&self, item: &Value) -> InboundEvent {
@@ -30,9 +31,22 @@ impl Change<'_> {
         if self.is_own_number(&from) {
             return self.echo(item);
         }
+        InboundEvent::Message(self.written(item, number, provider_id, from, contact, body(item, kind)))
+    }
+
+    /// What a user did, with everything that the item and the user's contact say of it.
+    fn written(
+        &self,
+        item: &Value,
+        number: NumberId,
+        provider_id: String,
+        from: Recipient,
+        contact: Option<&Contact<'_>>,
+        body: InboundBody,
+    ) -> InboundMessage {
         let profile = contact.and_then(|contact| contact.value.get("profile"));
         let parent = bsuid(item, "from_parent_user_id");
-        InboundEvent::Message(InboundMessage {
+        InboundMessage {
             number,
             provider_id,
             from,
@@ -40,12 +54,28 @@ impl Change<'_> {
             profile_name: profile.and_then(|profile| text(profile, "name")).map(str::to_owned),
             username: profile.and_then(|profile| text(profile, "username")).map(str::to_owned),
             at: self.instant(item),
-            body: body(item, kind),
+            body,
             context: item.get("context").and_then(context),
             referral: item.get("referral").and_then(referral),
             group: word(item, "group_id"),
             standby: self.field == "standby",
-        })
+        }
+    }
+
+    /// A call by a user, once: when it rings. How it goes on is another product's.
+    pub(super) fn call(&self, item: &Value) -> Option<InboundEvent> {
+        let is_new =
+            text(item, "direction") == Some("USER_INITIATED") && text(item, "event") == Some("connect");
+        let (number, provider_id) = self.identified(item).filter(|_| is_new)?;
+        let (from, contact) = self.person(phone(item, "from"), bsuid(item, "from_user_id"));
+        Some(InboundEvent::Message(self.written(
+            item,
+            number,
+            provider_id,
+            from?,
+            contact,
+            InboundBody::Call,
+        )))
     }
 
     pub(super) fn echo(&self, item: &Value) -> InboundEvent {

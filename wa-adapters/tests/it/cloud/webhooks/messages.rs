@@ -232,6 +232,31 @@ fn what_the_provider_does_not_pass_on_says_why() {
 }
 
 #[test]
+fn a_call_of_a_user_is_heard_once_and_opens_the_window() {
+    let call = |direction: &str, happened: &str| {
+        let mut value = json!({
+            "metadata": {"phone_number_id": NUMBER, "display_phone_number": "16315553601"},
+            "contacts": [{"wa_id": "16505551234", "user_id": "US.9", "profile": {"name": "Ada"}}],
+        });
+        value["calls"] = json!([{
+            "id": "wacid.A", "from": "16505551234", "to": "16315553601", "timestamp": "1752583107",
+            "direction": direction, "event": happened,
+        }]);
+        parse(&body(vec![change("calls", value)]))
+    };
+    let events = call("USER_INITIATED", "connect");
+    let [InboundEvent::Message(called)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((called.kind(), &called.body, called.text()), (InboundKind::Call, &InboundBody::Call, None));
+    assert_eq!((called.provider_id.as_str(), called.at), ("wacid.A", at(1_752_583_107)));
+    assert_eq!((called.from.phone(), called.profile_name.as_deref()), (Some(phone()), Some("Ada")));
+    assert!(called.opens_window());
+    for (direction, happened) in [("USER_INITIATED", "terminate"), ("BUSINESS_INITIATED", "connect")] {
+        let events = call(direction, happened);
+        assert!(matches!(events.as_slice(), [InboundEvent::Other(_)]), "{direction} {happened}: {events:?}");
+    }
+}
+
+#[test]
 fn an_edit_and_a_deletion_name_the_message_and_open_no_window() {
     let edited =
         json!({"original_message_id": "wamid.B", "message": {"type": "text", "text": {"body": "new"}}});

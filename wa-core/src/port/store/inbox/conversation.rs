@@ -267,6 +267,7 @@ pub fn target(body: &InboundBody) -> Option<&str> {
         | InboundBody::InteractiveList { .. }
         | InboundBody::Flow { .. }
         | InboundBody::CallPermissionReply { .. }
+        | InboundBody::Call
         | InboundBody::Order { .. }
         | InboundBody::Unsupported { .. }
         | InboundBody::Other { .. } => None,

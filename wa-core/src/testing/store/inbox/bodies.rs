@@ -243,6 +243,11 @@ pub(crate) async fn project_opens_a_window(w: World) {
         let last = window().await.map(|window| window.last_user_message_at);
         assert_eq!(last, Some(expected), "after a message written at {at}");
     }
+    // A call is as good as a message.
+    let called = InboundMessage { body: InboundBody::Call, ..wrote(50) };
+    w.hear(vec![w.inbound(called, None)]).await;
+    let last = window().await.map(|window| window.last_user_message_at);
+    assert_eq!(last, Some(base + TimeDelta::seconds(50)), "after a call");
     // Who is no contact yet becomes one.
     let stranger = phone("15559999999");
     let event = w.inbound(w.wrote(&session, stranger), None);

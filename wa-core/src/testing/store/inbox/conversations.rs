@@ -46,6 +46,7 @@ pub(crate) async fn project_stores_every_kind(mut w: World) {
         InboundBody::Voice(media),
         InboundBody::Contacts { cards: JsonText::new("[{}]".to_owned()) },
         InboundBody::Button { text: "Yes".to_owned(), payload: Some("yes".to_owned()) },
+        InboundBody::Call,
         InboundBody::Order { catalog: None, text: None, items: JsonText::new("[]".to_owned()) },
         InboundBody::Unsupported { name: Some("poll".to_owned()), code: Some(131_051), title: None },
         InboundBody::Other { name: "hologram".to_owned() },
