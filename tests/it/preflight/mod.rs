@@ -24,6 +24,8 @@ struct Sum {
     audience: u64,
     go: u64,
     held: u64,
+    /// Of these, for how many the reasons were compared.
+    held_for: u64,
     unpriced: u64,
     blocked: BTreeMap<SkipReason, u64>,
     waited: BTreeMap<String, u64>,
@@ -69,6 +71,7 @@ fn difference(said: &Preflight, played: &Played) -> Option<&'static str> {
         ("go", said.go == played.go),
         ("by session", said.by_session == played.by_session),
         ("held", said.held.values().sum::<u64>() == played.held),
+        ("why they are held", played.held_for.as_ref().is_none_or(|held_for| said.held == *held_for)),
         ("unpriced", said.unpriced == played.unpriced),
         ("cost, to the micro", said.cost == played.cost),
         ("what the provider charges", played.cost_by_provider == played.cost),

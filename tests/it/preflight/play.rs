@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use wa_kit::model::{Currency, MessageState, SessionId, SkipReason};
+use wa_kit::model::{CampaignState, Currency, HoldReason, MessageState, SessionId, SkipReason};
 use wa_kit::service::Preflight;
 
 use super::Sum;
@@ -18,6 +18,9 @@ pub(super) struct Played {
     pub(super) by_session: BTreeMap<SessionId, u64>,
     pub(super) blocked: BTreeMap<SkipReason, u64>,
     pub(super) held: u64,
+    /// Those of them that wait in rows of their own, by reason; `None` when some have not been asked, or
+    /// the campaign is paused.
+    pub(super) held_for: Option<BTreeMap<HoldReason, u64>>,
     pub(super) unpriced: u64,
     pub(super) cost: BTreeMap<Currency, i64>,
     /// What the simulator charges for the messages of the campaign.
@@ -41,6 +44,7 @@ impl Stage {
             by_session: BTreeMap::new(),
             blocked: BTreeMap::new(),
             held: 0,
+            held_for: Some(BTreeMap::new()),
             unpriced: 0,
             cost: BTreeMap::new(),
             cost_by_provider: BTreeMap::new(),
@@ -61,9 +65,18 @@ impl Stage {
                 MessageState::Skipped => {
                     *played.blocked.entry(view.skipped.expect("a reason")).or_default() += 1;
                 }
-                MessageState::Pending | MessageState::Held => played.held += 1,
+                MessageState::Pending | MessageState::Held => {
+                    played.held += 1;
+                    match (view.held, &mut played.held_for) {
+                        (Some((why, _)), Some(held_for)) => *held_for.entry(why).or_default() += 1,
+                        (_, held_for) => *held_for = None,
+                    }
+                }
                 state => panic!("{state}: {view:?}\n{world:?}"),
             }
+        }
+        if campaigns.get(campaign).await.expect("a campaign").state == CampaignState::Paused {
+            played.held_for = None;
         }
         let counts = campaigns.counts(campaign).await.expect("counts");
         played.unpriced = counts.unpriced;
@@ -98,6 +111,7 @@ impl Sum {
         self.audience += said.audience;
         self.go += said.go;
         self.held += played.held;
+        self.held_for += played.held_for.iter().flat_map(BTreeMap::values).sum::<u64>();
         self.unpriced += said.unpriced;
         for (why, count) in &said.blocked {
             *self.blocked.entry(*why).or_default() += count;
@@ -124,11 +138,12 @@ impl Sum {
         let cost: Vec<_> =
             self.cost.iter().map(|(currency, micros)| format!("{micros} micros {currency}")).collect();
         format!(
-            "preflight = outcome in {worlds} campaigns: audience {}, go {}, held {}, blocked {} ({blocked}); \
+            "preflight = outcome in {worlds} campaigns: audience {}, go {}, held {} ({} compared by reason), blocked {} ({blocked}); \
              waited ({waited}); cost {} and unpriced {}; differences {differences}; ends at most {} ms apart",
             self.audience,
             self.go,
             self.held,
+            self.held_for,
             self.blocked.values().sum::<u64>(),
             cost.join(", "),
             self.unpriced,
