@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use super::planner::{Kind, Planner};
 use crate::model::{CampaignId, Lane};
 use crate::port::SendPermit;
-use crate::rules::pause;
 use crate::rules::throughput::Micros;
+use crate::rules::{pause, retry};
 
 /// The queues of one session: one per lane and campaign, so that a slow campaign holds up no other.
 #[derive(Debug, Default)]
@@ -48,6 +48,12 @@ impl Gate {
     /// How many permits of a campaign wait.
     pub(crate) fn len_of(&self, campaign: CampaignId) -> usize {
         let own = self.queues.iter().filter(|((_, it, _), _)| *it == Some(campaign));
+        own.map(|(_, queue)| queue.permits.len()).sum()
+    }
+
+    /// How many permits of a lane wait.
+    pub(crate) fn len_of_lane(&self, lane: Lane) -> usize {
+        let own = self.queues.iter().filter(|((it, _, _), _)| *it == lane);
         own.map(|(_, queue)| queue.permits.len()).sum()
     }
 
@@ -88,7 +94,11 @@ impl Gate {
         let queue = self.queues.get_mut(&key)?;
         let kind = kind(key, queue);
         let permit = queue.permits.pop_front()?;
-        let word = || pause::word(permit.session().id, permit.recipient().key(), wall);
+        let word = || match key.1 {
+            Some(_) => pause::word(permit.session().id, permit.recipient().key(), wall),
+            // Only campaigns are foretold.
+            None => retry::word(permit.attempt()),
+        };
         planner.release(kind, now, if planner.wants_chance() { word() } else { 0 });
         self.turn = Some(key);
         self.drop_empty(1);

@@ -417,7 +417,6 @@ mod tests {
         planner.set_pace(&half, None, now);
         assert_eq!(why(&mut planner, marketing, now), Some(PaceLimit::MarketingShare));
         now += 2_000_000;
-        planner.set_pace(&half, Some(Gap { millis: 300, jitter_millis: 0 }), now);
         let pause = GapSetting::Of(Gap { millis: 300, jitter_millis: 0 });
         planner.set_pace(&Pace { gap: pause, ..half }, None, now);
         planner.release(of(Lane::Transactional), now, 0);

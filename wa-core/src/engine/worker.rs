@@ -511,20 +511,21 @@ impl Worker {
     }
 
     fn batches(&mut self, room: usize, now: Micros) -> Vec<PreparedBatch> {
+        if room == 0 {
+            return Vec::new();
+        }
         let shares = self.shares(now);
         let wanted: usize = shares.iter().map(|share| share.most).sum();
         let urgent = shares.iter().any(|share| share.urgent);
         // Requests that hang would keep the room small for as long as they hang: patience ends.
         let patient = !urgent && now < self.patient_until(&shares);
-        if room == 0 || wanted == 0 || (patient && room < self.worth() && room < wanted) {
+        if wanted == 0 || (patient && room < self.worth() && room < wanted) {
             return Vec::new();
         }
         self.began_at = Some(now);
         let mut batches = Vec::new();
         for (id, most) in share::divide(&shares, room.min(self.config.begin_batch)) {
             let Some(held) = self.held.get_mut(&id) else { continue };
-            let careful = held.unsettled_deaths >= 3;
-            let most = if careful { 1 } else { most };
             batches.extend(held.prepare(&self.ports, &self.config, &self.rules, most, now));
         }
         batches

@@ -190,12 +190,13 @@ pub enum GapSetting {
     Of(Gap),
 }
 
-/// A pause between two messages: a fixed part, and a random part on top.
+/// A pause between two messages: a fixed part, and one on top that looks like chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// Milliseconds at least: 0 to 600,000.
     pub millis: u32,
-    /// Up to so many milliseconds more, evenly spread: 0 to 600,000.
+    /// Up to so many milliseconds more, evenly spread: 0 to 600,000. After a campaign's message they follow
+    /// from number, recipient and day, so that a preflight knows them.
     pub jitter_millis: u32,
 }
 

@@ -211,36 +211,47 @@ impl StandardJudge {
     }
 
     /// Holds a message back: a feed stays where it is, a due row waits on its own. Either is asked again
-    /// when the reason ends, and before if something else would then be said of the message.
+    /// when the reason ends, and before if something else would then be said of the message; `sent` is
+    /// what would go, where quiet hours come before the reason.
     fn hold(
         &self,
         facts: &Facts<'_>,
+        sent: Option<Sent>,
         why: HoldReason,
         until: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Verdict {
         let item = facts.item;
-        let turns_at = self.turns_at(facts, now).into_iter();
         match item.source {
             DueSource::Feed => {
                 let until = until.unwrap_or(now + self.recheck);
-                Verdict::Stop { until, ask_at: turns_at.fold(until, Ord::min), why }
+                Verdict::Stop { until, ask_at: self.turns_at(facts, sent, now, until), why }
             }
             DueSource::Row => {
                 let latest = now + self.patience_with(item);
-                Verdict::Wait { until: turns_at.chain(until).fold(latest, Ord::min), why }
+                let until = until.map_or(latest, |until| until.min(latest));
+                Verdict::Wait { until: self.turns_at(facts, sent, now, until), why }
             }
         }
     }
 
-    /// When the verdict on a message that is held back may change by itself, if the reason for which it is
-    /// held does not end before: it gets quiet, its window closes, its time is over.
-    fn turns_at(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let quiet = facts.settings.quiet_hours.as_ref().filter(|it| it.lanes.contains(&facts.item.lane));
-        let quiet = quiet.and_then(|quiet| quiet::gets_quiet_at(&quiet.hours, &zones_of(facts), now));
-        let closes =
-            facts.last_user_message_at.map(|at| at + window::LENGTH - self.guard.of(facts.item.lane));
-        quiet.into_iter().chain(closes).chain(facts.item.valid_until).filter(|at| *at > now).min()
+    /// When the verdict on a message that is held back may change by itself: `until`, or before that when
+    /// it gets quiet, its window closes, or its time is over.
+    fn turns_at(
+        &self,
+        facts: &Facts<'_>,
+        sent: Option<Sent>,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> DateTime<Utc> {
+        let item = facts.item;
+        let closes = facts.last_user_message_at.map(|at| at + window::LENGTH - self.guard.of(item.lane));
+        let ends = closes.into_iter().chain(item.valid_until).filter(|at| *at > now).fold(until, Ord::min);
+        let quiet = facts.settings.quiet_hours.as_ref();
+        let binding = quiet.zip(sent).filter(|(quiet, sent)| quiet.binds(item.lane, sent.category));
+        let gets_quiet =
+            binding.and_then(|(quiet, _)| quiet::gets_quiet_at(&quiet.hours, &zones_of(facts), now, ends));
+        gets_quiet.map_or(ends, |at| at.min(ends))
     }
 
     /// How long a message in a row of its own waits at most: asking a crowd again is a write for each of it.
@@ -270,23 +281,29 @@ impl StandardJudge {
             Chosen::Fallback => &facts.fallback_breaker,
         };
         if let Some(breaker) = breaker.as_ref().filter(|breaker| is_open(breaker, now)) {
-            return Err(self.hold(facts, HoldReason::TemplateStopped, breaker.until, now));
+            return Err(self.hold(facts, None, HoldReason::TemplateStopped, breaker.until, now));
         }
         if quality::holds(&settings.quality, facts.session.quality, sent.category) {
-            return Err(self.hold(facts, HoldReason::QualityLow, None, now));
+            return Err(self.hold(facts, None, HoldReason::QualityLow, None, now));
         }
         for_the_recipient(facts, sent, now)?;
         if facts.quota.limit.is_some_and(|limit| facts.quota.used >= limit) {
-            return Err(self.hold(facts, HoldReason::QuotaFull, Some(facts.quota.resets_at), now));
+            return Err(self.hold(
+                facts,
+                Some(sent),
+                HoldReason::QuotaFull,
+                Some(facts.quota.resets_at),
+                now,
+            ));
         }
         if let Some(until) = facts.warm_up.as_ref().and_then(warmup::full_until) {
-            return Err(self.hold(facts, HoldReason::WarmUpFull, Some(until), now));
+            return Err(self.hold(facts, Some(sent), HoldReason::WarmUpFull, Some(until), now));
         }
         let tier_slot = match tier::check(&facts.tier, open, now) {
             TierVerdict::Free => tier::relies(&facts.tier, open),
             TierVerdict::Take => true,
             TierVerdict::Full { until } => {
-                return Err(self.hold(facts, HoldReason::TierFull, Some(until), now));
+                return Err(self.hold(facts, Some(sent), HoldReason::TierFull, Some(until), now));
             }
         };
         let price = match settings.cost_tracking {
@@ -295,12 +312,14 @@ impl StandardJudge {
         };
         match budget::check(&facts.budget, &price, now) {
             BudgetVerdict::Fits => Ok(Grant { tier_slot, content, price }),
-            BudgetVerdict::PriceUnknown => Err(self.hold(facts, HoldReason::PriceUnknown, None, now)),
+            BudgetVerdict::PriceUnknown => {
+                Err(self.hold(facts, Some(sent), HoldReason::PriceUnknown, None, now))
+            }
             BudgetVerdict::Spent if item.campaign.is_some() => {
                 Err(Verdict::Pause { why: HoldReason::BudgetSpent })
             }
             BudgetVerdict::MayFitLater | BudgetVerdict::Spent => {
-                Err(self.hold(facts, HoldReason::BudgetSpent, None, now))
+                Err(self.hold(facts, Some(sent), HoldReason::BudgetSpent, None, now))
             }
         }
     }

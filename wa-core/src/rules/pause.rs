@@ -22,8 +22,8 @@ pub fn after(gap: Gap, chance: u64) -> Micros {
     Micros::from(gap.millis) * 1_000 + Micros::try_from(part).unwrap_or(0)
 }
 
-/// The word that stands for chance in the pause after a message: another for each recipient, number and
-/// day (UTC), but always the same, so that a forecast knows it.
+/// The word that stands for chance in the pause after a message of a campaign: another for each
+/// recipient, number and day (UTC), but always the same, so that a forecast knows it.
 ///
 /// ```
 /// use wa_core::{model::{SessionId, from_micros}, rules::pause};

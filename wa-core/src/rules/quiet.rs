@@ -48,8 +48,8 @@ pub fn begins_at(hours: &[QuietHours], zones: &ZoneSet, now: DateTime<Utc>) -> O
     quiet_until(hours, zones, now).or_else(|| quiet_until(hours, zones, now + LEAVES_WITHIN))
 }
 
-/// The first instant after `now`, at which a message may begin, where none may begin any more; to the
-/// minute, looked for over a day.
+/// The first instant after `now` where no message may begin any more; to the minute, looked for until
+/// `latest`, over a day at most. `None` when none may begin at `now` already.
 ///
 /// It is looked for in steps of half the shortest span, so that a stretch that a change of clocks, or
 /// several zones of which it is quiet in most, cut to less than that may be overlooked.
@@ -57,6 +57,7 @@ pub(crate) fn gets_quiet_at(
     hours: &[QuietHours],
     zones: &ZoneSet,
     now: DateTime<Utc>,
+    latest: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
     let first = now.timestamp() - now.timestamp().rem_euclid(60);
     let at = |minute: i64| DateTime::from_timestamp(first + 60 * minute, 0);
@@ -65,10 +66,14 @@ pub(crate) fn gets_quiet_at(
         let (from, to) = (i64::from(span.from.minute_of_day()), i64::from(span.to.minute_of_day()));
         (to - from).rem_euclid(MINUTES)
     };
+    if begins_at(hours, zones, now).is_some() {
+        return None;
+    }
+    let end = (latest.timestamp() - first).div_euclid(60).min(MINUTES);
     let step = (hours.iter().map(length).filter(|length| *length > 0).min()? / 2).max(1);
     let mut free = 0;
-    while free < MINUTES {
-        let mut quiet = (free + step).min(MINUTES);
+    while free < end {
+        let mut quiet = (free + step).min(end);
         if !is_quiet(quiet) {
             free = quiet;
             continue;
@@ -238,15 +243,21 @@ mod tests {
                 // Over both changes of clocks of a year, at instants that are no whole minutes.
                 for n in 0..400 {
                     let now = from_micros(1_790_000_000_000_000 + n * 41_234_567_890);
-                    if begins_at(hours, &zones, now).is_none() {
-                        let at = gets_quiet_at(hours, &zones, now);
+                    if begins_at(hours, &zones, now).is_some() {
+                        assert_eq!(gets_quiet_at(hours, &zones, now, now + TimeDelta::days(1)), None);
+                    } else {
+                        let (far, near) = (now + TimeDelta::days(31), now + TimeDelta::minutes(90));
+                        let at = gets_quiet_at(hours, &zones, now, far);
                         assert_eq!(at, minute_by_minute(hours, &zones, now), "{hours:?} {digits} {now}");
+                        let soon = gets_quiet_at(hours, &zones, now, near);
+                        assert_eq!(soon, at.filter(|at| *at <= near), "{hours:?} {digits} {now}");
                         found += usize::from(at.is_some());
                     }
                 }
             }
         }
         assert!(found > 2_000, "{found}");
-        assert_eq!(gets_quiet_at(&[span("09:00", "09:00")], &ZoneSet::from(utc), from_micros(0)), None);
+        let (never, zones) = ([span("09:00", "09:00")], ZoneSet::from(utc));
+        assert_eq!(gets_quiet_at(&never, &zones, from_micros(0), from_micros(DAY)), None);
     }
 }

@@ -151,11 +151,11 @@ struct Line<'a> {
     read_at: String,
     failed_at: String,
     provider_id: Cow<'a, str>,
-    /// What its attempts cost, in micros; one number for each currency.
+    /// What its attempts cost, in micros: a text with one number for each currency, between semicolons.
     cost_micros: String,
     /// The currencies, in the same order.
     cost_currency: String,
-    /// Whether the provider has said of each attempt what it charges.
+    /// Whether the provider has said of each attempt that counts what it charges.
     cost_settled: Option<bool>,
     /// Attempts of which nobody knows what they cost.
     unpriced: Option<u64>,
@@ -226,7 +226,7 @@ impl<'a> Line<'a> {
             provider_id: guard(named.unwrap_or("")),
             cost_micros: list(cost.micros.values().map(i64::to_string).collect()),
             cost_currency: list(cost.micros.keys().map(|currency| currency.as_str().to_owned()).collect()),
-            cost_settled: begun.then_some(cost.settled),
+            cost_settled: cost.settled,
             unpriced: begun.then_some(cost.unpriced),
             error_code: failure.map(|failure| failure.code),
             error_class: failure.map_or("", |failure| failure.class.as_str()),
@@ -242,19 +242,22 @@ impl<'a> Line<'a> {
 /// What the attempts of one message cost.
 struct Cost {
     micros: BTreeMap<Currency, i64>,
-    settled: bool,
+    /// `None` when nothing counts.
+    settled: Option<bool>,
     unpriced: u64,
 }
 
 impl Cost {
     fn of(view: &MessageView) -> Self {
-        let mut cost = Self { micros: BTreeMap::new(), settled: true, unpriced: 0 };
-        for AttemptPrice { amount, reason, settled, .. } in view.attempts.iter().map(|it| it.price) {
+        let mut cost = Self { micros: BTreeMap::new(), settled: None, unpriced: 0 };
+        for AttemptPrice { sent_as: _, category: _, estimate: _, amount, reason, settled } in
+            view.attempts.iter().map(|it| it.price)
+        {
             // What was given back costs nothing, and nobody will say anything about it.
             if reason == PriceReason::GivenBack {
                 continue;
             }
-            cost.settled &= settled;
+            cost.settled = Some(cost.settled.unwrap_or(true) && settled);
             match amount {
                 Some(Money { micros, currency }) => {
                     let sum = cost.micros.entry(currency).or_default();

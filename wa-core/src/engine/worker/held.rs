@@ -133,17 +133,29 @@ impl Held {
         &urgent.messages
     }
 
-    /// What this number asks for; `None` while it may begin nothing.
+    /// What this number asks for; `None` while it may begin nothing or has nothing to begin.
     pub(super) fn claim(&self, now: Micros) -> Option<Claim> {
-        self.is_ready(now).then(|| Claim {
+        let read = self.lanes.iter().map(|ahead| ahead.messages.len()).sum();
+        let more = self.lanes.iter().any(|ahead| ahead.more);
+        let is_idle = read == 0 && !more && self.gate.len() == 0;
+        if is_idle || !self.is_ready(now) {
+            return None;
+        }
+        Some(Claim {
             session: self.session.id,
             waiting: self.gate.len(),
-            read: self.lanes.iter().map(|ahead| ahead.messages.len()).sum(),
-            more: self.lanes.iter().any(|ahead| ahead.more),
-            horizon: self.planner.horizon(self.lead, now),
-            urgent: !self.urgent().is_empty(),
+            read,
+            more,
+            // What may kill its worker is tried one by one.
+            horizon: if self.is_careful() { 1 } else { self.planner.horizon(self.lead, now) },
+            urgent: !self.urgent().is_empty() && self.gate.len_of_lane(Lane::Transactional) == 0,
             oldest: self.lanes.iter().filter_map(|ahead| ahead.messages.front()).map(|it| it.id).min(),
         })
+    }
+
+    /// Whether workers that held the session died again and again before they had settled.
+    const fn is_careful(&self) -> bool {
+        self.unsettled_deaths >= 3
     }
 
     pub(super) fn jobs(&mut self, now: Micros, limit: u32, worker: WorkerId) -> Vec<Job> {

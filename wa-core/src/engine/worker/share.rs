@@ -19,7 +19,8 @@ pub(super) struct Claim {
     pub(super) more: bool,
     /// How many messages the gate lets out in good time, at least one.
     pub(super) horizon: usize,
-    /// Whether a message of the transactional lane is among those read.
+    /// Whether a message of the transactional lane is among those read, and none waits at the gate: the
+    /// next one would overtake nobody there.
     pub(super) urgent: bool,
     /// The oldest message read.
     pub(super) oldest: Option<MessageId>,
@@ -47,10 +48,12 @@ impl Claim {
 
     /// How many messages it may begin when so many may wait.
     fn may_begin(&self, wait: usize) -> usize {
-        let room = wait.min(self.horizon).saturating_sub(self.waiting);
+        let wait = wait.min(self.horizon);
+        let room = wait.saturating_sub(self.waiting);
+        let room = if self.urgent { room.max(1) } else { room };
         // A begin for each place that frees up would cost a commit per message.
-        let is_worth_it = room >= wait.min(self.horizon).div_ceil(2);
-        if is_worth_it || self.urgent { self.read.min(room.max(1)) } else { 0 }
+        let all_fit = !self.more && room >= self.read;
+        if room >= wait.div_ceil(2) || all_fit || self.urgent { self.read.min(room) } else { 0 }
     }
 
     /// How full its gate is, in thousandths of what it lets out in good time.
@@ -63,7 +66,7 @@ impl Claim {
 /// first, then whose gate is emptiest, then whose oldest message waits longest.
 pub(super) fn shares(claims: &[Claim], bound: usize) -> Vec<Share> {
     let mut claims: Vec<_> = claims.iter().zip(waits(claims, bound)).collect();
-    claims.sort_by_key(|(claim, _)| (!claim.urgent, claim.fill(), claim.oldest));
+    claims.sort_by_key(|(claim, _)| (!claim.urgent, claim.waiting > 0, claim.fill(), claim.oldest));
     let shares = claims.into_iter().map(|(claim, wait)| Share {
         session: claim.session,
         most: claim.may_begin(wait),
@@ -95,7 +98,7 @@ pub(super) fn divide(shares: &[Share], free: usize) -> Vec<(SessionId, usize)> {
 }
 
 /// How many messages of each claim may wait at its gate: in proportion to its speed, but nobody gets
-/// more than it asks for, and everybody may have one.
+/// more than it asks for, and everybody who asks may have one.
 fn waits(claims: &[Claim], bound: usize) -> Vec<usize> {
     let mut waits: Vec<_> = claims.iter().map(Claim::demand).collect();
     let speeds = claims.iter().map(|claim| claim.horizon);
@@ -109,7 +112,7 @@ fn waits(claims: &[Claim], bound: usize) -> Vec<usize> {
     let mut left = bound;
     for (horizon, wait) in order {
         let share = left.saturating_mul(horizon).div_ceil(speed.max(1));
-        *wait = (*wait).min(share).max(1);
+        *wait = (*wait).min(share.max(1));
         left = left.saturating_sub(*wait);
         speed -= horizon;
     }
@@ -159,6 +162,29 @@ mod tests {
     }
 
     #[test]
+    fn what_has_nothing_to_do_takes_no_room() {
+        let idle = |n| Claim { read: 0, more: false, ..claim(n, 160, 0) };
+        let all: Vec<_> = (1..=100).map(idle).chain([claim(0, 2_000, 0)]).collect();
+        assert_eq!(most(&shares(&all, 64), 0), 64);
+    }
+
+    #[test]
+    fn a_few_messages_that_fit_need_not_wait_for_more_room() {
+        let few = Claim { read: 3, more: false, ..claim(1, 160, 20) };
+        assert_eq!(most(&shares(&[few], 64), 1), 3);
+        assert_eq!(most(&shares(&[Claim { more: true, ..few }], 30), 1), 0, "more of them would");
+    }
+
+    #[test]
+    fn a_hurry_takes_one_place_beyond_the_share_and_no_more() {
+        let urgent = Claim { urgent: true, ..claim(1, 10, 10) };
+        let both = shares(&[urgent, claim(2, 1_000, 0)], 64);
+        assert_eq!(most(&both, 1), 1);
+        let waits_already = Claim { urgent: false, waiting: 11, ..urgent };
+        assert_eq!(most(&shares(&[waits_already, claim(2, 1_000, 0)], 64), 1), 0);
+    }
+
+    #[test]
     fn many_numbers_have_one_each_and_the_emptiest_gate_comes_first() {
         let mut claims: Vec<_> = (0..100).map(|n| claim(n, 160, usize::from(n < 64))).collect();
         let order = shares(&claims, 64);
@@ -188,7 +214,8 @@ mod tests {
                 })
                 .collect();
             let waits = waits(&claims, bound);
-            assert!(waits.iter().sum::<usize>() <= bound + claims.len(), "{waits:?} of {bound}");
+            let (sum, demand) = (waits.iter().sum::<usize>(), claims.iter().map(Claim::demand).sum());
+            assert!(sum <= bound + claims.len() && sum >= bound.min(demand), "{waits:?} of {bound}");
             let shares = shares(&claims, bound);
             let free = roll(bound + 1);
             let divided = divide(&shares, free);

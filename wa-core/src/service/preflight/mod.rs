@@ -51,7 +51,7 @@ pub(super) async fn run(
     let day = Duration::from_secs(24 * 3_600);
     let calm = EngineConfig { heartbeat: day, health_every: day, poll_every: day, ..config.clone() };
     let judge = judge.patient();
-    let scene = Scene::open(ports, judge, scope, campaign, now).await?;
+    let scene = Scene::open(ports, scope, campaign, now).await?;
     let scene = scene.map_err(|session| KitError::NoSession(Some(session)))?;
     let end = now.checked_add_signed(horizon).unwrap_or(DateTime::<Utc>::MAX_UTC);
     let mut flight = Flight { worker: Worker::patient(imagined, calm, judge), scene, clock, end };

@@ -20,7 +20,7 @@ use crate::port::store::{
     DueMessage, DuePage, DueQuery, DueSource, LaunchChunk, Member, RecentAttempt, Stopped, StoreError,
 };
 use crate::port::{Capabilities, Scope};
-use crate::rules::judge::{Admission, GroupFacts, Judge, StandardJudge, Verdict};
+use crate::rules::judge::{Admission, Facts, GroupFacts, Judge, Verdict};
 use crate::rules::owned::OwnedFacts;
 use crate::rules::{pace, pair};
 use crate::service::recording::RecordingJudge;
@@ -32,7 +32,6 @@ const PAGE: u32 = 1_000;
 #[derive(Debug)]
 pub(super) struct Scene<'a> {
     ports: &'a Ports,
-    rules: StandardJudge,
     scope: &'a Scope,
     campaign: Campaign,
     brief: Arc<CampaignBrief>,
@@ -47,6 +46,21 @@ pub(super) struct Scene<'a> {
     under_way: u64,
     /// For what each message has waited in a due row.
     waited: BTreeSet<(MessageId, HoldReason)>,
+}
+
+/// Stands in for a judge where only the facts are wanted: whoever begins asks the worker's own.
+#[derive(Debug)]
+struct Unheard;
+
+impl Judge for Unheard {
+    fn admit(&self, _: &GroupFacts, _: DateTime<Utc>) -> Admission {
+        Admission::Admit
+    }
+
+    /// Takes nothing of any limit, so that the facts of the next message are those of the store.
+    fn judge(&self, _: &Facts<'_>, _: DateTime<Utc>) -> Verdict {
+        Verdict::Skip(SkipReason::Unsupported)
+    }
 }
 
 /// One of the campaign's numbers.
@@ -84,7 +98,6 @@ impl<'a> Scene<'a> {
     /// The campaign as it would be launched now; `None` when a session is not the tenant's.
     pub(super) async fn open(
         ports: &'a Ports,
-        rules: StandardJudge,
         scope: &'a Scope,
         new: &NewCampaign,
         now: DateTime<Utc>,
@@ -118,7 +131,6 @@ impl<'a> Scene<'a> {
         }
         let mut scene = Self {
             ports,
-            rules,
             scope,
             campaign,
             brief: Arc::new(brief),
@@ -284,7 +296,7 @@ impl<'a> Scene<'a> {
                 // The whole campaign is paused, until somebody raises the budget: begins of other numbers
                 // that are on their way are refused too.
                 for place in &mut self.places {
-                    place.stuck = Some(why);
+                    _ = place.stuck.get_or_insert(why);
                     if let Some(group) = &mut place.group {
                         group.campaign = Some(CampaignState::Paused);
                     }
@@ -450,7 +462,7 @@ impl<'a> Scene<'a> {
             messages.iter().map(|message| compose(message.clone(), at.abilities.as_ref()).0).collect();
         let span = i64::try_from(pair::INTERVAL.saturating_mul(pair::BURST)).unwrap_or(i64::MAX);
         let recent_since = is_first.then(|| self.began_at - TimeDelta::microseconds(span));
-        let judge = Arc::new(RecordingJudge::new(Arc::new(self.rules)));
+        let judge = Arc::new(RecordingJudge::new(Arc::new(Unheard)));
         let ask = Consider { session: at.session.id, items, recent_since };
         let considered = self.ports.store.outbox().consider(self.scope, &ask, judge.clone()).await?;
         let Considered::Judged(judged) = considered else { return Ok(()) };

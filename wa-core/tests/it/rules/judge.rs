@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use uuid::Uuid;
 use wa_core::model::{
     Breaker, BreakerReason, BreakerScope, CampaignState, Category, Chosen, Consent, Estimate, HoldReason,
-    Lane, MessageId, Money, Phone, PriceBook, PriceList, Quality, Recipient, Session, SessionId,
-    SessionSettings, SessionState, SkipReason, TenantId, TenantSettings, Throughput, Tier,
+    Lane, MessageId, Money, Phone, PriceBook, PriceList, Quality, QuietHours, QuietSettings, Recipient,
+    Session, SessionId, SessionSettings, SessionState, SkipReason, TenantId, TenantSettings, Throughput,
+    Tier,
 };
 use wa_core::port::store::{BeginItem, DueSource};
 use wa_core::rules::budget::BudgetFacts;
@@ -101,6 +102,52 @@ fn a_message_without_reason_against_it_is_sent() {
     let item = item();
     let price = Estimate::unknown();
     assert_eq!(judge(&facts(&item)), Verdict::Send(Grant { tier_slot: true, content: Chosen::Own, price }));
+}
+
+/// Those behind the first of a feed have their turn when something else is said of it.
+#[test]
+fn a_stopped_feed_is_asked_again_when_its_first_message_turns() {
+    let noon: DateTime<Utc> = "2026-07-01T12:00:30Z".parse().expect("an instant");
+    let later = |minutes| noon + TimeDelta::minutes(minutes);
+    let ask_at = |facts: &Facts<'_>| match StandardJudge::default().judge(facts, noon) {
+        Verdict::Stop { until, ask_at, why: _ } => (until, ask_at),
+        other => panic!("{other:?}"),
+    };
+    let hours = |from: &str, to: &str| {
+        let span = QuietHours::daily(from.parse().expect("a time"), to.parse().expect("a time"));
+        let quiet_hours = Some(QuietSettings::new([span]));
+        TenantSettings { quiet_hours, template_cooldown: None, ..TenantSettings::default() }
+    };
+    let item = item();
+    let mut full = facts(&item);
+    full.tier = TierFacts { limit: Some(1), used: 1, has_slot: false, next_free_at: Some(later(600)) };
+    assert_eq!(ask_at(&full), (later(600), later(600)), "nothing happens before");
+
+    // Germany keeps summer time: it gets quiet there at 19:00 UTC, and nothing begins a minute before.
+    let evening = hours("21:00", "08:00");
+    full.settings = &evening;
+    let nightfall: DateTime<Utc> = "2026-07-01T18:59:00Z".parse().expect("an instant");
+    assert_eq!(ask_at(&full), (later(600), nightfall));
+    full.last_user_message_at = Some(later(60) - TimeDelta::hours(24) + TimeDelta::seconds(60));
+    full.tier.used = 2;
+    let open = StandardJudge::default().judge(&full, noon);
+    assert!(matches!(open, Verdict::Send(_)), "inside the window no limit counts: {open:?}");
+    full.quota = QuotaFacts { limit: Some(1), used: 1, resets_at: later(600) };
+    assert_eq!(ask_at(&full), (later(600), later(60)), "its window closes before, the guard not counted");
+    full.last_user_message_at = None;
+
+    // What stops it comes before the quiet hours, or it keeps none: nightfall changes nothing.
+    full.template_breaker = Some(breaker(Some(later(600))));
+    assert_eq!(ask_at(&full), (later(600), later(600)));
+    full.template_breaker = None;
+    let mut code = item.clone();
+    code.category = Category::Authentication;
+    full.item = &code;
+    assert_eq!(ask_at(&full), (later(600), later(600)));
+    // So it does where it is quiet already.
+    let now_quiet = hours("13:00", "15:00");
+    full.settings = &now_quiet;
+    assert_eq!(ask_at(&full), (later(600), later(600)));
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl Judge for Listener {
         let until = now + TimeDelta::seconds(7);
         match (facts.item.message.as_uuid().as_u128() ^ mood) % 7 {
             0 => Verdict::Wait { until, why: HoldReason::Poison },
-            1 => Verdict::Stop { until, ask_at: until, why: HoldReason::PairThrottled },
+            1 => Verdict::Stop { until, ask_at: now + TimeDelta::seconds(3), why: HoldReason::PairThrottled },
             2 => Verdict::Skip(SkipReason::Unsupported),
             _ => verdict,
         }

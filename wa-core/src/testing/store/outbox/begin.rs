@@ -211,9 +211,11 @@ pub(crate) async fn begin_leaves_one_fact_per_message(w: World) {
 
     let wait = Verdict::Wait { until: w.after(60), why: HoldReason::TierFull };
     let skip = Verdict::Skip(SkipReason::WindowClosed);
+    // A row has nothing behind it to stop.
+    let stays = Verdict::Stop { until: w.after(60), ask_at: w.after(10), why: HoldReason::TierFull };
     let stop = Verdict::Stop { until: w.after(50), ask_at: w.after(30), why: HoldReason::QuotaFull };
     let judge =
-        Scripted::new([(feed[1], wait), (feed[2], skip), (feed[4], stop), (rows[1], wait), (rows[2], skip)]);
+        Scripted::new([(feed[1], wait), (feed[2], skip), (feed[4], stop), (rows[1], stays), (rows[2], skip)]);
     let done = w.begin(&own, session.id, &page, Arc::new(judge)).await;
     assert_eq!(messages(&done), [rows[0], feed[0], feed[3]]);
     let waits = sorted(done.waits.clone());
