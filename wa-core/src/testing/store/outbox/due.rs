@@ -6,7 +6,7 @@ use crate::model::{
 };
 use crate::port::WorkerScope;
 use crate::port::store::{DuePage, DueQuery, DueSource};
-use crate::testing::store::world::{World, found, must, only, rejected};
+use crate::testing::store::world::{World, found, must, only, rejected, standard};
 
 async fn ask(w: &World, own: &WorkerScope, query: DueQuery) -> DuePage {
     must(w.outbox().due(own, &query).await)
@@ -18,6 +18,16 @@ fn all(session: SessionId) -> DueQuery {
 
 fn ids(page: &DuePage) -> Vec<MessageId> {
     page.messages.iter().map(|message| message.id).collect()
+}
+
+/// Lets the first message that is due fail in passing, and time pass until its retry is due.
+async fn put_one_back(w: &World, own: &WorkerScope, session: SessionId) -> MessageId {
+    let page = w.due(own, session).await.messages;
+    let first = w.begin(own, session, page.get(..1).expect("one is due"), standard()).await;
+    let retried = only(first.attempts).key;
+    w.settle(retried, rejected(RejectClass::Retry, 131_000)).await;
+    w.pass(3_600);
+    retried.message
 }
 
 pub(crate) async fn due_writes_nothing(w: World) {
@@ -95,12 +105,7 @@ pub(crate) async fn due_respects_due_at(w: World) {
 pub(crate) async fn due_leaves_out_paused_campaigns(w: World) {
     let (scope, session, own) = w.one().await;
     let campaign = w.campaign(&scope, session.id, 3).await;
-    let page = w.due(&own, session.id).await.messages;
-    let first =
-        w.begin(&own, session.id, page.get(..1).expect("three are due"), super::super::world::standard());
-    let retried = only(first.await.attempts).key;
-    w.settle(retried, rejected(RejectClass::Retry, 131_000)).await;
-    w.pass(3_600);
+    put_one_back(&w, &own, session.id).await;
     let before = w.due(&own, session.id).await.messages;
     assert_eq!(before.len(), 3, "a retry and two of the feed");
 
@@ -132,11 +137,7 @@ pub(crate) async fn due_is_bounded_by_limit(w: World) {
 pub(crate) async fn due_skips_named_campaigns(w: World) {
     let (scope, session, own) = w.one().await;
     let skipped = w.campaign(&scope, session.id, 2).await;
-    let page = w.due(&own, session.id).await.messages;
-    let first =
-        w.begin(&own, session.id, page.get(..1).expect("two are due"), super::super::world::standard());
-    w.settle(only(first.await.attempts).key, rejected(RejectClass::Retry, 131_000)).await;
-    w.pass(3_600);
+    put_one_back(&w, &own, session.id).await;
     let kept = w.campaign(&scope, session.id, 2).await;
     let single = w.single(&scope, session.id).await;
     assert_eq!(w.due(&own, session.id).await.messages.len(), 5);
@@ -154,16 +155,11 @@ pub(crate) async fn due_skips_named_campaigns(w: World) {
 pub(crate) async fn due_skips_named_feeds(w: World) {
     let (scope, session, own) = w.one().await;
     let stopped = w.campaign(&scope, session.id, 3).await;
-    let page = w.due(&own, session.id).await.messages;
-    let first =
-        w.begin(&own, session.id, page.get(..1).expect("three are due"), super::super::world::standard());
-    let retried = only(first.await.attempts).key;
-    w.settle(retried, rejected(RejectClass::Retry, 131_000)).await;
-    w.pass(3_600);
+    let retried = put_one_back(&w, &own, session.id).await;
     let other = w.campaign(&scope, session.id, 2).await;
 
     let page = ask(&w, &own, DueQuery { skip_feeds: vec![stopped.id], ..all(session.id) }).await;
-    let mut expected = vec![retried.message];
+    let mut expected = vec![retried];
     expected.extend(w.recipients(&scope, other.id).await.iter().map(|view| view.id));
     assert_eq!(ids(&page), expected, "the retry of the campaign whose feed is stopped, and the other feed");
 }
