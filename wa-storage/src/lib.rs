@@ -12,4 +12,11 @@
 mod sqlite;
 
 #[cfg(feature = "sqlite")]
-pub use sqlite::{MigrationStatus, SqliteMigrations, SqliteOptions, SqliteStore, StoreStats};
+pub use sqlite::{
+    MigrationStatus, SqliteMigrations, SqliteOptions, SqliteStore, SqliteTransaction, StoreStats,
+    TransactionError,
+};
+
+/// The `SQLite` driver whose connection [`SqliteTransaction::connection`] gives.
+#[cfg(feature = "sqlite")]
+pub use rusqlite;

@@ -1,5 +1,7 @@
 //! Single messages of a tenant.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::check::{self, SendCheck};
@@ -9,7 +11,7 @@ use crate::model::{
     Content, ContentError, Lane, MessageId, MessageView, NewMessage, ProviderMessageId, Recipient, SendKey,
     SessionId, TemplateContent,
 };
-use crate::port::store::{CancelMessage, Enqueue};
+use crate::port::store::{CancelMessage, Enqueue, Prepared};
 use crate::port::{Acknowledge, Typing};
 
 /// The messages of one tenant.
@@ -142,6 +144,28 @@ impl<'a> Messages<'a> {
     /// session is unknown, or the store fails. When
     /// the store's answer is lost, repeat the call with the same key.
     pub async fn send(self, message: Message) -> Result<Receipt, KitError> {
+        let prepared = self.prepare(message)?;
+        let outbox = self.tenant.kit.inner.ports.store.outbox();
+        match outbox.enqueue(&self.tenant.scope, prepared.message()).await? {
+            Enqueue::Queued(id) => {
+                prepared.announce();
+                Ok(Receipt { id, known: false })
+            }
+            Enqueue::Known(id) => Ok(Receipt { id, known: true }),
+            Enqueue::Different(message) => Err(KitError::KeyTaken { message }),
+            Enqueue::NoSession => Err(KitError::NoSession(Some(prepared.message().session))),
+        }
+    }
+
+    /// Checks a message, so that it can be queued in a transaction of the caller's own: rolled back,
+    /// nothing is queued. On `SQLite` by `SqliteStore::transaction`.
+    ///
+    /// Nothing is stored. Whether the session is the tenant's and the key is free is found out when it
+    /// is queued.
+    ///
+    /// # Errors
+    /// When the content cannot be sent or a reaction quotes.
+    pub fn prepare(self, message: Message) -> Result<Prepared, KitError> {
         let inner = &self.tenant.kit.inner;
         let now = inner.ports.clock.now();
         let Message { session, recipient, content, reply_to, fallback, lane, key, send_at, valid_until } =
@@ -165,15 +189,8 @@ impl<'a> Messages<'a> {
             valid_until: valid_until.map(crate::model::whole_micros),
             key,
         };
-        match inner.ports.store.outbox().enqueue(&self.tenant.scope, &new).await? {
-            Enqueue::Queued(id) => {
-                inner.due.raise();
-                Ok(Receipt { id, known: false })
-            }
-            Enqueue::Known(id) => Ok(Receipt { id, known: true }),
-            Enqueue::Different(message) => Err(KitError::KeyTaken { message }),
-            Enqueue::NoSession => Err(KitError::NoSession(Some(session))),
-        }
+        let due = inner.due.clone();
+        Ok(Prepared::new(self.tenant.id(), new, Arc::new(move || due.raise())))
     }
 
     /// Whether a message could go now; if not why and until when, and everything that this hangs on.

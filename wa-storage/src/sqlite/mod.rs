@@ -28,6 +28,7 @@ mod reader;
 mod reports;
 mod schedules;
 mod spend;
+mod transaction;
 mod writer;
 
 use std::fmt;
@@ -48,6 +49,7 @@ pub use config::SqliteOptions;
 use error::{Fallible, Fault};
 pub use migrate::{MigrationStatus, SqliteMigrations};
 use reader::{Read, Reader, Snapshot};
+pub use transaction::{SqliteTransaction, TransactionError};
 use writer::{Counters, Durability, Job, Shared, Tx, Writer};
 
 /// A store in one `SQLite` file.

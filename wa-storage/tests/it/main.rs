@@ -16,4 +16,5 @@ mod model;
 mod protocol;
 mod scale;
 mod schedules;
+mod transaction;
 mod world;

@@ -47,7 +47,8 @@ pub use numbers::{AcquireSessions, AddSession, DispatchState, Lease, Numbers, Re
 pub use outbox::{
     Abandoned, Alternative, AttemptFact, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch,
     CampaignBrief, CancelMessage, Consider, Considered, DueBody, DueMessage, DuePage, DueQuery, DueSource,
-    Enqueue, Judged, Listened, Outbox, Redrive, RedriveOf, Redriven, RetryMessage, Settled, Stopped, Swept,
+    Enqueue, Judged, Listened, Outbox, Prepared, Redrive, RedriveOf, Redriven, RetryMessage, Settled,
+    Stopped, Swept,
 };
 pub use reports::{FailureFilter, Reports, TrendBy, TrendPoint, TrendQuery};
 pub use schedules::{CreateSchedule, DueSchedules, RunSchedule, ScheduleOutcome, Schedules};

@@ -7,6 +7,7 @@
 
 mod begin;
 mod due;
+mod prepared;
 mod redrive;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::rules::judge::{Admission, Judge, Verdict};
 
 pub use begin::{Alternative, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, Stopped};
 pub use due::{CampaignBrief, DueBody, DueMessage, DuePage, DueQuery, DueSource};
+pub use prepared::Prepared;
 pub use redrive::{Redrive, RedriveOf, Redriven, RetryMessage};
 
 /// The room of the send protocol.

@@ -13,7 +13,7 @@ use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::message::{PUT_DUE, Stored, is_cancelled_in_feed};
 use crate::sqlite::writer::Tx;
 
-pub(super) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMessage) -> Fallible<Enqueue> {
+pub(in crate::sqlite) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMessage) -> Fallible<Enqueue> {
     let NewMessage {
         id: new,
         session,

@@ -4,7 +4,7 @@ mod begin;
 mod consider;
 mod court;
 mod due;
-mod enqueue;
+pub(super) mod enqueue;
 mod failures;
 mod feed;
 mod listen;
