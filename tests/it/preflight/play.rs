@@ -18,8 +18,7 @@ pub(super) struct Played {
     pub(super) by_session: BTreeMap<SessionId, u64>,
     pub(super) blocked: BTreeMap<SkipReason, u64>,
     pub(super) held: u64,
-    /// Those of them that wait in rows of their own, by reason; `None` when some have not been asked, or
-    /// the campaign is paused.
+    /// The same by reason; `None` when nobody knows one of some of them, or the campaign is paused.
     pub(super) held_for: Option<BTreeMap<HoldReason, u64>>,
     pub(super) unpriced: u64,
     pub(super) cost: BTreeMap<Currency, i64>,
@@ -52,6 +51,12 @@ impl Stage {
             ends_at: None,
             tolerance: tolerance(world),
         };
+        let stopped = self.driver.lock().await.status().stopped;
+        let stopped_for = |session: SessionId| {
+            let mut own =
+                stopped.iter().filter(|(id, of, _)| *id == session && of.is_none_or(|of| of == campaign));
+            own.next().map(|(_, _, why)| *why)
+        };
         for view in campaigns.recipients(campaign, None, 1_000).await.expect("recipients") {
             played.audience += 1;
             match view.state {
@@ -67,8 +72,10 @@ impl Stage {
                 }
                 MessageState::Pending | MessageState::Held => {
                     played.held += 1;
-                    match (view.held, &mut played.held_for) {
-                        (Some((why, _)), Some(held_for)) => *held_for.entry(why).or_default() += 1,
+                    // What waits in the feed waits for what stopped its first message.
+                    let why = view.held.map(|(why, _)| why).or_else(|| stopped_for(view.session));
+                    match (why, &mut played.held_for) {
+                        (Some(why), Some(held_for)) => *held_for.entry(why).or_default() += 1,
                         (_, held_for) => *held_for = None,
                     }
                 }
