@@ -1,7 +1,7 @@
 //! Messages in the caller's own transaction: the caller's rows and the messages about them are committed
 //! together, or neither is.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +18,8 @@ use super::{Durability, SqliteStore};
 pub struct SqliteTransaction<'a> {
     tx: &'a Tx<'a>,
     queued: RefCell<Vec<Prepared>>,
+    /// Whether a message could not be queued, of which a part may have been written.
+    failed: Cell<bool>,
 }
 
 /// Why nothing of a transaction was kept.
@@ -48,10 +50,13 @@ impl SqliteTransaction<'_> {
     /// Queues a message. What was taken in before under its key is not queued again.
     ///
     /// # Errors
-    /// When the database refuses; give the error back, so that nothing is kept.
+    /// When the database refuses. Nothing of the transaction is kept then, whatever the caller returns.
     pub fn enqueue(&self, prepared: &Prepared) -> Result<Enqueue, StoreError> {
         let queued = enqueue::enqueue(self.tx, prepared.tenant(), prepared.message());
-        let queued = queued.map_err(Fault::into_store)?;
+        let queued = queued.map_err(|fault| {
+            self.failed.set(true);
+            fault.into_store()
+        })?;
         if matches!(queued, Enqueue::Queued(_)) {
             self.queued.borrow_mut().push(prepared.clone());
         }
@@ -113,8 +118,9 @@ impl SqliteStore {
         let given_up: Arc<Mutex<Option<E>>> = Arc::default();
         let slot = Arc::clone(&given_up);
         let done = self.write(Durability::Full, move |tx| {
-            let transaction = SqliteTransaction { tx, queued: RefCell::default() };
+            let transaction = SqliteTransaction { tx, queued: RefCell::default(), failed: Cell::new(false) };
             match work(&transaction) {
+                Ok(_) if transaction.failed.get() => Err(Fault::Broken("a message could not be queued")),
                 Ok(value) => Ok((value, transaction.queued.into_inner())),
                 Err(error) => {
                     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
