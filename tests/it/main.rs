@@ -16,3 +16,4 @@ mod kill;
 mod mixed;
 mod preflight;
 mod program;
+mod receiver;

@@ -5,11 +5,6 @@ use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use wa_kit::cloud::{CloudConfig, CloudTransport, CloudWebhooks};
@@ -27,6 +22,8 @@ use wa_kit::simulator::{
 };
 use wa_kit::sqlite::{SqliteOptions, SqliteStore};
 use wa_kit::testing::{Driver, ManualClock, SeededEntropy};
+
+use crate::receiver;
 
 use super::people::{NIGHT, Person, charged, judged_quiet, prices};
 
@@ -94,8 +91,7 @@ fn simulated(category: Category) -> TemplateCategory {
 impl World {
     pub(super) async fn new(start: DateTime<Utc>, size: Size) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}/webhooks/meta", listener.local_addr().expect("an address"));
+        let (listener, url) = receiver::bind().await;
         let their_clock = SimulatorClock::at(start);
         let simulator = simulator(&url, &their_clock, size).await;
         let clock = Arc::new(ManualClock::new(start));
@@ -128,7 +124,10 @@ impl World {
             .await
             .expect("a kit");
         let told = Told::default();
-        serve(listener, kit.clone(), told.clone());
+        let noted = told.clone();
+        receiver::serve(listener, kit.clone(), move |body| {
+            note(&noted, &serde_json::from_slice(body).expect("JSON"));
+        });
         let tenant = kit.tenants().ensure("acme").await.expect("a tenant");
         tenant.put_settings(&settings()).await.expect("settings");
         let mut sessions = Vec::new();
@@ -263,30 +262,6 @@ fn settings() -> TenantSettings {
         quiet_hours: Some(QuietSettings::new([QuietHours::daily(hour(NIGHT.0), hour(NIGHT.1))])),
         ..TenantSettings::default()
     }
-}
-
-#[derive(Clone)]
-struct Receiver {
-    kit: Kit,
-    told: Told,
-}
-
-fn serve(listener: tokio::net::TcpListener, kit: Kit, told: Told) {
-    let app = Router::new()
-        .route("/webhooks/meta", post(receive))
-        .layer(DefaultBodyLimit::max(16 << 20))
-        .with_state(Receiver { kit, told });
-    #[expect(clippy::disallowed_methods, reason = "a test's own listener")]
-    tokio::spawn(async move { axum::serve(listener, app).await });
-}
-
-async fn receive(State(own): State<Receiver>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
-    let response = own.kit.webhooks().meta(&headers, &body).await.expect("a webhook source");
-    assert_eq!(response.refusal, None, "the simulator signs what it posts");
-    if response.status == 200 {
-        note(&own.told, &serde_json::from_slice(&body).expect("JSON"));
-    }
-    (StatusCode::from_u16(response.status).expect("a status"), response.body)
 }
 
 /// Notes which message has which status.

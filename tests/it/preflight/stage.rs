@@ -4,14 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
 use chrono::{NaiveDate, TimeDelta};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use wa_kit::cloud::{CloudConfig, CloudTransport, CloudWebhooks};
 use wa_kit::model::{
@@ -31,6 +25,7 @@ use wa_kit::sqlite::{SqliteOptions, SqliteStore};
 use wa_kit::testing::{Driver, ManualClock, SeededEntropy, scope};
 
 use super::world::{What, World};
+use crate::receiver;
 
 const SECRET: &str = "app-secret";
 const LIST: &str = "members";
@@ -55,8 +50,7 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) async fn set(world: &World) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}/webhooks", listener.local_addr().expect("an address"));
+        let (listener, url) = receiver::bind().await;
         let their_clock = SimulatedClock::at(world.starts);
         let simulator = simulator(world, &url, their_clock.clone()).await;
         let clock = Arc::new(ManualClock::new(world.starts));
@@ -64,9 +58,7 @@ impl Stage {
         let options = SqliteOptions::new(folder.path().join("wa.db")).clock(clock.clone());
         let store = Arc::new(SqliteStore::open(options).expect("a database"));
         let kit = kit(world, store.clone(), &clock, &simulator).await;
-        let (served, app) = (kit.clone(), Router::new().route("/webhooks", post(receive)));
-        #[expect(clippy::disallowed_methods, reason = "the application's own listener")]
-        tokio::spawn(async move { axum::serve(listener, app.with_state(served)).await });
+        receiver::serve(listener, kit.clone(), |_| {});
         let tenant = kit.tenants().ensure("acme").await.expect("a tenant");
         let driver = Driver::new(&kit, clock.clone()).moving(move |by| their_clock.advance(by));
         let mut stage = Self {
@@ -220,11 +212,6 @@ fn apply(world: &World, settings: &mut TenantSettings) {
     settings.budget.monthly = rules.monthly.map(usd);
     settings.budget.total = rules.total.map(usd);
     settings.quality.red = if rules.slow_on_red { WhenRed::Slow } else { WhenRed::Hold };
-}
-
-async fn receive(State(kit): State<Kit>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let response = kit.webhooks().meta(&headers, &body).await.expect("a webhook source");
-    StatusCode::from_u16(response.status).expect("a status")
 }
 
 async fn simulator(world: &World, url: &str, clock: SimulatedClock) -> Simulator {

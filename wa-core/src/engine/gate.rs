@@ -47,20 +47,22 @@ impl Gate {
 
     /// How many permits of a campaign wait.
     pub(crate) fn len_of(&self, campaign: CampaignId) -> usize {
-        let own = self.queues.iter().filter(|((_, it, _), _)| *it == Some(campaign));
-        own.map(|(_, queue)| queue.permits.len()).sum()
+        self.count(|(_, own, _)| *own == Some(campaign))
     }
 
     /// How many permits of a lane wait.
     pub(crate) fn len_of_lane(&self, lane: Lane) -> usize {
-        let own = self.queues.iter().filter(|((it, _, _), _)| *it == lane);
-        own.map(|(_, queue)| queue.permits.len()).sum()
+        self.count(|(own, _, _)| *own == lane)
     }
 
     /// How many marketing permits wait.
     pub(crate) fn marketing(&self) -> usize {
-        let marketing = self.queues.iter().filter(|((_, _, marketing), _)| *marketing);
-        marketing.map(|(_, queue)| queue.permits.len()).sum()
+        self.count(|(_, _, marketing)| *marketing)
+    }
+
+    fn count(&self, counts: impl Fn(&Key) -> bool) -> usize {
+        let own = self.queues.iter().filter(|(key, _)| counts(key));
+        own.map(|(_, queue)| queue.permits.len()).sum()
     }
 
     /// Takes out what can no longer start in time.

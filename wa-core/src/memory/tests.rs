@@ -14,7 +14,7 @@ use crate::model::*;
 use crate::port::store::*;
 use crate::port::{AdminScope, Scope, WorkerScope};
 use crate::rules::judge::StandardJudge;
-use crate::testing::{ManualClock, scope};
+use crate::testing::{ManualClock, begin_item, scope};
 
 const START: i64 = 1_790_000_000_000_000;
 
@@ -116,7 +116,7 @@ impl Bench {
         BeginBatch {
             id: BatchId::from_uuid(id(n)),
             session: self.session,
-            items: due.iter().map(item).collect(),
+            items: due.iter().map(begin_item).collect(),
             start_within: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
         }
@@ -173,33 +173,6 @@ impl Bench {
     async fn used(&self) -> u64 {
         let usage = self.store.usage(&self.scope, Period::of(self.now())).await.expect("an answer");
         usage.expect("a tenant").used
-    }
-}
-
-fn item(due: &DueMessage) -> BeginItem {
-    let content = match (&due.body, &due.campaign) {
-        (DueBody::Own(content), _) => content.clone(),
-        (DueBody::Values(_), Some(campaign)) => campaign.content.pattern().clone(),
-        (DueBody::Values(_), None) => panic!("values without a campaign"),
-    };
-    BeginItem {
-        tenant: due.tenant,
-        message: due.id,
-        n: due.n,
-        source: due.source,
-        campaign: due.campaign.as_ref().map(|campaign| campaign.id),
-        contact: due.contact,
-        recipient: due.recipient.clone(),
-        lane: due.lane,
-        category: content.category(),
-        needs_window: content.needs_window(),
-        template: match content {
-            Content::Template(template) => Some((template.name, template.language)),
-            _ => None,
-        },
-        fallback: None,
-        valid_until: due.valid_until,
-        unsendable: None,
     }
 }
 

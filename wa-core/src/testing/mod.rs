@@ -11,6 +11,7 @@ mod clock;
 #[cfg(feature = "engine")]
 mod drive;
 mod entropy;
+mod item;
 pub mod notifier;
 mod permit;
 pub mod scope;
@@ -23,5 +24,6 @@ pub use clock::{ManualClock, check_clock};
 #[cfg(feature = "engine")]
 pub use drive::Driver;
 pub use entropy::SeededEntropy;
+pub use item::begin_item;
 pub use permit::{permit, quoting};
 pub use transport::{Reply, ScriptedTransport, SentRequest};

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use wa_core::model::{
-    BatchId, Content, Lane, MessageId, NewMessage, Outcome, SessionId, SkipReason, TenantId,
-};
+use wa_core::model::{BatchId, Lane, MessageId, NewMessage, Outcome, SessionId, SkipReason, TenantId};
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{
-    Abandoned, Alternative, AttemptFact, BeginBatch, BeginItem, Begun, CancelMessage, Consider, Considered,
-    DueBody, DueMessage, DueQuery, Enqueue, FailureFilter, Redrive, RedriveOf, RetryMessage, Settled, Swept,
+    Abandoned, AttemptFact, BeginBatch, BeginItem, Begun, CancelMessage, Consider, Considered, DueMessage,
+    DueQuery, Enqueue, FailureFilter, Redrive, RedriveOf, RetryMessage, Settled, Swept,
 };
 use wa_core::rules::judge::Judge;
+use wa_core::testing::begin_item;
 
 use super::Mismatch;
 use super::judge::Listener;
@@ -132,7 +131,7 @@ impl Script {
         let mut batch = BeginBatch {
             id: known.unwrap_or_else(|| BatchId::from_uuid(self.uuid())),
             session,
-            items: due.iter().map(item).collect(),
+            items: due.iter().map(begin_item).collect(),
             start_within: Duration::from_secs(5),
             timeout: Duration::from_secs(if self.percent(50) { 30 } else { 3 }),
         };
@@ -182,7 +181,7 @@ impl Script {
         let Some((session, _, due)) = self.something_due().await? else { return Ok(()) };
         let owner = self.sessions.get(&session).map_or_else(|| self.tenant(), |known| known.tenant);
         let scope = self.scope_of(owner);
-        let mut items: Vec<_> = due.iter().map(item).collect();
+        let mut items: Vec<_> = due.iter().map(begin_item).collect();
         // Hypothetical ones, to whoever has an address.
         for _ in 0..self.roll(4) {
             if let Some(known) = self.pick(&items).cloned() {
@@ -325,45 +324,5 @@ impl Script {
         });
         self.tell("sweep", swept.is_ok(), (scope, grace, swept));
         Ok(())
-    }
-}
-
-/// The template that can stand in for a due message.
-fn fallback(due: &DueMessage) -> Option<Alternative> {
-    if let Some(template) = &due.fallback {
-        return Some(template.into());
-    }
-    match due.campaign.as_ref()?.fallback.as_ref()?.pattern() {
-        Content::Template(template) => Some(template.into()),
-        _ => None,
-    }
-}
-
-/// The item as dispatch makes it.
-fn item(due: &DueMessage) -> BeginItem {
-    let content: &Content = match (&due.body, &due.campaign) {
-        (DueBody::Own(content), _) => content,
-        (DueBody::Values(_), Some(campaign)) => campaign.content.pattern(),
-        (DueBody::Values(_), None) => panic!("values without a campaign"),
-    };
-    let template = match content {
-        Content::Template(template) => Some((template.name.clone(), template.language.clone())),
-        _ => None,
-    };
-    BeginItem {
-        tenant: due.tenant,
-        message: due.id,
-        n: due.n,
-        source: due.source,
-        campaign: due.campaign.as_ref().map(|campaign| campaign.id),
-        contact: due.contact,
-        recipient: due.recipient.clone(),
-        lane: due.lane,
-        category: content.category(),
-        needs_window: content.needs_window(),
-        template,
-        fallback: fallback(due),
-        valid_until: due.valid_until,
-        unsendable: None,
     }
 }

@@ -5,45 +5,12 @@ use std::sync::Arc;
 use super::{START_WITHIN, TIMEOUT, World, must, only, standard};
 use crate::model::{AttemptKey, BatchId, MessageId, Outcome, SessionId};
 use crate::port::store::{
-    Alternative, AttemptFact, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, DueBody, DueMessage,
-    DuePage, DueQuery, Settled,
+    AttemptFact, BeginBatch, Begun, BegunAttempt, BegunBatch, DueMessage, DuePage, DueQuery, Settled,
 };
 use crate::port::{Scope, WorkerScope};
 use crate::rules::judge::Judge;
 
-/// What the engine would hand to begin for a due message.
-pub(in crate::testing::store) fn item(due: &DueMessage) -> BeginItem {
-    let content = match (&due.body, &due.campaign) {
-        (DueBody::Own(content), _) => content,
-        (DueBody::Values(_), Some(campaign)) => campaign.content.pattern(),
-        (DueBody::Values(_), None) => panic!("values without a campaign: {due:?}"),
-    };
-    let template = content.template().map(|template| (template.name.clone(), template.language.clone()));
-    BeginItem {
-        tenant: due.tenant,
-        message: due.id,
-        n: due.n,
-        source: due.source,
-        campaign: due.campaign.as_ref().map(|campaign| campaign.id),
-        contact: due.contact,
-        recipient: due.recipient.clone(),
-        lane: due.lane,
-        category: content.category(),
-        needs_window: content.needs_window(),
-        template,
-        fallback: fallback_of(due),
-        valid_until: due.valid_until,
-        unsendable: None,
-    }
-}
-
-/// The template that can stand in for a due message.
-fn fallback_of(due: &DueMessage) -> Option<Alternative> {
-    if let Some(template) = &due.fallback {
-        return Some(template.into());
-    }
-    due.campaign.as_ref()?.fallback.as_ref()?.pattern().template().map(Alternative::from)
-}
+pub(in crate::testing::store) use crate::testing::begin_item as item;
 
 impl World {
     pub(in crate::testing::store) async fn due(&self, own: &WorkerScope, session: SessionId) -> DuePage {
