@@ -8,14 +8,26 @@
 //! former one is dead. Do not delete it while a process runs. Back up the database with SQLite's own
 //! means, not by copying the file alone: what was committed last may still be in `<file>-wal`.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod common;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(all(feature = "postgres", feature = "testing"))]
+#[expect(clippy::panic, reason = "a helper of tests fails as a test does")]
+mod testing;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use common::migration::MigrationStatus;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresMigrations, PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{
-    MigrationStatus, SqliteMigrations, SqliteOptions, SqliteStore, SqliteTransaction, StoreStats,
-    TransactionError,
+    SqliteMigrations, SqliteOptions, SqliteStore, SqliteTransaction, StoreStats, TransactionError,
 };
+#[cfg(all(feature = "postgres", feature = "testing"))]
+pub use testing::TestDatabase;
 
 /// The `SQLite` driver whose connection [`SqliteTransaction::connection`] gives.
 #[cfg(feature = "sqlite")]

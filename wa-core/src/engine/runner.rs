@@ -53,6 +53,8 @@ pub(crate) struct Signals {
     pub(crate) journal: Signal,
     /// What intake heard that the worker needs to know.
     pub(crate) heard: Overheard,
+    /// Held by the engine: who else announces something to it can see whether it still runs.
+    pub(crate) alive: Arc<()>,
 }
 
 impl Running {

@@ -29,10 +29,10 @@ impl TenantRow {
     }
 
     /// Every attempt with its message and how it stands in the totals.
-    fn booked(&self) -> impl Iterator<Item = (MessageId, &MessageRow, &AttemptRow, Option<Booking>)> {
-        self.attempts.iter().filter_map(|((id, _), attempt)| {
+    fn booked(&self) -> impl Iterator<Item = ((MessageId, u16), &MessageRow, &AttemptRow, Option<Booking>)> {
+        self.attempts.iter().filter_map(|((id, n), attempt)| {
             let message = self.messages.get(id)?;
-            Some((*id, message, attempt, booking(&self.sold(message, attempt))))
+            Some(((*id, *n), message, attempt, booking(&self.sold(message, attempt))))
         })
     }
 
@@ -73,7 +73,7 @@ impl TenantRow {
         let mut spend =
             ContactSpend { cost: self.cost(&CostOf::Contact(contact)), ..ContactSpend::default() };
         let mut last = None;
-        for (id, message, attempt, booking) in self.booked() {
+        for ((id, _), message, attempt, booking) in self.booked() {
             let is_template = attempt.quote.category != Category::Service;
             if booking.is_none() || !is_template || !keys.contains(&message.recipient.key()) {
                 continue;
@@ -154,8 +154,8 @@ impl TenantRow {
                 }
             }
         };
-        for (_, _, attempt, booking) in self.booked() {
-            let counted = rollup::Counted { facts: &attempt.facts, booking: booking.as_ref() };
+        for ((_, n), _, attempt, booking) in self.booked() {
+            let counted = rollup::Counted { n, facts: &attempt.facts, booking: booking.as_ref() };
             add(attempt.session, attempt.begun_at, rollup::delta(None, &counted));
         }
         for inbound in self.inbound.values().filter(|it| it.direction == Direction::Inbound) {

@@ -38,7 +38,7 @@ use self::state::State;
 use crate::model::whole_micros;
 use crate::port::Clock;
 use crate::port::store::{
-    Audience, Directory, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Schedules, Store,
+    Audience, Directory, Hear, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Schedules, Store,
     StoreError, StoreErrorKind,
 };
 
@@ -105,6 +105,8 @@ impl Store for MemoryStore {
     fn commits_in_order(&self) -> bool {
         true
     }
+
+    fn subscribe(&self, _hear: Hear) {}
 
     fn directory(&self) -> &dyn Directory {
         self

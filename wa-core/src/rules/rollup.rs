@@ -44,6 +44,10 @@ pub enum Count {
     Failed,
     /// Of these, in doubt.
     InDoubt,
+    /// Of the begun: those that were not the first of their message.
+    Retried,
+    /// Of these, taken by the provider and not failed since.
+    RetriesAccepted,
     /// Messages from users.
     Inbound,
     /// What the attempts cost.
@@ -53,6 +57,8 @@ pub enum Count {
 /// An attempt as a slot counts it.
 #[derive(Debug, Clone, Copy)]
 pub struct Counted<'a> {
+    /// Its number in the chain of its message, from 1.
+    pub n: u16,
     /// What is known of it.
     pub facts: &'a DeliveryFacts,
     /// How it stands in the totals.
@@ -60,11 +66,15 @@ pub struct Counted<'a> {
 }
 
 fn counts(attempt: &Counted<'_>) -> Vec<(Count, i64)> {
-    let Counted { facts, booking } = attempt;
+    let Counted { n, facts, booking } = attempt;
     let state = message_state(&MessageFacts { attempts: &[facts], closed: None, queued: None });
     let mut counts = vec![(Count::Begun, 1)];
     let standing = Standing { state, reason: None, critical: false };
     counts.extend(counted_in(&standing).into_iter().filter_map(|counter| Some((of(&counter)?, 1))));
+    if *n > 1 {
+        let accepted = counts.contains(&(Count::Accepted, 1)).then_some((Count::RetriesAccepted, 1));
+        counts.extend([(Count::Retried, 1)].into_iter().chain(accepted));
+    }
     let booked = booking.map(cost::counted_in).unwrap_or_default();
     counts.extend(booked.into_iter().map(|(counter, n)| (Count::Cost(counter), n)));
     counts
@@ -125,6 +135,8 @@ pub fn apply(point: &mut TrendPoint, count: &Count, n: i64) {
         Count::Read => add(&mut point.read),
         Count::Failed => add(&mut point.failed),
         Count::InDoubt => add(&mut point.in_doubt),
+        Count::Retried => add(&mut point.retried),
+        Count::RetriesAccepted => add(&mut point.retries_accepted),
         Count::Inbound => add(&mut point.inbound),
         Count::Cost(counter) => cost::apply(&mut point.cost, counter, n),
     }
@@ -143,6 +155,8 @@ impl Count {
             Self::Read => "read".to_owned(),
             Self::Failed => "failed".to_owned(),
             Self::InDoubt => "in_doubt".to_owned(),
+            Self::Retried => "retried".to_owned(),
+            Self::RetriesAccepted => "retries_accepted".to_owned(),
             Self::Inbound => "inbound".to_owned(),
             Self::Cost(counter) => counter.key(),
         }
@@ -160,6 +174,8 @@ impl Count {
             "read" => Self::Read,
             "failed" => Self::Failed,
             "in_doubt" => Self::InDoubt,
+            "retried" => Self::Retried,
+            "retries_accepted" => Self::RetriesAccepted,
             "inbound" => Self::Inbound,
             other => return CostCounter::from_key(other).map(Self::Cost),
         })

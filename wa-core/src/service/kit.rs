@@ -12,7 +12,7 @@ use crate::engine::{self, EngineConfig, IntakeRequest, Ports, Signal};
 use crate::model::{
     IncarnationId, InstanceId, TagKey, Tenant, TenantId, TenantName, TransportName, WorkerId,
 };
-use crate::port::store::{Store, StoreIdentity};
+use crate::port::store::{Hear, News, Store, StoreIdentity};
 use crate::port::{
     AdminScope, Billing, Clock, Entropy, Notifier, SystemClock, SystemEntropy, Transport, WebhookSource,
 };
@@ -146,6 +146,7 @@ impl Kit {
             journal: inner.journal.clone(),
             ..engine::Signals::default()
         };
+        inner.ports.store.subscribe(hearer(&signals));
         let (asker, questions) = mpsc::unbounded();
         *inner.questions.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(asker);
         engine::start(worker, &inner.config, signals, receiver, questions)
@@ -162,6 +163,19 @@ impl Kit {
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.inner.ports.store
     }
+}
+
+/// Passes on what other processes announce, for as long as the engine with these signals runs.
+fn hearer(signals: &engine::Signals) -> Hear {
+    let alive = Arc::downgrade(&signals.alive);
+    let (work, due) = (signals.work.clone(), signals.due.clone());
+    Arc::new(move |news| {
+        match news {
+            News::Due => due.raise(),
+            News::Work => work.raise(),
+        }
+        alive.strong_count() > 0
+    })
 }
 
 impl Tenants<'_> {

@@ -1,11 +1,8 @@
 //! Campaigns that fail: looked at in the transaction that made messages of them fail.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{OptionalExtension, params};
 use wa_core::model::{
     CampaignAction, CampaignAlert, CampaignCounts, CampaignId, CampaignState, EventBody, TenantId,
-    Undelivered,
 };
 use wa_core::rules::alert::{Look, Meter, look};
 use wa_core::rules::campaign::{Move, act};
@@ -16,75 +13,44 @@ use super::directory::settings_of;
 use super::error::Fallible;
 use super::reports::read_counters;
 use super::writer::Tx;
+use crate::common::changes::CampaignLook;
 
 const PUT_METER: &str = "INSERT INTO campaign_meter (tenant, campaign, meter) VALUES (?1, ?2, ?3) \
      ON CONFLICT (tenant, campaign) DO UPDATE SET meter = excluded.meter";
 
-/// What a transaction changed of the campaigns that have to be looked at.
-#[derive(Debug)]
-pub(super) struct Looks(BTreeMap<(TenantId, CampaignId), Change>);
-
-#[derive(Debug)]
-struct Change {
-    fresh: BTreeMap<String, u64>,
-    answered: i64,
-}
-
-impl Looks {
-    /// `answered` says by how much the number of a campaign's answered messages changed.
-    pub(super) fn new(
-        failed: BTreeMap<TenantId, Vec<(Undelivered, Option<String>)>>,
-        answered: impl Fn(TenantId, CampaignId) -> i64,
-    ) -> Self {
-        let mut looks = BTreeMap::new();
-        for (tenant, failures) in failed {
-            for (failure, reason) in failures {
-                let Some((campaign, reason)) = failure.campaign.zip(reason) else { continue };
-                let change = looks.entry((tenant, campaign)).or_insert_with(|| Change {
-                    fresh: BTreeMap::new(),
-                    answered: answered(tenant, campaign),
-                });
-                *change.fresh.entry(reason).or_default() += 1;
-            }
+/// Looks at a campaign, once its counts are written, and carries out what the rule says.
+pub(super) fn look_at(tx: &Tx<'_>, changed: CampaignLook) -> Fallible<()> {
+    let CampaignLook { tenant, campaign, fresh, answered } = changed;
+    let mut counts = CampaignCounts::default();
+    for (key, n) in read_counters(tx.conn, tenant, Some(campaign))? {
+        if let Some(counter) = Counter::from_key(&key) {
+            apply(&mut counts, &counter, n);
         }
-        Self(looks)
     }
-
-    /// Looks at each campaign, once its counts are written, and carries out what the rule says.
-    pub(super) fn take(self, tx: &Tx<'_>) -> Fallible<()> {
-        for ((tenant, campaign), Change { fresh, answered }) in self.0 {
-            let mut counts = CampaignCounts::default();
-            for (key, n) in read_counters(tx.conn, tenant, Some(campaign))? {
-                if let Some(counter) = Counter::from_key(&key) {
-                    apply(&mut counts, &counter, n);
-                }
-            }
-            let key = params![tenant.as_bytes(), campaign.as_bytes()];
-            let meter: Option<Meter> = tx
-                .conn
-                .prepare_cached("SELECT meter FROM campaign_meter WHERE tenant = ?1 AND campaign = ?2")?
-                .query_row(key, |row| json(row, 0))
-                .optional()?;
-            let settings = settings_of(tx.conn, tenant)?.unwrap_or_default().alerts;
-            let before = meter.clone().unwrap_or_default();
-            let seen = look(before, &Look { counts: &counts, fresh: &fresh, answered }, &settings);
-            if meter.as_ref() != Some(&seen.meter) {
-                tx.conn.prepare_cached(PUT_METER)?.execute(params![
-                    tenant.as_bytes(),
-                    campaign.as_bytes(),
-                    to_json(&seen.meter)?
-                ])?;
-            }
-            for alert in seen.alerts {
-                let pauses = matches!(alert, CampaignAlert::Paused { .. });
-                tx.journal(tenant, EventBody::CampaignAlert { campaign, alert })?;
-                if pauses {
-                    pause(tx, tenant, campaign)?;
-                }
-            }
+    let key = params![tenant.as_bytes(), campaign.as_bytes()];
+    let meter: Option<Meter> = tx
+        .conn
+        .prepare_cached("SELECT meter FROM campaign_meter WHERE tenant = ?1 AND campaign = ?2")?
+        .query_row(key, |row| json(row, 0))
+        .optional()?;
+    let settings = settings_of(tx.conn, tenant)?.unwrap_or_default().alerts;
+    let before = meter.clone().unwrap_or_default();
+    let seen = look(before, &Look { counts: &counts, fresh: &fresh, answered }, &settings);
+    if meter.as_ref() != Some(&seen.meter) {
+        tx.conn.prepare_cached(PUT_METER)?.execute(params![
+            tenant.as_bytes(),
+            campaign.as_bytes(),
+            to_json(&seen.meter)?
+        ])?;
+    }
+    for alert in seen.alerts {
+        let pauses = matches!(alert, CampaignAlert::Paused { .. });
+        tx.journal(tenant, EventBody::CampaignAlert { campaign, alert })?;
+        if pauses {
+            pause(tx, tenant, campaign)?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Pauses a campaign where that is a legal move.

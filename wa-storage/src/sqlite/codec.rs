@@ -3,21 +3,21 @@
 //! Invariant: what is read back was valid when it was written; a column that does not decode is a
 //! broken row. The stored text itself never gets into an error.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Error, Result, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::str::FromStr;
-use std::time::Duration;
 use uuid::Uuid;
 use wa_core::model::{
-    BatchId, Bsuid, CampaignId, Charge, ContactId, DeliveryFacts, EventId, Fact, FailureCode, FailureDetails,
+    BatchId, CampaignId, Charge, ContactId, DeliveryFacts, EventId, Fact, FailureCode, FailureDetails,
     Fingerprint, ImportId, IncarnationId, InstanceId, MessageId, Phone, RawId, Recipient, RejectClass,
     ScheduleId, SessionId, TenantId, WorkerId, from_micros, micros,
 };
 
 use super::error::{Fallible, Fault};
+pub(super) use crate::common::{addresses, int, later, phone_number, provider_hash};
 
 /// A column that holds something else than it should.
 #[derive(Debug, thiserror::Error)]
@@ -74,11 +74,6 @@ pub(super) fn opt_uint<T: TryFrom<i64>>(row: &Row<'_>, index: usize) -> Result<O
     row.get::<_, Option<i64>>(index)?.map(T::try_from).transpose().map_err(|_| undecodable(index))
 }
 
-/// A count as a column holds it; counts beyond `i64::MAX` do not occur and are cut.
-pub(super) fn int(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
 /// Text that has a name or a `FromStr` of its own.
 pub(super) fn named<T>(row: &Row<'_>, index: usize, read: impl Fn(&str) -> Option<T>) -> Result<T> {
     let value = row.get_ref(index)?;
@@ -120,16 +115,6 @@ pub(super) fn fingerprint(row: &Row<'_>, index: usize) -> Result<Fingerprint> {
     row.get(index).map(Fingerprint::from_bytes)
 }
 
-/// A phone as its column holds it; at most 15 digits, so it always fits.
-pub(super) fn phone_number(phone: Phone) -> i64 {
-    phone.as_u64().cast_signed()
-}
-
-/// The phone and bsuid columns of a recipient.
-pub(super) fn addresses(recipient: &Recipient) -> (Option<i64>, Option<&str>) {
-    (recipient.phone().map(phone_number), recipient.bsuid().map(Bsuid::as_str))
-}
-
 pub(super) fn opt_phone(row: &Row<'_>, index: usize) -> Result<Option<Phone>> {
     let digits = row.get::<_, Option<i64>>(index)?;
     digits.map(|digits| Phone::try_from(digits.cast_unsigned())).transpose().map_err(|_| undecodable(index))
@@ -165,18 +150,6 @@ pub(super) fn failure(row: &Row<'_>, index: usize) -> Result<Option<FailureCode>
     Ok(Some(FailureCode { code: row.get(index)?, class, title: row.get(index + 2)?, details }))
 }
 
-/// The hash under which a provider's message id is indexed.
-pub(super) fn provider_hash(provider_id: &str) -> i64 {
-    Fingerprint::of(provider_id.as_bytes()).short().cast_signed()
-}
-
-/// An instant plus a span, held at the end of time instead of passing it.
-pub(super) fn later(at: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
-    let end = DateTime::<Utc>::MAX_UTC;
-    let micros = TimeDelta::from_std(by).ok().and_then(|by| at.checked_add_signed(by)).unwrap_or(end);
-    wa_core::model::whole_micros(micros)
-}
-
 /// Reads one column of every row.
 pub(super) fn column<T: FromSql>(row: &Row<'_>) -> Result<T> {
     row.get(0)
@@ -196,20 +169,5 @@ mod tests {
             .expect_err("no JSON list");
         let shown = format!("{error:?} {error}");
         assert!(!shown.contains("secret") && shown.contains('0'), "{shown}");
-    }
-
-    #[test]
-    fn recipient_keys_survive_the_signed_column() {
-        let bsuid: Bsuid = "US.13491208655302741918".parse().expect("a user id");
-        let key = Recipient::from(bsuid).key();
-        assert!(key.cast_signed() < 0, "the key of a bsuid has its top bit set");
-        assert_eq!(key.cast_signed().cast_unsigned(), key);
-    }
-
-    #[test]
-    fn later_stops_at_the_end_of_time() {
-        let now = from_micros(1_790_000_000_000_000);
-        assert_eq!((later(now, Duration::from_secs(2)) - now).num_seconds(), 2);
-        assert!(later(now, Duration::MAX) > now);
     }
 }

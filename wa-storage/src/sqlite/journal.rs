@@ -7,10 +7,10 @@ use wa_core::model::{Event, EventBody, EventId, StreamPosition};
 use wa_core::port::store::{Journal, ReaderName, StoreError};
 use wa_core::port::{AdminScope, Notice, Scope};
 
-use super::changes::unpack;
 use super::codec::{at, id, int, json, to_json, uint, undecodable};
 use super::directory::settings_of;
 use super::{Durability, SqliteStore, page_size};
+use crate::common::changes::unpack;
 
 pub(super) const PRUNE: &str = "DELETE FROM journal WHERE position IN (SELECT position FROM journal \
      WHERE at < ?1 AND position <= (SELECT coalesce(min(position), 9223372036854775807) FROM reader) \

@@ -3,20 +3,19 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{
-    AttemptView, CampaignContent, CampaignId, Charge, Chosen, ContactId, Content, DeliveryFacts, Estimate,
-    FailureDetails, HoldReason, MessageId, MessageState, MessageView, Money, Period, PriceReason,
-    RateCategory, Recipient, SessionId, SkipReason, TenantId, micros,
+    CampaignContent, CampaignId, Charge, Chosen, Content, DeliveryFacts, Estimate, FailureDetails,
+    HoldReason, MessageId, MessageView, Money, PriceReason, RateCategory, SessionId, SkipReason, TenantId,
+    micros,
 };
-use wa_core::rules::price::{self, Quote};
-use wa_core::rules::status::{self, MessageFacts};
-use wa_core::rules::tally::Standing;
+use wa_core::rules::price::Quote;
 
 use super::codec::{
     at, facts, id, named, opt_at, opt_id, opt_json, opt_named, opt_uint, parsed, provider_hash, recipient,
     uint, undecodable,
 };
 use super::error::Fallible;
-use super::prices::{Books, sold};
+use super::prices::Books;
+pub(super) use crate::common::message::{Attempt, Due, Stored};
 
 pub(super) const SELECT_HEAD: &str = "SELECT m.campaign, m.contact, m.phone, m.bsuid, c.reason, d.n, d.why, d.due_at \
      FROM message m \
@@ -53,47 +52,6 @@ pub(super) const DELETE_DUE: &str = "DELETE FROM due WHERE tenant = ?1 AND messa
 pub(super) const PUT_CLOSED: &str =
     "INSERT OR IGNORE INTO closed (tenant, message, reason, at) VALUES (?1, ?2, ?3, ?4)";
 
-/// The place of a message that waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Due {
-    pub(super) n: u16,
-    pub(super) why: Option<HoldReason>,
-    pub(super) at: DateTime<Utc>,
-}
-
-/// One attempt as stored.
-#[derive(Debug, Clone)]
-pub(super) struct Attempt {
-    pub(super) n: u16,
-    pub(super) session: SessionId,
-    pub(super) begun_at: DateTime<Utc>,
-    pub(super) end_by: DateTime<Utc>,
-    pub(super) recipient: i64,
-    pub(super) tier_slot: bool,
-    pub(super) content: Chosen,
-    /// The day of its session's warm-up that it counts in.
-    pub(super) warm_up_day: Option<i32>,
-    pub(super) quote: Quote,
-    /// The version of the prices by which it is settled.
-    pub(super) book: Option<i64>,
-    /// The month on the account's clock at its begin.
-    pub(super) month: Period,
-    pub(super) facts: DeliveryFacts,
-}
-
-/// One message as stored, without its content.
-#[derive(Debug, Clone)]
-pub(super) struct Stored {
-    pub(super) tenant: TenantId,
-    pub(super) id: MessageId,
-    pub(super) campaign: Option<CampaignId>,
-    pub(super) contact: Option<ContactId>,
-    pub(super) recipient: Recipient,
-    pub(super) attempts: Vec<Attempt>,
-    pub(super) closed: Option<SkipReason>,
-    pub(super) due: Option<Due>,
-}
-
 impl Stored {
     pub(super) fn load(conn: &Connection, tenant: TenantId, message: MessageId) -> Fallible<Option<Self>> {
         let head = |row: &Row<'_>| {
@@ -124,21 +82,6 @@ impl Stored {
         Ok(Some(stored))
     }
 
-    /// The facts of its attempts, oldest first.
-    pub(super) fn chain(&self) -> Vec<&DeliveryFacts> {
-        self.attempts.iter().map(|attempt| &attempt.facts).collect()
-    }
-
-    pub(super) fn standing(&self) -> Standing {
-        let chain = self.chain();
-        let state = status::message_state(&MessageFacts {
-            attempts: &chain,
-            closed: self.closed,
-            queued: self.due.map(|due| due.why),
-        });
-        Standing::new(state, self.closed, &chain)
-    }
-
     /// The number whose attempt it is, or would be.
     pub(super) fn session(&self, conn: &Connection) -> Fallible<SessionId> {
         match (self.attempts.last(), self.campaign) {
@@ -148,8 +91,8 @@ impl Stored {
         }
     }
 
-    /// Its standing, with what its campaign's feed says of it where it has no row of its own.
-    pub(super) fn shown_standing(&mut self, conn: &Connection) -> Fallible<Standing> {
+    /// Closes it where its campaign's feed was cancelled and it has no row of its own.
+    pub(super) fn learn_from_feed(&mut self, conn: &Connection) -> Fallible<()> {
         if let Some(campaign) = self.campaign
             && self.attempts.is_empty()
             && self.due.is_none()
@@ -158,7 +101,7 @@ impl Stored {
         {
             self.closed = Some(SkipReason::Cancelled);
         }
-        Ok(self.standing())
+        Ok(())
     }
 
     /// Closes it, unless it is closed already.
@@ -194,24 +137,9 @@ impl Stored {
             }
             (None, None) => session_of_single(conn, self.tenant, self.id)?,
         };
-        let state = self.standing().state;
-        let mut attempts = Vec::with_capacity(self.attempts.len());
-        for attempt in self.attempts {
-            let book = books.get(conn, attempt.book)?;
-            let price = price::shown(&sold(&attempt, &self.recipient, book.as_deref()));
-            let Attempt { n, begun_at, end_by, content, facts, .. } = attempt;
-            attempts.push(AttemptView { n, begun_at, end_by, content, facts, price });
-        }
-        Ok(MessageView {
-            id: self.id,
-            campaign: self.campaign,
-            session,
-            recipient: self.recipient,
-            state,
-            skipped: self.closed.filter(|_| state == MessageState::Skipped),
-            held: self.due.and_then(|due| Some((due.why?, due.at))),
-            attempts,
-        })
+        let books = self.attempts.iter().map(|attempt| books.get(conn, attempt.book));
+        let books = books.collect::<Fallible<Vec<_>>>()?;
+        Ok(self.view(session, &books))
     }
 }
 

@@ -17,15 +17,8 @@ use super::codec::at;
 use super::config::SqliteOptions;
 use super::connect;
 use super::error::{Fallible, Fault};
-
-/// One step of the schema, forth and back.
-#[derive(Debug, Clone, Copy)]
-struct Migration {
-    version: u32,
-    name: &'static str,
-    up: &'static str,
-    down: &'static str,
-}
+use crate::common::migration::MigrationStatus;
+use crate::common::migration::{Migration, listed};
 
 /// Versions rise by one from 1; a released migration never changes.
 const MIGRATIONS: &[Migration] = &[Migration {
@@ -34,17 +27,6 @@ const MIGRATIONS: &[Migration] = &[Migration {
     up: include_str!("migrations/0001_base.up.sql"),
     down: include_str!("migrations/0001_base.down.sql"),
 }];
-
-/// A migration and whether the file has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MigrationStatus {
-    /// Its version, from 1.
-    pub version: u32,
-    /// Its name; unknown to this program for the one version that it accepts ahead of its own.
-    pub name: Option<&'static str>,
-    /// When it was applied, if it was.
-    pub applied_at: Option<DateTime<Utc>>,
-}
 
 /// The migrations of one file, for tools; [`SqliteStore::open`](super::SqliteStore::open) runs what is pending.
 #[derive(Debug)]
@@ -168,17 +150,7 @@ fn list(conn: &Connection, migrations: &[Migration]) -> Fallible<Vec<MigrationSt
         let rows = statement.query_map([], |row| Ok((row.get::<_, u32>(0)?, at(row, 1)?)))?;
         applied = rows.collect::<rusqlite::Result<_>>()?;
     }
-    let mut all: Vec<MigrationStatus> = migrations
-        .iter()
-        .map(|it| MigrationStatus { version: it.version, name: Some(it.name), applied_at: None })
-        .collect();
-    for (version, at) in applied {
-        match all.iter_mut().find(|status| status.version == version) {
-            Some(status) => status.applied_at = Some(at),
-            None => all.push(MigrationStatus { version, name: None, applied_at: Some(at) }),
-        }
-    }
-    Ok(all)
+    Ok(listed(migrations, applied))
 }
 
 /// The latest version that the file has; 0 for a new file.

@@ -41,13 +41,13 @@ use rusqlite::params;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use wa_core::model::micros;
 use wa_core::port::store::{
-    Audience, Directory, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Schedules, Store,
+    Audience, Directory, Hear, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Schedules, Store,
     StoreError,
 };
 
 pub use config::SqliteOptions;
 use error::{Fallible, Fault};
-pub use migrate::{MigrationStatus, SqliteMigrations};
+pub use migrate::SqliteMigrations;
 use reader::{Read, Reader, Snapshot};
 pub use transaction::{SqliteTransaction, TransactionError};
 use writer::{Counters, Durability, Job, Shared, Tx, Writer};
@@ -215,6 +215,9 @@ impl Store for SqliteStore {
     fn commits_in_order(&self) -> bool {
         // One queue, one writer: what is handed in first is in the same commit or an earlier one.
         true
+    }
+    fn subscribe(&self, _hear: Hear) {
+        // Another process cannot reach this one through a file.
     }
     fn directory(&self) -> &dyn Directory {
         self

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use wa_core::model::{Market, PriceBook, Recipient, TenantId};
-use wa_core::rules::price::{Booking, Sold, booking};
+use wa_core::model::{PriceBook, Recipient, TenantId};
+use wa_core::rules::price::{Booking, booking};
 
 use super::codec::{json, to_json};
 use super::error::{Fallible, Fault};
 use super::message::Attempt;
 use super::writer::Tx;
+pub(super) use crate::common::prices::sold;
 
 pub(super) const BOOK_BY_ID: &str = "SELECT body FROM price_book WHERE id = ?1";
 
@@ -76,16 +77,5 @@ impl Books {
     ) -> Fallible<Option<Booking>> {
         let book = self.get(conn, attempt.book)?;
         Ok(booking(&sold(attempt, recipient, book.as_deref())))
-    }
-}
-
-/// An attempt as far as its price goes.
-pub(super) fn sold<'a>(attempt: &'a Attempt, recipient: &Recipient, book: Option<&'a PriceBook>) -> Sold<'a> {
-    Sold {
-        quote: attempt.quote,
-        begun_at: attempt.begun_at,
-        market: Market::of(recipient),
-        book,
-        facts: &attempt.facts,
     }
 }

@@ -14,13 +14,13 @@ use wa_core::port::{AdminScope, Scope};
 use wa_core::rules::schedule::{self as rule, Step};
 
 use super::audience::create_campaign;
-use super::changes::Changes;
 use super::codec::{at, id, int, json, named, opt_at, opt_micros, parsed, to_json, uint};
 use super::error::{Fallible, Fault};
 use super::numbers::session_of;
 use super::reader::Snapshot;
 use super::writer::Tx;
 use super::{Durability, SqliteStore, page_size};
+use crate::common::changes::Changes;
 
 const COLUMNS: &str = "id, name, spec, state, next_number, next_civil, next_at, runs, skipped, created_at";
 
@@ -223,7 +223,7 @@ fn run(tx: &Tx<'_>, tenant: TenantId, id: ScheduleId, fresh: CampaignId) -> Fall
         changes.event(tenant, EventBody::Schedule { schedule: id, state: known.state });
     }
     store(tx, tenant, &known)?;
-    changes.write(tx)?;
+    tx.write(changes)?;
     Ok(told)
 }
 

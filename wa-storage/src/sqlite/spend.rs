@@ -2,23 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
-use wa_core::model::{
-    BudgetOf, BudgetUse, CampaignId, Category, ContactId, Content, Currency, MessageId, Recipient, TenantId,
-    micros,
-};
-use wa_core::port::store::{ContactSpend, Cost, CostOf, LastTemplate, TrendPoint, TrendQuery};
+use wa_core::model::{BudgetOf, BudgetUse, ContactId, Currency, Recipient, TenantId, micros};
+use wa_core::port::store::{ContactSpend, Cost, CostOf, TrendPoint, TrendQuery};
 use wa_core::rules::cost::{self, CostCounter};
-use wa_core::rules::rollup::{self, Count};
+use wa_core::rules::rollup;
 
 use super::audience::contacts;
-use super::booked::budget_key;
 use super::codec::{at, id, opt_id, parsed, recipient};
 use super::error::Fallible;
-use super::message::{Attempt, attempt, pattern};
+use super::message::{attempt, pattern};
 use super::prices::Books;
 use super::reports::read_counters;
+use crate::common::booked::budget_key;
+use crate::common::spend::{Sent, Spending, points};
 
 pub(super) const BETWEEN: &str = "SELECT counter, sum(n) FROM ( \
      SELECT counter, n FROM rollup WHERE tenant = ?1 AND slot >= ?2 AND slot < ?3 \
@@ -63,14 +60,6 @@ pub(super) fn cost(conn: &Connection, tenant: TenantId, of: &CostOf) -> Fallible
     Ok(cost::total(counters.into_iter().filter_map(|(key, n)| Some((CostCounter::from_key(&key)?, n)))))
 }
 
-/// An attempt to a contact.
-struct Sent {
-    attempt: Attempt,
-    message: MessageId,
-    campaign: Option<CampaignId>,
-    recipient: Recipient,
-}
-
 pub(super) fn of_contact(
     conn: &Connection,
     tenant: TenantId,
@@ -79,8 +68,7 @@ pub(super) fn of_contact(
     let Some(contact) = contacts::by_id(conn, tenant, contact)? else { return Ok(None) };
     let phone = contact.recipient.phone().map(Recipient::from);
     let bsuid = contact.recipient.bsuid().cloned().map(Recipient::from);
-    let (mut spend, mut books) = (ContactSpend::default(), Books::default());
-    let mut last: Option<Sent> = None;
+    let (mut spending, mut books) = (Spending::default(), Books::default());
     for key in phone.into_iter().chain(bsuid).map(|recipient| recipient.key()) {
         let mut statement = conn.prepare_cached(OF_RECIPIENT)?;
         let sent = statement.query_map(params![tenant.as_bytes(), key.cast_signed()], |row| {
@@ -93,28 +81,15 @@ pub(super) fn of_contact(
         })?;
         for sent in sent {
             let sent = sent?;
-            let Some(booking) = books.booking(conn, &sent.recipient, &sent.attempt)? else { continue };
-            for (counter, n) in cost::counted_in(&booking) {
-                cost::apply(&mut spend.cost, &counter, n);
-            }
-            if sent.attempt.quote.category == Category::Service {
-                continue;
-            }
-            spend.templates += 1;
-            let place = |it: &Sent| (it.attempt.begun_at, it.message);
-            if last.as_ref().is_none_or(|known| place(known) < place(&sent)) {
-                last = Some(sent);
-            }
+            let booking = books.booking(conn, &sent.recipient, &sent.attempt)?;
+            spending.add(sent, booking.as_ref());
         }
     }
-    if let Some(sent) = last
-        && let Some(Content::Template(template)) =
-            pattern(conn, tenant, sent.campaign, sent.message, sent.attempt.content)?
-    {
-        let (name, language) = (template.name, template.language);
-        spend.last_template = Some(LastTemplate { name, language, at: sent.attempt.begun_at });
-    }
-    Ok(Some(spend))
+    let content = match spending.last() {
+        Some(sent) => pattern(conn, tenant, sent.campaign, sent.message, sent.attempt.content)?,
+        None => None,
+    };
+    Ok(Some(spending.finish(content)))
 }
 
 pub(super) fn budget_use(
@@ -133,22 +108,9 @@ pub(super) fn trend(conn: &Connection, tenant: TenantId, ask: &TrendQuery) -> Fa
     let TrendQuery { from, to, by, session } = ask;
     let (from, to) = (micros(rollup::slot(*from)), micros(rollup::slot(*to)));
     let session = session.as_ref().map(|id| id.as_bytes().as_slice());
-    let mut sums: BTreeMap<DateTime<Utc>, BTreeMap<Count, i64>> = BTreeMap::new();
     let mut statement = conn.prepare_cached(TREND)?;
-    let mut rows = statement.query(params![tenant.as_bytes(), from, to, session])?;
-    while let Some(row) = rows.next()? {
-        let (slot, key, n): (_, String, i64) = (at(row, 0)?, row.get(1)?, row.get(2)?);
-        // A counter of a later version is not one of ours.
-        if let Some(count) = Count::from_key(&key) {
-            *sums.entry(rollup::step(slot, *by)).or_default().entry(count).or_default() += n;
-        }
-    }
-    let points = sums.into_iter().map(|(start, counts)| {
-        let mut point = TrendPoint::new(start);
-        for (count, n) in counts.into_iter().filter(|(_, n)| *n != 0) {
-            rollup::apply(&mut point, &count, n);
-        }
-        point
-    });
-    Ok(points.collect())
+    let rows = statement.query_map(params![tenant.as_bytes(), from, to, session], |row| {
+        Ok((at(row, 0)?, row.get(1)?, row.get(2)?))
+    })?;
+    Ok(points(rows.collect::<rusqlite::Result<_>>()?, *by))
 }

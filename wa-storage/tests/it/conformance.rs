@@ -1,4 +1,4 @@
-//! The SQLite store keeps every clause of the Store contracts.
+//! Both stores keep every clause of the Store contracts.
 
 mod sqlite {
     use std::sync::Arc;
@@ -43,4 +43,49 @@ mod sqlite {
     }
 
     wa_core::store_conformance!(Sqlite);
+}
+
+mod postgres {
+    use std::sync::Arc;
+
+    use wa_core::port::Clock;
+    use wa_core::port::store::Store;
+    use wa_core::testing::store::{OpenStore, StoreFixture};
+    use wa_storage::{PostgresStore, TestDatabase};
+
+    struct Postgres;
+
+    struct Opened {
+        database: TestDatabase,
+        clock: Arc<dyn Clock>,
+        store: Arc<PostgresStore>,
+    }
+
+    async fn open(database: &TestDatabase, clock: &Arc<dyn Clock>) -> Arc<PostgresStore> {
+        let options = database.options().clock(Arc::clone(clock));
+        Arc::new(PostgresStore::connect(options).await.expect("a store"))
+    }
+
+    #[async_trait::async_trait]
+    impl StoreFixture for Postgres {
+        async fn open(&self, clock: Arc<dyn Clock>) -> Box<dyn OpenStore> {
+            let database = TestDatabase::create().await;
+            let store = open(&database, &clock).await;
+            Box::new(Opened { database, clock, store })
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl OpenStore for Opened {
+        fn store(&self) -> Arc<dyn Store> {
+            Arc::clone(&self.store) as Arc<dyn Store>
+        }
+
+        async fn reopen(&mut self) {
+            self.store.close().await;
+            self.store = open(&self.database, &self.clock).await;
+        }
+    }
+
+    wa_core::store_conformance!(Postgres);
 }

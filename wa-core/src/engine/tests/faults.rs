@@ -87,6 +87,9 @@ impl Store for FaultyStore {
     fn commits_in_order(&self) -> bool {
         self.in_order
     }
+    fn subscribe(&self, hear: Hear) {
+        self.inner.subscribe(hear);
+    }
     fn directory(&self) -> &dyn Directory {
         self.inner.directory()
     }

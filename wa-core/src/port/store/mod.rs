@@ -29,6 +29,7 @@ mod reports;
 mod schedules;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 pub use audience::{
     ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member,
@@ -60,6 +61,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// If so, the engine hands in what should follow an outcome without waiting for its commit.
     fn commits_in_order(&self) -> bool;
+    /// Calls `hear` whenever another process announces something through this store, until it answers that
+    /// nobody wants to hear any more.
+    ///
+    /// A store that cannot be told by others does nothing: what they did is found by asking now and then,
+    /// which the engine does anyway. News can be lost, come twice or come for nothing.
+    fn subscribe(&self, hear: Hear);
     /// Tenants and their settings.
     fn directory(&self) -> &dyn Directory;
     /// Sessions and their settings, leases, breakers, templates as the provider spoke of them.
@@ -81,6 +88,20 @@ pub trait Store: Debug + Send + Sync + 'static {
 }
 
 const _OBJECT_SAFE: fn(&dyn Store) = |_| {};
+
+/// What another process did that an engine should look at soon.
+///
+/// Exhaustive on purpose: a new kind must be decided by every engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// A message was queued.
+    Due,
+    /// There is something to own, or what was held up may go on.
+    Work,
+}
+
+/// Hears news, and says whether it wants to hear more.
+pub type Hear = Arc<dyn Fn(News) -> bool + Send + Sync>;
 
 /// The largest page that a store gives.
 pub const MAX_PAGE: u32 = 10_000;

@@ -189,6 +189,10 @@ pub struct TrendPoint {
     pub failed: u64,
     /// Of the begun: in doubt.
     pub in_doubt: u64,
+    /// Of the begun: those that were not the first of their message.
+    pub retried: u64,
+    /// Of these, taken by the provider and not failed since.
+    pub retries_accepted: u64,
     /// Messages from users.
     pub inbound: u64,
     /// What the attempts cost.
@@ -209,6 +213,8 @@ impl TrendPoint {
             read: 0,
             failed: 0,
             in_doubt: 0,
+            retried: 0,
+            retries_accepted: 0,
             inbound: 0,
             cost: Cost::default(),
         }

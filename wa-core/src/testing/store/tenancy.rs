@@ -21,8 +21,8 @@ use async_trait::async_trait;
 use super::{OpenStore, StoreFixture};
 use crate::model::{Tenant, TenantId, TenantName, TenantSettings, WorkerId, from_micros};
 use crate::port::store::{
-    Audience, Directory, Inbox, Journal, Ledger, Numbers, Outbox, Reports, Schedules, Store, StoreError,
-    StoreIdentity,
+    Audience, Directory, Hear, Inbox, Journal, Ledger, Numbers, Outbox, Reports, Schedules, Store,
+    StoreError, StoreIdentity,
 };
 use crate::port::{AdminScope, Clock, Scope, WorkerScope};
 use crate::testing::scope;
@@ -83,6 +83,9 @@ impl Trespassing {
 impl Store for Trespassing {
     fn commits_in_order(&self) -> bool {
         self.store.commits_in_order()
+    }
+    fn subscribe(&self, hear: Hear) {
+        self.store.subscribe(hear);
     }
     fn directory(&self) -> &dyn Directory {
         self

@@ -9,13 +9,14 @@ use wa_core::port::store::UpsertContact;
 use wa_core::rules::consent::{self, ConsentNews};
 
 use super::join;
-use crate::sqlite::changes::Changes;
+use crate::common::audience::{learned, new_contact};
+use crate::common::changes::Changes;
 use crate::sqlite::codec::{
     addresses, at, column, id as codec_id, json, named, opt_at, opt_json, opt_micros, opt_named,
     phone_number, recipient, to_json,
 };
 use crate::sqlite::directory::settings_of;
-use crate::sqlite::error::{Fallible, Fault};
+use crate::sqlite::error::Fallible;
 use crate::sqlite::page_size;
 use crate::sqlite::reader::Snapshot;
 use crate::sqlite::writer::Tx;
@@ -131,7 +132,7 @@ pub(super) fn upsert(tx: &Tx<'_>, tenant: TenantId, new: &UpsertContact) -> Fall
     }
     let mut changes = Changes::default();
     let contact = meet(tx, &mut changes, tenant, recipient, *id, attributes)?;
-    changes.write(tx)?;
+    tx.write(changes)?;
     if let Some(name) = list {
         let list = ensure_list(tx.conn, tenant, name)?;
         join(tx.conn, list, contact.id)?;
@@ -169,37 +170,20 @@ pub(in crate::sqlite) fn find_or_create(
     fresh: ContactId,
     attributes: &ContactAttributes,
 ) -> Fallible<Contact> {
-    let Some(mut known) = by_address(tx.conn, tenant, who)? else {
-        let contact = Contact {
-            id: fresh,
-            recipient: who.clone(),
-            attributes: attributes.clone(),
-            profile_name: None,
-            username: None,
-            consent: Consent::Allowed,
-            consent_at: None,
-            consent_source: None,
-            created_at: tx.now,
-        };
+    let Some(known) = by_address(tx.conn, tenant, who)? else {
+        let contact = new_contact(fresh, who.clone(), attributes.clone(), tx.now);
         insert(tx.conn, tenant, &contact)?;
         return Ok(contact);
     };
-    // Whoever is found by phone was looked for by it first, so a missing phone belongs to nobody.
-    let phone = known.recipient.phone().or(who.phone());
-    let bsuid = match (known.recipient.bsuid(), who.bsuid()) {
-        (Some(own), _) => Some(own.clone()),
-        (None, Some(new)) if by_bsuid(tx.conn, tenant, new)?.is_none() => Some(new.clone()),
-        (None, _) => None,
+    let takes_bsuid = match (known.recipient.bsuid(), who.bsuid()) {
+        (None, Some(new)) => by_bsuid(tx.conn, tenant, new)?.is_none(),
+        (Some(_), _) | (None, None) => false,
     };
-    let learned = Recipient::new(phone, bsuid).map_err(|_| Fault::Broken("a contact lost its addresses"))?;
-    let mut merged = known.attributes.clone();
-    merged.extend(attributes.iter().map(|(name, value)| (name.clone(), value.clone())));
-    if learned != known.recipient || merged != known.attributes {
-        known.recipient = learned;
-        known.attributes = merged;
-        update(tx.conn, tenant, &known)?;
+    let learned = learned(&known, who, takes_bsuid, attributes);
+    if learned != known {
+        update(tx.conn, tenant, &learned)?;
     }
-    Ok(known)
+    Ok(learned)
 }
 
 pub(super) fn insert(conn: &Connection, tenant: TenantId, contact: &Contact) -> Fallible<()> {
@@ -280,7 +264,7 @@ pub(super) fn set_consent(
     let mut changes = Changes::default();
     let news = ConsentNews::Set(consent, tx.now);
     let contact = hear_consent(tx, &mut changes, tenant, &known, news, source)?;
-    changes.write(tx)?;
+    tx.write(changes)?;
     Ok(Some(contact))
 }
 

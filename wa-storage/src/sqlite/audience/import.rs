@@ -2,14 +2,15 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{
-    Consent, ConsentSource, Contact, ImportId, ImportLine, ImportProgress, ImportRow, LineOutcome,
-    LineProblem, ListName, Recipient, TenantId,
+    ConsentSource, ImportId, ImportLine, ImportProgress, ImportRow, LineOutcome, LineProblem, ListName,
+    Recipient, TenantId,
 };
 use wa_core::port::store::{ImportChunk, ImportStep, ReportedLine, StartImport};
 use wa_core::rules::consent::ConsentNews;
 
 use super::contacts;
-use crate::sqlite::changes::Changes;
+use crate::common::audience::new_contact;
+use crate::common::changes::Changes;
 use crate::sqlite::codec::{fingerprint, id, int, named, opt_json, phone_number, to_json, uint};
 use crate::sqlite::directory::settings_of;
 use crate::sqlite::error::Fallible;
@@ -86,7 +87,7 @@ pub(super) fn import(tx: &Tx<'_>, tenant: TenantId, chunk: &ImportChunk) -> Fall
             int(progress.invalid),
             progress.finished
         ])?;
-    changes.write(tx)?;
+    tx.write(changes)?;
     Ok(ImportStep::Applied(progress))
 }
 
@@ -109,17 +110,7 @@ fn take_in(
     let known = contacts::by_address(tx.conn, tenant, &who)?;
     let contact = match (known, first) {
         (None, _) => {
-            let contact = Contact {
-                id: *fresh,
-                recipient: who,
-                attributes: attributes.clone(),
-                profile_name: None,
-                username: None,
-                consent: Consent::Allowed,
-                consent_at: None,
-                consent_source: None,
-                created_at: tx.now,
-            };
+            let contact = new_contact(*fresh, who, attributes.clone(), tx.now);
             contacts::insert(tx.conn, tenant, &contact)?;
             contact
         }

@@ -6,16 +6,17 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 use wa_core::model::{
-    ConsentSource, Contact, ContactId, ConversationId, EventBody, Phone, Recipient, SessionId, TenantId,
-    UserChange, micros,
+    ConsentSource, Contact, ContactId, ConversationId, EventBody, Recipient, SessionId, TenantId, UserChange,
+    micros,
 };
 use wa_core::rules::address::moved;
 use wa_core::rules::consent;
 
 use super::contacts::{by_address, by_id, put_record, record_of, update};
-use crate::sqlite::changes::Changes;
+use crate::common::audience::{keys, one_of};
+use crate::common::changes::Changes;
 use crate::sqlite::codec::{column, id, opt_at};
-use crate::sqlite::error::{Fallible, Fault};
+use crate::sqlite::error::Fallible;
 use crate::sqlite::inbox::{conversation, window};
 use crate::sqlite::writer::Tx;
 
@@ -54,13 +55,6 @@ pub(in crate::sqlite) fn reached(
     Ok(all)
 }
 
-/// The numbers under which attempts to these addresses are counted.
-fn keys(who: &Recipient) -> Vec<i64> {
-    let phone = who.phone().map(|phone: Phone| Recipient::from(phone).key());
-    let bsuid = who.bsuid().map(|bsuid| Recipient::from(bsuid.clone()).key());
-    phone.into_iter().chain(bsuid).map(u64::cast_signed).collect()
-}
-
 /// Makes one contact of two, with everything that hangs on them.
 pub(super) fn join(
     tx: &Tx<'_>,
@@ -93,31 +87,10 @@ pub(super) fn join(
         "UPDATE OR REPLACE former_address SET contact = ?3 WHERE tenant = ?1 AND contact = ?2",
     )?
     .execute(params![tenant.as_bytes(), gone.as_bytes(), kept.as_bytes()])?;
-    let joined = one_of(stays, goes)?;
+    let joined = one_of(stays, goes);
     update(conn, tenant, &joined)?;
     changes.event(tenant, EventBody::ContactsMerged { contact: kept, alias: gone });
     put_record(tx, changes, tenant, &joined, &record, ConsentSource::Merge)
-}
-
-/// What two contacts are together.
-fn one_of(stays: Contact, goes: Contact) -> Fallible<Contact> {
-    let phone = stays.recipient.phone().or(goes.recipient.phone());
-    let bsuid = stays.recipient.bsuid().or(goes.recipient.bsuid()).cloned();
-    let is_older = (stays.created_at, stays.id) <= (goes.created_at, goes.id);
-    let (mut attributes, newer) =
-        if is_older { (stays.attributes, goes.attributes) } else { (goes.attributes, stays.attributes) };
-    attributes.extend(newer);
-    Ok(Contact {
-        id: stays.id,
-        recipient: Recipient::new(phone, bsuid).map_err(|_| Fault::Broken("a contact lost its addresses"))?,
-        attributes,
-        profile_name: stays.profile_name.max(goes.profile_name),
-        username: stays.username.max(goes.username),
-        consent: stays.consent,
-        consent_at: stays.consent_at,
-        consent_source: stays.consent_source,
-        created_at: stays.created_at.min(goes.created_at),
-    })
 }
 
 fn join_lists(conn: &Connection, tenant: TenantId, kept: ContactId, gone: ContactId) -> Fallible<()> {

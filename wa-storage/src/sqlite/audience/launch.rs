@@ -6,21 +6,19 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use wa_core::model::{
-    Campaign, CampaignState, EventBody, IdMint, ListName, MessageId, MessageState, SkipReason, TenantId,
-    from_micros, micros, values_of,
+    Campaign, CampaignId, CampaignState, EventBody, ListName, SkipReason, TenantId, micros,
 };
 use wa_core::port::store::{LaunchChunk, LaunchStep, MAX_PAGE, Member};
 use wa_core::rules::campaign::launched;
-use wa_core::rules::tally::Standing;
 
 use super::{campaign, contacts};
-use crate::sqlite::changes::Changes;
+use crate::common::audience::{Freezer, Frozen, mint};
+use crate::common::changes::Changes;
 use crate::sqlite::codec::{addresses, int, to_json, uint};
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::message::put_closed;
 use crate::sqlite::page_size;
 use crate::sqlite::writer::Tx;
-use wa_core::model::CampaignId;
 
 pub(in crate::sqlite) const NEXT_MEMBERS: &str = "SELECT c.id, c.phone, c.bsuid, c.attributes, c.consent, \
      c.consent_at, c.created_at, c.consent_source, c.profile_name, c.username, m.seq \
@@ -75,7 +73,7 @@ pub(super) fn launch(
             done,
             campaign.state.as_str()
         ])?;
-    changes.write(tx)?;
+    tx.write(changes)?;
     Ok(if done { LaunchStep::Done(campaign) } else { LaunchStep::Frozen { audience: cursor.audience } })
 }
 
@@ -143,10 +141,6 @@ fn free_millisecond(tx: &Tx<'_>, tenant: TenantId) -> Fallible<i64> {
     Ok(free)
 }
 
-fn mint(minted_ms: i64, place: u16) -> IdMint {
-    IdMint::new(from_micros(minted_ms.saturating_mul(1_000)), place)
-}
-
 fn size(chunk: LaunchChunk) -> u32 {
     chunk.size.clamp(1, MAX_PAGE)
 }
@@ -195,10 +189,8 @@ fn freeze(
     changes: &mut Changes,
 ) -> Fallible<i64> {
     let Some(list) = cursor.list else { return Ok(0) };
-    let sessions = u64::try_from(campaign.sessions.len()).unwrap_or(u64::MAX).max(1);
-    let mut waiting = vec![0_i64; campaign.sessions.len()];
-    let columns = campaign.columns();
-    let (mut pending, mut incomplete, mut frozen) = (0_u64, 0_u64, 0_i64);
+    let mut freezer = Freezer::new(campaign, cursor.minted_ms, cursor.audience, chunk);
+    let mut frozen = 0_i64;
     let mut statement = tx.conn.prepare_cached(NEXT_MEMBERS)?;
     let mut insert = tx.conn.prepare_cached(
         "INSERT INTO message (tenant, id, campaign, contact, phone, bsuid, params) \
@@ -208,12 +200,9 @@ fn freeze(
         statement.query(params![tenant.as_bytes(), list, cursor.seq, cursor.bound, size(chunk)])?;
     while let Some(row) = members.next()? {
         let contact = contacts::contact(row)?;
-        let place = u16::try_from(cursor.audience % sessions).unwrap_or(u16::MAX);
-        // Ordinals start at 1: the first id of the range is where an untouched feed stands.
-        let ordinal = u32::try_from(cursor.audience / sessions + 1)
-            .map_err(|_| Fault::Broken("a campaign has more messages than ids can tell apart"))?;
-        let id = mint(cursor.minted_ms, place).message(ordinal, chunk.chance(cursor.audience));
-        let (values, complete) = values_of(&columns, &contact.attributes);
+        let Frozen { id, values, is_complete } = freezer
+            .freeze(&contact.attributes)
+            .ok_or(Fault::Broken("a campaign has more messages than ids can tell apart"))?;
         let (phone, bsuid) = addresses(&contact.recipient);
         let params = if values.is_empty() { None } else { Some(to_json(&values)?) };
         insert.execute(params![
@@ -225,33 +214,20 @@ fn freeze(
             bsuid,
             params
         ])?;
-        if complete {
-            pending += 1;
-            if let Some(waiting) = waiting.get_mut(usize::from(place)) {
-                *waiting += 1;
-            }
-        } else {
-            close(tx, tenant, id)?;
-            incomplete += 1;
+        if !is_complete {
+            put_closed(tx.conn, tenant, id, SkipReason::MissingParameter, tx.now)?;
         }
         cursor.seq = row.get(10)?;
-        cursor.audience += 1;
         frozen += 1;
     }
-    for (place, waiting) in (0_u16..).zip(waiting).filter(|(_, waiting)| *waiting > 0) {
+    for (place, waiting) in (0_u16..).zip(&freezer.waiting).filter(|(_, waiting)| **waiting > 0) {
         tx.conn
             .prepare_cached(
                 "UPDATE feed SET remaining = remaining + ?4 WHERE tenant = ?1 AND campaign = ?2 AND place = ?3",
             )?
             .execute(params![tenant.as_bytes(), campaign.id.as_bytes(), place, waiting])?;
     }
-    let waits = Standing::new(MessageState::Pending, None, &[]);
-    changes.standings(tenant, campaign.id, None, &waits, pending);
-    let skipped = Standing::new(MessageState::Skipped, Some(SkipReason::MissingParameter), &[]);
-    changes.standings(tenant, campaign.id, None, &skipped, incomplete);
+    cursor.audience = freezer.audience;
+    freezer.count(changes, tenant, campaign);
     Ok(frozen)
-}
-
-fn close(tx: &Tx<'_>, tenant: TenantId, message: MessageId) -> Fallible<()> {
-    put_closed(tx.conn, tenant, message, SkipReason::MissingParameter, tx.now)
 }

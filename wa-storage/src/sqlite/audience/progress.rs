@@ -11,8 +11,8 @@ use wa_core::rules::campaign::{self as rule, Move};
 use wa_core::rules::tally::Standing;
 
 use super::campaign;
+use crate::common::changes::Changes;
 use crate::sqlite::booked;
-use crate::sqlite::changes::Changes;
 use crate::sqlite::codec::{id, named, opt_at, uint};
 use crate::sqlite::error::Fallible;
 use crate::sqlite::message::Stored;
@@ -63,7 +63,7 @@ pub(super) fn act(
         cancel_rows(tx, tenant, id, &mut changes)?;
     }
     changes.event(tenant, EventBody::Campaign { campaign: id, state });
-    changes.write(tx)?;
+    tx.write(changes)?;
     Ok(ActOutcome::Moved(campaign))
 }
 
@@ -123,7 +123,7 @@ pub(super) fn advance(tx: &Tx<'_>) -> Fallible<Advanced> {
         changes.event(tenant, EventBody::Campaign { campaign: id, state: next });
         advanced.moved.push((tenant, id, next));
     }
-    changes.write(tx)?;
+    tx.write(changes)?;
     advanced.next_at = tx.conn.prepare_cached(NEXT_START)?.query_row([], |row| opt_at(row, 0))?;
     Ok(advanced)
 }

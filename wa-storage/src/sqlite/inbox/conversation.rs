@@ -5,20 +5,21 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use wa_core::model::{
     CampaignContent, CampaignId, Chosen, Content, Conversation, ConversationAction, ConversationId,
-    ConversationState, EventBody, MessageId, TenantId, Thread, micros,
+    ConversationState, MessageId, TenantId, Thread, micros,
 };
 use wa_core::port::store::{
     Assignment, CampaignBrief, ConversationFilter, ConversationKey, ConversationMessage, ConversationPlace,
     Reacted, StoredInbound,
 };
-use wa_core::rules::conversation::{self, Told, Writer};
+use wa_core::rules::conversation::{self, Writer};
 
 use super::message::{hanging, heard, whole};
 use super::project::Projecting;
 use super::window::{first_echo_since, sent_since};
+use crate::common::changes::Changes;
+use crate::common::inbox::told_of;
 use crate::sqlite::audience::contacts::standing_for;
 use crate::sqlite::audience::join::{Reached, reached};
-use crate::sqlite::changes::Changes;
 use crate::sqlite::codec::{at, id, int, json, named, opt_at, opt_json, opt_micros, opt_parsed, uint};
 use crate::sqlite::error::Fallible;
 use crate::sqlite::message::{Stored, pattern};
@@ -69,7 +70,7 @@ pub(super) fn act(
     if let Some(told) = told {
         changes.event(tenant, told_of(key, &thread, told));
     }
-    changes.write(tx)?;
+    tx.write(changes)?;
     Ok(Some(show(tx.conn, tenant, key, thread)?))
 }
 
@@ -273,17 +274,6 @@ fn show(conn: &Connection, tenant: TenantId, key: ConversationId, thread: Thread
         first = first.into_iter().chain(echo).min();
     }
     Ok(thread.show(key, first))
-}
-
-fn told_of(key: ConversationId, thread: &Thread, told: Told) -> EventBody {
-    let ConversationId { session, contact } = key;
-    match told {
-        Told::Opened => EventBody::ConversationOpened { session, contact },
-        Told::Closed => EventBody::ConversationClosed { session, contact },
-        Told::Assigned => {
-            EventBody::ConversationAssigned { session, contact, agent: thread.assigned.clone() }
-        }
-    }
 }
 
 fn read(conn: &Connection, tenant: TenantId, key: ConversationId) -> Fallible<Option<Thread>> {

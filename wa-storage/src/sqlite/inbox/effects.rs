@@ -5,26 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
 use wa_core::model::{
-    Breaker, BreakerReason, BreakerScope, EventBody, InboundEvent, Session, SessionId, TemplateKey,
-    TemplateRecord, TemplateRef, TenantId, TransportName,
+    Breaker, BreakerReason, BreakerScope, EventBody, InboundEvent, Session, TemplateKey, TemplateRecord,
+    TemplateRef, TenantId, TransportName,
 };
-use wa_core::rules::effects::{self, Effect, Gate, Ruling, TemplateNews, Topic};
+use wa_core::rules::effects::{self, Effect, Gate, TemplateNews, Topic};
 
-use super::project::{Applied, Projecting};
+use super::project::Projecting;
+use crate::common::inbox::{Applied, Carrying, changed_event};
 use crate::sqlite::codec::{json, to_json};
 use crate::sqlite::error::Fallible;
 use crate::sqlite::numbers::{breakers, is_news, of_account, put_session};
-
-/// A ruling on its way to one tenant's sessions.
-struct Carrying<'a> {
-    tenant: TenantId,
-    transport: &'a TransportName,
-    ruling: &'a Ruling,
-    at: DateTime<Utc>,
-    sessions: Vec<Session>,
-    /// Those that were stopped or let go, in whole or in part.
-    touched: BTreeSet<SessionId>,
-}
 
 impl Projecting<'_> {
     pub(super) fn decision(
@@ -217,27 +207,5 @@ impl Projecting<'_> {
                 to_json(record)?
             ])?;
         Ok(())
-    }
-}
-
-impl Carrying<'_> {
-    /// The places of the sessions that are meant.
-    fn meant(&self, whose: effects::Whose) -> Vec<usize> {
-        let meant: BTreeSet<_> = effects::concerned(whose, self.ruling.phone, &self.sessions)
-            .into_iter()
-            .map(|session| session.id)
-            .collect();
-        let places = self.sessions.iter().enumerate();
-        places.filter(|(_, session)| meant.contains(&session.id)).map(|(place, _)| place).collect()
-    }
-}
-
-fn changed_event(session: &Session) -> EventBody {
-    EventBody::SessionChanged {
-        session: session.id,
-        state: session.state,
-        throughput: session.throughput,
-        tier: session.tier,
-        quality: session.quality,
     }
 }

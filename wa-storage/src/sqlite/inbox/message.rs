@@ -10,7 +10,8 @@ use wa_core::port::store::{Direction, Route, StoredInbound, target};
 use wa_core::rules::consent::ConsentNews;
 use wa_core::rules::conversation::{Writer, asks};
 
-use super::project::{Applied, Projecting};
+use super::project::Projecting;
+use crate::common::inbox::Applied;
 use crate::sqlite::audience::{contacts, join};
 use crate::sqlite::codec::{addresses, at, id, int, json, opt_json, recipient, to_json, uint};
 use crate::sqlite::error::Fallible;

@@ -1,12 +1,13 @@
 //! Applying what bodies say, event by event, each in a savepoint of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use rusqlite::params;
-use wa_core::model::{NumberId, RawId, Session, SessionId, TransportName, micros};
+use wa_core::model::{NumberId, RawId, SessionId, TransportName, micros};
 use wa_core::port::store::{Projected, ProjectedEvent, Projection, Route};
 
+use crate::common::inbox::{Applied, Done};
 use crate::sqlite::codec::id;
 use crate::sqlite::error::Fallible;
 use crate::sqlite::numbers::routes;
@@ -14,13 +15,8 @@ use crate::sqlite::outbox::merge::{Merged, Merger};
 use crate::sqlite::writer::Tx;
 
 pub(super) fn project(tx: &Tx<'_>, projections: &[Projection]) -> Fallible<Projected> {
-    let mut projecting = Projecting {
-        tx,
-        merger: Merger::new(tx),
-        routes: HashMap::new(),
-        done: Projected::default(),
-        sessions: BTreeMap::new(),
-    };
+    let mut projecting =
+        Projecting { tx, merger: Merger::new(tx), routes: HashMap::new(), done: Done::default() };
     for projection in projections {
         let Projection { raw, transport, received_at, events } = projection;
         let fresh = tx
@@ -34,33 +30,16 @@ pub(super) fn project(tx: &Tx<'_>, projections: &[Projection]) -> Fallible<Proje
             projecting.one(*raw, transport, *received_at, event)?;
         }
     }
-    let Projecting { tx: _, merger, routes: _, mut done, sessions } = projecting;
+    let Projecting { tx: _, merger, routes: _, done } = projecting;
     let Merged { changed, opened: _, due_at: _ } = merger.finish()?;
-    done.changed = changed;
-    done.sessions = sessions.into_values().collect();
-    Ok(done)
+    Ok(done.finish(changed))
 }
 
 pub(super) struct Projecting<'a> {
     pub(super) tx: &'a Tx<'a>,
     pub(super) merger: Merger<'a>,
     routes: HashMap<(TransportName, NumberId), Vec<Route>>,
-    done: Projected,
-    sessions: BTreeMap<SessionId, Session>,
-}
-
-/// What became of one event.
-pub(super) enum Applied {
-    Merged,
-    Waiting,
-    Foreign,
-    Unknown,
-    Heard {
-        inbound: u64,
-        metered: Vec<(SessionId, DateTime<Utc>)>,
-    },
-    /// The sessions as they are now.
-    Decided(Vec<Session>),
+    done: Done,
 }
 
 impl Projecting<'_> {
@@ -96,19 +75,7 @@ impl Projecting<'_> {
         match applied {
             Ok(applied) => {
                 self.merger.changes.absorb(part);
-                match applied {
-                    Applied::Merged => {}
-                    Applied::Waiting => self.done.waiting += 1,
-                    Applied::Foreign => self.done.foreign += 1,
-                    Applied::Unknown => self.done.unknown += 1,
-                    Applied::Heard { inbound, metered } => {
-                        self.done.inbound += inbound;
-                        self.done.metered.extend(metered);
-                    }
-                    Applied::Decided(sessions) => {
-                        self.sessions.extend(sessions.into_iter().map(|session| (session.id, session)));
-                    }
-                }
+                self.done.add(applied);
             }
             Err(fault) if fault.is_own() && !conn.is_autocommit() => {
                 tracing::warn!(?raw, %fault, "an event could not be applied; its body is kept");

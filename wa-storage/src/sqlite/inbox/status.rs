@@ -9,8 +9,9 @@ use wa_core::model::{
 use wa_core::rules::price::charge;
 use wa_core::rules::status::merge_status;
 
-use super::project::{Applied, Projecting};
+use super::project::Projecting;
 use super::window;
+use crate::common::inbox::Applied;
 use crate::sqlite::audience::contacts;
 use crate::sqlite::codec::{id, provider_hash, uint};
 use crate::sqlite::error::Fallible;

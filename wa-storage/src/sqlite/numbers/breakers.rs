@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use wa_core::model::{Breaker, BreakerReason, BreakerScope, EventBody, SessionId, TenantId, micros};
+use wa_core::model::{Breaker, BreakerReason, BreakerScope, EventBody, TenantId, micros};
 use wa_core::rules::judge::is_open;
 
 use super::session_of;
-use crate::sqlite::changes::Changes;
+use crate::common::changes::Changes;
+use crate::common::numbers::{announce, breaker_key, differs, tripped};
 use crate::sqlite::codec::{at, id, named, opt_at, opt_micros, undecodable};
 use crate::sqlite::error::Fallible;
 use crate::sqlite::reader::Snapshot;
@@ -16,18 +17,18 @@ const COLUMNS: &str = "session, template, language, reason, code, until, since";
 
 /// A caller opens a breaker, or changes an open one.
 pub(super) fn open(tx: &Tx<'_>, tenant: TenantId, breaker: &Breaker) -> Fallible<bool> {
-    let (session, ..) = key(&breaker.scope);
+    let (session, ..) = breaker_key(&breaker.scope);
     if session_of(tx.conn, tenant, session)?.is_none() {
         return Ok(false);
     }
     let known = open_at(tx.conn, tenant, &breaker.scope, tx.now)?;
     put(tx.conn, tenant, breaker)?;
-    let is_news = known.is_none_or(|known| (known.reason, known.code) != (breaker.reason, breaker.code));
+    let is_news = known.is_none_or(|known| differs(&known, breaker));
     let mut changes = Changes::default();
     if is_news {
         announce(&mut changes, tenant, breaker);
     }
-    changes.write(tx)?;
+    tx.write(changes)?;
     Ok(true)
 }
 
@@ -39,18 +40,7 @@ pub(in crate::sqlite) fn trip(
     breaker: Breaker,
 ) -> Fallible<Option<Breaker>> {
     let known = open_at(tx.conn, tenant, &breaker.scope, tx.now)?;
-    let lasts_longer = |known: &Breaker| match (known.until, breaker.until) {
-        // What waits for a person is never shortened by what passes on its own.
-        (None, _) => false,
-        (Some(_), None) => true,
-        (Some(known), Some(new)) => new > known,
-    };
-    let (is_news, since) = match &known {
-        Some(known) if !lasts_longer(known) => return Ok(None),
-        Some(known) => ((known.reason, known.code) != (breaker.reason, breaker.code), known.since),
-        None => (true, breaker.since),
-    };
-    let breaker = Breaker { since, ..breaker };
+    let Some((breaker, is_news)) = tripped(known.as_ref(), breaker) else { return Ok(None) };
     put(tx.conn, tenant, &breaker)?;
     if is_news {
         announce(changes, tenant, &breaker);
@@ -61,7 +51,7 @@ pub(in crate::sqlite) fn trip(
 pub(super) fn reset(tx: &Tx<'_>, tenant: TenantId, scope: &BreakerScope) -> Fallible<bool> {
     let mut changes = Changes::default();
     let was_open = remove(tx, &mut changes, tenant, scope, None)?;
-    changes.write(tx)?;
+    tx.write(changes)?;
     Ok(was_open)
 }
 
@@ -88,7 +78,7 @@ fn remove(
     let Some(known) = known.filter(|known| reason.is_none_or(|reason| known.reason == reason)) else {
         return Ok(false);
     };
-    let (session, template, language) = key(scope);
+    let (session, template, language) = breaker_key(scope);
     tx.conn
         .prepare_cached(
             "DELETE FROM breaker WHERE tenant = ?1 AND session = ?2 AND template = ?3 AND language = ?4",
@@ -127,7 +117,7 @@ pub(in crate::sqlite) fn open_at(
 
 /// The breaker of a scope, also one whose time is over.
 fn read(conn: &Connection, tenant: TenantId, scope: &BreakerScope) -> Fallible<Option<Breaker>> {
-    let (session, template, language) = key(scope);
+    let (session, template, language) = breaker_key(scope);
     let found = conn
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM breaker \
@@ -140,7 +130,7 @@ fn read(conn: &Connection, tenant: TenantId, scope: &BreakerScope) -> Fallible<O
 
 fn put(conn: &Connection, tenant: TenantId, breaker: &Breaker) -> Fallible<()> {
     let Breaker { scope, reason, code, until, since } = breaker;
-    let (session, template, language) = key(scope);
+    let (session, template, language) = breaker_key(scope);
     conn.prepare_cached(&format!(
         "INSERT OR REPLACE INTO breaker (tenant, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
     ))?
@@ -155,24 +145,6 @@ fn put(conn: &Connection, tenant: TenantId, breaker: &Breaker) -> Fallible<()> {
         micros(*since)
     ])?;
     Ok(())
-}
-
-fn announce(changes: &mut Changes, tenant: TenantId, breaker: &Breaker) {
-    match breaker.scope {
-        BreakerScope::Session(session) => {
-            let body = EventBody::SessionStopped { session, reason: breaker.reason, code: breaker.code };
-            changes.event(tenant, body);
-        }
-        BreakerScope::Template(..) => {}
-    }
-}
-
-/// The key columns of a scope; a whole session has an empty template.
-fn key(scope: &BreakerScope) -> (SessionId, &str, &str) {
-    match scope {
-        BreakerScope::Session(session) => (*session, "", ""),
-        BreakerScope::Template(session, name, language) => (*session, name.as_str(), language.as_str()),
-    }
 }
 
 fn breaker(row: &Row<'_>) -> rusqlite::Result<Breaker> {

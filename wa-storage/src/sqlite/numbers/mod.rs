@@ -14,8 +14,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{
     Breaker, BreakerScope, NewSession, NumberId, Quality, Session, SessionId, SessionReport, SessionSetting,
-    SessionSettings, SessionState, TemplateKey, TemplateRecord, TenantId, Throughput, Tier, TransportName,
-    micros,
+    SessionState, TemplateKey, TemplateRecord, TenantId, Throughput, Tier, TransportName, micros,
 };
 use wa_core::port::store::{
     AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route, StoreError,
@@ -31,6 +30,7 @@ use super::directory::tenant_rules;
 use super::error::Fallible;
 use super::writer::Tx;
 use super::{Durability, SqliteStore, page_size};
+use crate::common::numbers::{added, learn};
 
 const COLUMNS: &str = "id, transport, number, portfolio, state, throughput, tier, quality, created_at, checked_at, \
      settings, account, phone";
@@ -182,10 +182,7 @@ fn add_session(tx: &Tx<'_>, tenant: TenantId, new: &NewSession) -> Fallible<AddS
         })
         .optional()?;
     if let Some(mut known) = known {
-        let named = new.account.as_ref().is_some_and(|account| known.account.as_ref() != Some(account));
-        if named || new.phone.is_some_and(|phone| known.phone != Some(phone)) {
-            known.account = new.account.clone().or(known.account);
-            known.phone = new.phone.or(known.phone);
+        if learn(&mut known, new) {
             put_session(tx.conn, &known)?;
         }
         return Ok(AddSession::Known(known));
@@ -199,23 +196,7 @@ fn add_session(tx: &Tx<'_>, tenant: TenantId, new: &NewSession) -> Fallible<AddS
             return Ok(AddSession::OverPlan { limit });
         }
     }
-    let NewSession { id, transport, number, portfolio, account, phone } = new.clone();
-    let session = Session {
-        id,
-        transport,
-        number,
-        portfolio,
-        account,
-        phone,
-        // What a number can do until its provider says otherwise.
-        state: SessionState::Connected,
-        throughput: Throughput::DEFAULT,
-        tier: Tier::Unlimited,
-        quality: Quality::Unknown,
-        created_at: tx.now,
-        checked_at: None,
-        settings: SessionSettings::default(),
-    };
+    let session = added(new, tx.now);
     tx.conn
         .prepare_cached(&format!(
             "INSERT INTO session (tenant, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
@@ -223,7 +204,7 @@ fn add_session(tx: &Tx<'_>, tenant: TenantId, new: &NewSession) -> Fallible<AddS
         ))?
         .execute(params![
             tenant.as_bytes(),
-            id.as_bytes(),
+            session.id.as_bytes(),
             session.transport.as_str(),
             session.number.as_str(),
             session.portfolio,
@@ -239,7 +220,7 @@ fn add_session(tx: &Tx<'_>, tenant: TenantId, new: &NewSession) -> Fallible<AddS
         ])?;
     tx.conn
         .prepare_cached("INSERT INTO session_lease (session, created_at) VALUES (?1, ?2)")?
-        .execute(params![id.as_bytes(), micros(tx.now)])?;
+        .execute(params![session.id.as_bytes(), micros(tx.now)])?;
     Ok(AddSession::Added(session))
 }
 

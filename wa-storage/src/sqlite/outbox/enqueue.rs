@@ -7,7 +7,7 @@ use wa_core::model::{
 use wa_core::port::store::{CancelMessage, Enqueue};
 
 use super::lane_rank;
-use crate::sqlite::changes::Changes;
+use crate::common::changes::Changes;
 use crate::sqlite::codec::{addresses, fingerprint, id, opt_micros, to_json};
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::message::{PUT_DUE, Stored, is_cancelled_in_feed};
@@ -132,7 +132,7 @@ pub(super) fn cancel(tx: &Tx<'_>, tenant: TenantId, message: MessageId) -> Falli
     let new = stored.standing();
     let mut changes = Changes::default();
     changes.standing(tenant, stored.campaign, Some(&old), &new);
-    changes.state(tx.conn, tenant, message, old.state, new.state)?;
-    changes.write(tx)?;
+    changes.state(tenant, message, old.state, new.state);
+    tx.write(changes)?;
     Ok(CancelMessage::Cancelled)
 }

@@ -1,99 +1,75 @@
-//! Whether the items of a batch are what comes next in their feed.
-//!
-//! Invariant: a feed is moved by a compare-and-swap of the whole batch: items that were begun,
-//! closed or cancelled meanwhile are gone, and the others must continue the feed without a gap.
+//! What comes next in the feeds of a batch.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use wa_core::model::{CampaignId, MessageId, SessionId, TenantId};
+use wa_core::port::store::{BeginItem, DueSource};
 
+use crate::common::begin::Feed;
 use crate::sqlite::codec::id;
 use crate::sqlite::error::Fallible;
 
-pub(super) const FEED_AT: &str = "SELECT place, after_id, last_id FROM feed \
-     WHERE tenant = ?1 AND campaign = ?2 AND session = ?3 AND remaining > 0 \
-     AND cancelled_at IS NULL AND first_id <= ?4 AND last_id >= ?4";
+pub(super) const FEEDS_OF: &str = "SELECT place, first_id, last_id, after_id FROM feed \
+     WHERE tenant = ?1 AND campaign = ?2 AND session = ?3 AND remaining > 0 AND cancelled_at IS NULL";
 pub(super) const FEED_NEXT: &str = "SELECT m.id FROM message m \
      WHERE m.tenant = ?1 AND m.id > ?2 AND m.id <= ?3 AND m.campaign = ?4 \
      AND NOT EXISTS (SELECT 1 FROM closed c WHERE c.tenant = m.tenant AND c.message = m.id) \
      ORDER BY m.id LIMIT ?5";
 pub(super) const IS_CLOSED: &str = "SELECT 1 FROM closed WHERE tenant = ?1 AND message = ?2";
 
-/// Which messages of a feed a batch asks for, and whether they are its next ones.
-#[derive(Debug)]
-pub(super) struct FeedCheck {
-    after: MessageId,
-    last: MessageId,
-    asked: Vec<MessageId>,
-    open: BTreeSet<MessageId>,
-}
-
-/// The feed in which a message of a session waits: its place among its campaign's, and its range.
-pub(super) fn find(
+/// The feeds of the campaigns of a batch, each with as many of its next messages as the batch asks for.
+pub(super) fn read(
     conn: &Connection,
     tenant: TenantId,
-    campaign: CampaignId,
     session: SessionId,
-    message: MessageId,
-) -> Fallible<Option<(i64, FeedCheck)>> {
-    let key = params![tenant.as_bytes(), campaign.as_bytes(), session.as_bytes(), message.as_bytes()];
-    let found = conn
-        .prepare_cached(FEED_AT)?
-        .query_row(key, |row| {
-            let feed =
-                FeedCheck { after: id(row, 1)?, last: id(row, 2)?, asked: Vec::new(), open: BTreeSet::new() };
-            Ok((row.get(0)?, feed))
-        })
-        .optional()?;
-    Ok(found.filter(|(_, feed)| message > feed.after))
+    items: &[BeginItem],
+) -> Fallible<BTreeMap<(CampaignId, i64), Feed>> {
+    let mut asked: BTreeMap<CampaignId, usize> = BTreeMap::new();
+    for campaign in
+        items.iter().filter(|item| item.source == DueSource::Feed).filter_map(|item| item.campaign)
+    {
+        *asked.entry(campaign).or_default() += 1;
+    }
+    let mut feeds = BTreeMap::new();
+    for (campaign, asked) in asked {
+        let mut statement = conn.prepare_cached(FEEDS_OF)?;
+        let key = params![tenant.as_bytes(), campaign.as_bytes(), session.as_bytes()];
+        let found = statement.query_map(key, |row| {
+            let (first, last, after) = (id(row, 1)?, id(row, 2)?, id(row, 3)?);
+            Ok((row.get::<_, i64>(0)?, Feed { first, last, after, next: VecDeque::new() }))
+        })?;
+        for found in found {
+            let (place, mut feed) = found?;
+            let mut statement = conn.prepare_cached(FEED_NEXT)?;
+            let most = i64::try_from(asked).unwrap_or(i64::MAX);
+            let (after, last) = (feed.after.as_bytes(), feed.last.as_bytes());
+            let next = statement
+                .query_map(params![tenant.as_bytes(), after, last, campaign.as_bytes(), most], |row| {
+                    id(row, 0)
+                })?;
+            feed.next = next.collect::<rusqlite::Result<_>>()?;
+            feeds.insert((campaign, place), feed);
+        }
+    }
+    Ok(feeds)
 }
 
-impl FeedCheck {
-    pub(super) fn ask(&mut self, message: MessageId) {
-        self.asked.push(message);
-    }
-
-    /// Compares with what comes next in the feed; items that were closed meanwhile are passed over.
-    pub(super) fn check(
-        &mut self,
-        conn: &Connection,
-        tenant: TenantId,
-        campaign: CampaignId,
-    ) -> Fallible<()> {
-        let mut statement = conn.prepare_cached(FEED_NEXT)?;
-        let most = i64::try_from(self.asked.len()).unwrap_or(i64::MAX);
-        let key = params![
-            tenant.as_bytes(),
-            self.after.as_bytes(),
-            self.last.as_bytes(),
-            campaign.as_bytes(),
-            most
-        ];
-        let next = statement.query_map(key, |row| id(row, 0))?;
-        let mut next: VecDeque<MessageId> = next.collect::<rusqlite::Result<_>>()?;
-        let mut open = BTreeSet::new();
-        for message in &self.asked {
-            if next.front() == Some(message) {
-                next.pop_front();
-                open.insert(*message);
-                continue;
-            }
-            let closed = conn
-                .prepare_cached(IS_CLOSED)?
-                .query_row(params![tenant.as_bytes(), message.as_bytes()], |_| Ok(()))
-                .optional()?;
-            if closed.is_none() {
-                // Not the next one: the batch was made of another state of the feed, as a whole.
-                return Ok(());
-            }
+/// Those of a batch's messages in feeds that are closed.
+pub(super) fn closed(
+    conn: &Connection,
+    tenant: TenantId,
+    items: &[BeginItem],
+    feeds: &BTreeMap<(CampaignId, i64), Feed>,
+) -> Fallible<HashSet<MessageId>> {
+    let open: HashSet<&MessageId> = feeds.values().flat_map(|feed| &feed.next).collect();
+    let mut closed = HashSet::new();
+    let of_feeds = items.iter().filter(|item| item.source == DueSource::Feed).map(|item| item.message);
+    for message in of_feeds.filter(|message| !open.contains(message)) {
+        let key = params![tenant.as_bytes(), message.as_bytes()];
+        if conn.prepare_cached(IS_CLOSED)?.exists(key)? {
+            closed.insert(message);
         }
-        self.open = open;
-        Ok(())
     }
-
-    /// Whether a message is one of those that continue the feed; to be asked after [`check`](Self::check).
-    pub(super) fn continues(&self, message: MessageId) -> bool {
-        self.open.contains(&message)
-    }
+    Ok(closed)
 }

@@ -8,7 +8,7 @@ use wa_core::port::store::Listened;
 use wa_core::rules::silence::{Ear, Heard, hear};
 
 use super::holds;
-use crate::sqlite::changes::Changes;
+use crate::common::changes::Changes;
 use crate::sqlite::codec::{at, facts, id, uint};
 use crate::sqlite::directory::settings_of;
 use crate::sqlite::error::Fallible;
@@ -36,7 +36,7 @@ pub(super) fn listen(tx: &Tx<'_>, scope: &WorkerScope, limit: u32) -> Fallible<L
             listen_to(tx, session, limit, &mut changes, &mut listened)?;
         }
     }
-    changes.write(tx)?;
+    tx.write(changes)?;
     Ok(listened)
 }
 

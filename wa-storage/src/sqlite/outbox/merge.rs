@@ -14,21 +14,19 @@ use wa_core::model::{
     NumberId, SessionId, SkipReason, TenantId, TenantSettings, TransportName, micros,
 };
 use wa_core::rules::consent::ConsentNews;
-use wa_core::rules::price::{Sold, booking};
 use wa_core::rules::retry::{self, Next};
-use wa_core::rules::rollup::Counted;
 use wa_core::rules::settle::{self, BreakerRule};
 use wa_core::rules::status;
 
 use super::{failures, reserve};
+use crate::common::changes::Changes;
 use crate::sqlite::audience::contacts;
-use crate::sqlite::changes::Changes;
 use crate::sqlite::codec::{at, failure, named, opt_at, parsed, provider_hash, uint};
 use crate::sqlite::directory::settings_of;
 use crate::sqlite::error::{Fallible, Fault};
 use crate::sqlite::message::{Attempt, Due, PUT_DUE, Stored, pattern, put_result};
 use crate::sqlite::numbers::breakers;
-use crate::sqlite::prices::{self, Books};
+use crate::sqlite::prices::Books;
 use crate::sqlite::writer::Tx;
 
 pub(in crate::sqlite) const DELETE_OPEN: &str = "DELETE FROM open_attempt \
@@ -91,10 +89,12 @@ impl<'a> Merger<'a> {
         };
         if let Some(before) = before {
             self.follow(key, &mut stored, place, &before, retry_after)?;
-            self.book(&stored, place, &before)?;
+            let book = stored.attempts.get(place).and_then(|attempt| attempt.book);
+            let book = self.books.get(self.tx.conn, book)?;
+            stored.book(place, &before, book.as_deref(), &mut self.changes);
             let new = stored.standing();
             self.changes.standing(key.tenant, stored.campaign, Some(&old), &new);
-            self.changes.state(self.tx.conn, key.tenant, key.message, old.state, new.state)?;
+            self.changes.state(key.tenant, key.message, old.state, new.state);
             if new.state == MessageState::Failed {
                 let told = failures::keep(self.tx.conn, &stored)?;
                 self.changes.failed(key.tenant, told, new.reason);
@@ -113,7 +113,7 @@ impl<'a> Merger<'a> {
     /// Writes counts and journal.
     pub(in crate::sqlite) fn finish(self) -> Fallible<Merged> {
         let changed = self.changes.changed();
-        self.changes.write(self.tx)?;
+        self.tx.write(self.changes)?;
         Ok(Merged { changed, opened: self.opened, due_at: self.due_at })
     }
 
@@ -247,22 +247,6 @@ impl<'a> Merger<'a> {
         if let Some(opt_out) = consent {
             self.opt_out(stored, opt_out, refused_at.unwrap_or(now))?;
         }
-        Ok(())
-    }
-
-    /// Counts what an attempt costs now in the place of what it cost before.
-    fn book(&mut self, stored: &Stored, place: usize, before: &DeliveryFacts) -> Fallible<()> {
-        let Some(attempt) = stored.attempts.get(place) else { return Ok(()) };
-        let book = self.books.get(self.tx.conn, attempt.book)?;
-        let sold = prices::sold(attempt, &stored.recipient, book.as_deref());
-        let (old, new) = (booking(&Sold { facts: before, ..sold }), booking(&sold));
-        self.changes.attempt(
-            stored.tenant,
-            stored.campaign,
-            attempt,
-            Some(&Counted { facts: before, booking: old.as_ref() }),
-            &Counted { facts: &attempt.facts, booking: new.as_ref() },
-        );
         Ok(())
     }
 

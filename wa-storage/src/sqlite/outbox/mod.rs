@@ -9,7 +9,6 @@ mod failures;
 mod feed;
 mod listen;
 pub(super) mod merge;
-mod pricing;
 mod redrive;
 pub(super) mod reserve;
 mod settle;
@@ -39,7 +38,8 @@ use wa_core::rules::judge::Judge;
 use super::codec::{int, undecodable};
 use super::error::Fallible;
 use super::{Durability, SqliteStore};
-pub(super) use begin::KEEP_BATCHES;
+pub(super) use crate::common::begin::KEEP_BATCHES;
+pub(super) use crate::common::lane_rank;
 pub(super) use sweep::give_up;
 
 #[async_trait]
@@ -112,14 +112,6 @@ impl Outbox for SqliteStore {
     async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Result<Swept, StoreError> {
         let scope = scope.clone();
         self.write(Durability::Normal, move |tx| sweep::sweep(tx, &scope, grace)).await
-    }
-}
-
-/// The order of the lanes in a column: transactional goes first.
-pub(super) const fn lane_rank(lane: Lane) -> i64 {
-    match lane {
-        Lane::Transactional => 0,
-        Lane::Bulk => 1,
     }
 }
 

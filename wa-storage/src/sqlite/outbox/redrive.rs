@@ -3,10 +3,10 @@
 use rusqlite::{Connection, params};
 use wa_core::model::{CampaignId, CampaignState, Lane, MessageId, SkipReason, TenantId, micros};
 use wa_core::port::store::{Redrive, RedriveOf, Redriven, RetryMessage};
-use wa_core::rules::redrive::{self as rule, may_return};
+use wa_core::rules::redrive::may_return;
 
 use super::failures;
-use crate::sqlite::changes::Changes;
+use crate::common::changes::Changes;
 use crate::sqlite::codec::{id, named};
 use crate::sqlite::error::Fallible;
 use crate::sqlite::message::{PUT_DUE, Stored};
@@ -27,7 +27,7 @@ pub(in crate::sqlite) const HOT: &[&str] = &[SKIPPED, SKIPPED_OF_CAMPAIGN];
 pub(super) fn retry(tx: &Tx<'_>, tenant: TenantId, message: MessageId) -> Fallible<RetryMessage> {
     let mut changes = Changes::default();
     let outcome = put_back(tx, tenant, message, &mut changes)?;
-    changes.write(tx)?;
+    tx.write(changes)?;
     Ok(outcome)
 }
 
@@ -49,7 +49,7 @@ pub(super) fn redrive(tx: &Tx<'_>, tenant: TenantId, ask: &Redrive) -> Fallible<
             RetryMessage::Not(_) | RetryMessage::Missing => redriven.refused += 1,
         }
     }
-    changes.write(tx)?;
+    tx.write(changes)?;
     Ok(redriven)
 }
 
@@ -99,11 +99,11 @@ fn put_back(
         ),
         None => None,
     };
-    let old = stored.shown_standing(tx.conn)?;
-    let state = campaign.map(|(state, _)| state);
-    let due_at = match rule::decide(old.state, stored.closed, &stored.chain(), state, tx.now) {
-        rule::Redrive::Never => return Ok(RetryMessage::Not(old.state)),
-        rule::Redrive::Again(due_at) => due_at,
+    stored.learn_from_feed(tx.conn)?;
+    let was_closed = stored.closed.is_some();
+    let due = match stored.redrive(campaign.map(|(state, _)| state), tx.now, changes) {
+        Ok(due) => due,
+        Err(state) => return Ok(RetryMessage::Not(state)),
     };
     let lane = match campaign {
         Some((_, lane)) => lane,
@@ -114,8 +114,7 @@ fn put_back(
                 named(row, 0, Lane::from_name)
             })?,
     };
-    let attempts = stored.attempts.last().map_or(0, |attempt| attempt.n);
-    if stored.closed.take().is_some() {
+    if was_closed {
         tx.conn
             .prepare_cached("DELETE FROM closed WHERE tenant = ?1 AND message = ?2")?
             .execute(params![tenant.as_bytes(), message.as_bytes()])?;
@@ -126,20 +125,16 @@ fn put_back(
             "INSERT INTO redriven (tenant, message, attempts) VALUES (?1, ?2, ?3) \
              ON CONFLICT (tenant, message) DO UPDATE SET attempts = excluded.attempts",
         )?
-        .execute(params![tenant.as_bytes(), message.as_bytes(), attempts])?;
+        .execute(params![tenant.as_bytes(), message.as_bytes(), due.n - 1])?;
     tx.conn.prepare_cached(PUT_DUE)?.execute(params![
         tenant.as_bytes(),
         message.as_bytes(),
         session.as_bytes(),
         super::lane_rank(lane),
-        micros(due_at),
-        attempts + 1,
+        micros(due.at),
+        due.n,
         stored.campaign.as_ref().map(|id| id.as_bytes()),
         None::<&str>
     ])?;
-    stored.due = Some(crate::sqlite::message::Due { n: attempts + 1, why: None, at: due_at });
-    let new = stored.standing();
-    changes.standing(tenant, stored.campaign, Some(&old), &new);
-    changes.state(tx.conn, tenant, message, old.state, new.state)?;
-    Ok(RetryMessage::Requeued(due_at))
+    Ok(RetryMessage::Requeued(due.at))
 }

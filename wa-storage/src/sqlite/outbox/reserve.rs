@@ -4,14 +4,13 @@
 //! `tier_usage.used` is the number of rows of `tier_slot`. A slot is held by every attempt that
 //! relies on it and goes back with the last of them.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
-use wa_core::model::{Entitlement, MessageId, Period, Session, SessionId, TenantId, Tier, micros};
-use wa_core::rules::judge::QuotaFacts;
-use wa_core::rules::tier::{SLOT, TierFacts};
+use wa_core::model::{MessageId, Period, Session, SessionId, TenantId, micros};
+use wa_core::rules::tier::SLOT;
 
+use crate::common::court::SlotEnd;
+pub(in crate::sqlite) use crate::common::portfolio_key;
 use crate::sqlite::codec::{at, column, int, opt_at, uint};
 use crate::sqlite::error::Fallible;
 use crate::sqlite::message::Attempt;
@@ -31,53 +30,6 @@ pub(in crate::sqlite) const LATEST_USE: &str = "SELECT max(a.begun_at) FROM atte
      WHERE a.tier_slot = 1 AND a.recipient = ?1 AND a.begun_at > ?2 \
      AND s.transport = ?3 AND s.portfolio = ?4 AND r.released_at IS NULL \
      AND NOT (a.tenant = ?5 AND a.message = ?6 AND a.n = ?7)";
-
-/// The name under which numbers of one account share their slots.
-pub(in crate::sqlite) fn portfolio_key(transport: &str, portfolio: &str) -> String {
-    // No transport name holds a space, so two accounts never share a key.
-    format!("{transport} {portfolio}")
-}
-
-/// The quota of a tenant while a batch takes from it.
-#[derive(Debug)]
-pub(super) struct QuotaMeter {
-    period: Period,
-    limit: Option<u64>,
-    used: u64,
-    taken: u64,
-}
-
-impl QuotaMeter {
-    pub(super) fn read(
-        conn: &Connection,
-        tenant: TenantId,
-        entitlement: &Entitlement,
-        now: DateTime<Utc>,
-    ) -> Fallible<Self> {
-        let period = Period::of(now);
-        let used = used_of(conn, tenant, period)?;
-        Ok(Self { period, limit: entitlement.messages_per_month, used, taken: 0 })
-    }
-
-    pub(super) fn facts(&self) -> QuotaFacts {
-        QuotaFacts { limit: self.limit, used: self.used + self.taken, resets_at: self.period.end() }
-    }
-
-    pub(super) fn take(&mut self) {
-        self.taken += 1;
-    }
-
-    pub(super) fn write(&self, conn: &Connection, tenant: TenantId) -> Fallible<()> {
-        if self.taken > 0 {
-            conn.prepare_cached(
-                "INSERT INTO quota_usage (tenant, period, used) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT (tenant, period) DO UPDATE SET used = used + excluded.used",
-            )?
-            .execute(params![tenant.as_bytes(), self.period.to_string(), int(self.taken)])?;
-        }
-        Ok(())
-    }
-}
 
 /// How much of a month's quota a tenant used.
 pub(in crate::sqlite) fn used_of(conn: &Connection, tenant: TenantId, period: Period) -> Fallible<u64> {
@@ -120,121 +72,84 @@ pub(super) fn slot_ends(
     Ok(ends.collect::<Result<_, _>>()?)
 }
 
-/// The slots of a portfolio while a batch takes from them.
-///
-/// Nothing is written until [`write`](Self::write); what the batch took lies beside what is stored.
-#[derive(Debug)]
-pub(super) struct TierMeter {
-    portfolio: String,
-    limit: Option<u32>,
-    used: u32,
-    /// The stored slot that frees up first, of those that the batch did not prolong.
-    next_free: Option<(DateTime<Utc>, u64)>,
-    /// Whose slots the batch took or shares, one entry per attempt.
-    taken: Vec<u64>,
-    own: HashSet<u64>,
+/// The slots of a portfolio that have not ended, and those that end first.
+pub(super) fn slots(
+    conn: &Connection,
+    portfolio: &str,
     now: DateTime<Utc>,
+    most: usize,
+) -> Fallible<(u32, Vec<SlotEnd>)> {
+    let ended: u32 =
+        conn.prepare_cached(ENDED_SLOTS)?.query_row(params![portfolio, micros(now)], |row| uint(row, 0))?;
+    let used: Option<u32> = conn
+        .prepare_cached("SELECT used FROM tier_usage WHERE portfolio = ?1")?
+        .query_row([portfolio], |row| uint(row, 0))
+        .optional()?;
+    let mut statement = conn.prepare_cached(NEXT_FREE)?;
+    let ends = statement.query_map(params![portfolio, micros(now)], |row| {
+        Ok((at(row, 0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+    })?;
+    let ends = ends.take(most).collect::<Result<_, _>>()?;
+    Ok((used.unwrap_or(0).saturating_sub(ended), ends))
 }
 
-impl TierMeter {
-    pub(super) fn read(
-        conn: &Connection,
-        portfolio: String,
-        tier: Tier,
-        now: DateTime<Utc>,
-    ) -> Fallible<Self> {
-        let (limit, taken, own) = (tier.limit(), Vec::new(), HashSet::new());
-        let mut meter = Self { portfolio, limit, used: 0, next_free: None, taken, own, now };
-        if meter.limit.is_some() {
-            let ended: u32 = conn
-                .prepare_cached(ENDED_SLOTS)?
-                .query_row(params![meter.portfolio, micros(now)], |row| uint(row, 0))?;
-            let used: u32 = conn
-                .prepare_cached("SELECT used FROM tier_usage WHERE portfolio = ?1")?
-                .query_row([&meter.portfolio], |row| uint(row, 0))
-                .optional()?
-                .unwrap_or(0);
-            meter.used = used.saturating_sub(ended);
-            meter.next_free = meter.next_free(conn)?;
-        }
-        Ok(meter)
-    }
+/// Whether a recipient has a slot that has not ended.
+pub(super) fn has_slot(
+    conn: &Connection,
+    portfolio: &str,
+    recipient: u64,
+    now: DateTime<Utc>,
+) -> Fallible<bool> {
+    let until = conn
+        .prepare_cached(SELECT_SLOT)?
+        .query_row(params![portfolio, recipient.cast_signed()], |row| at(row, 0))
+        .optional()?;
+    Ok(until.is_some_and(|until| until > now))
+}
 
-    fn next_free(&self, conn: &Connection) -> Fallible<Option<(DateTime<Utc>, u64)>> {
-        let mut statement = conn.prepare_cached(NEXT_FREE)?;
-        let mut rows = statement.query(params![self.portfolio, micros(self.now)])?;
-        while let Some(row) = rows.next()? {
-            let recipient = row.get::<_, i64>(1)?.cast_unsigned();
-            if !self.own.contains(&recipient) {
-                return Ok(Some((at(row, 0)?, recipient)));
-            }
-        }
-        Ok(None)
+/// Writes the quota that a batch took.
+pub(super) fn take_quota(conn: &Connection, tenant: TenantId, now: DateTime<Utc>, n: u64) -> Fallible<()> {
+    if n > 0 {
+        conn.prepare_cached(
+            "INSERT INTO quota_usage (tenant, period, used) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (tenant, period) DO UPDATE SET used = used + excluded.used",
+        )?
+        .execute(params![tenant.as_bytes(), Period::of(now).to_string(), int(n)])?;
     }
+    Ok(())
+}
 
-    pub(super) fn facts(&self, conn: &Connection, recipient: u64) -> Fallible<TierFacts> {
-        let has_slot = self.limit.is_some() && self.has_slot(conn, recipient)?;
-        let own = (!self.own.is_empty()).then(|| self.own_end());
-        let next_free_at = self.next_free.map(|(until, _)| until).or(own);
-        Ok(TierFacts { limit: self.limit, used: self.used, has_slot, next_free_at })
-    }
-
-    fn has_slot(&self, conn: &Connection, recipient: u64) -> Fallible<bool> {
-        if self.own.contains(&recipient) {
-            return Ok(true);
+/// Writes the slots that a batch took or shares, one entry per attempt.
+pub(super) fn take_slots(
+    conn: &Connection,
+    portfolio: &str,
+    recipients: &[u64],
+    now: DateTime<Utc>,
+) -> Fallible<()> {
+    let until = now.checked_add_signed(SLOT).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    for recipient in recipients {
+        let key = params![portfolio, recipient.cast_signed(), micros(now), micros(until)];
+        let shared = conn
+            .prepare_cached(
+                "UPDATE tier_slot SET uses = uses + 1, until = max(until, ?4) \
+                 WHERE portfolio = ?1 AND recipient = ?2 AND until > ?3",
+            )?
+            .execute(key)?;
+        if shared > 0 {
+            continue;
         }
-        let until = conn
-            .prepare_cached(SELECT_SLOT)?
-            .query_row(params![self.portfolio, recipient.cast_signed()], |row| at(row, 0))
-            .optional()?;
-        Ok(until.is_some_and(|until| until > self.now))
-    }
-
-    fn own_end(&self) -> DateTime<Utc> {
-        self.now.checked_add_signed(SLOT).unwrap_or(DateTime::<Utc>::MAX_UTC)
-    }
-
-    /// Takes a slot, or prolongs and shares the one that the recipient has.
-    pub(super) fn take(&mut self, conn: &Connection, recipient: u64) -> Fallible<()> {
-        if self.limit.is_some() && !self.has_slot(conn, recipient)? {
-            self.used = self.used.saturating_add(1);
+        // An ended slot of this recipient is gone already where the limit is finite.
+        let new = conn
+            .prepare_cached(
+                "INSERT OR IGNORE INTO tier_slot (portfolio, recipient, taken_at, until, uses) \
+                 VALUES (?1, ?2, ?3, ?4, 1)",
+            )?
+            .execute(key)?;
+        if new > 0 {
+            change_used(conn, portfolio, 1)?;
         }
-        self.taken.push(recipient);
-        self.own.insert(recipient);
-        if self.next_free.is_some_and(|(_, whose)| whose == recipient) {
-            // It was the one that frees up first.
-            self.next_free = self.next_free(conn)?;
-        }
-        Ok(())
     }
-
-    /// Writes what the batch took.
-    pub(super) fn write(&self, conn: &Connection) -> Fallible<()> {
-        let until = self.own_end();
-        for recipient in &self.taken {
-            let key = params![self.portfolio, recipient.cast_signed(), micros(self.now), micros(until)];
-            let shared = conn
-                .prepare_cached(
-                    "UPDATE tier_slot SET uses = uses + 1, until = max(until, ?4) \
-                     WHERE portfolio = ?1 AND recipient = ?2 AND until > ?3",
-                )?
-                .execute(key)?;
-            if shared > 0 {
-                continue;
-            }
-            // An ended slot of this recipient is gone already where the limit is finite.
-            let new = conn
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO tier_slot (portfolio, recipient, taken_at, until, uses) \
-                     VALUES (?1, ?2, ?3, ?4, 1)",
-                )?
-                .execute(key)?;
-            if new > 0 {
-                change_used(conn, &self.portfolio, 1)?;
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Gives back what an attempt took; call it once per attempt.

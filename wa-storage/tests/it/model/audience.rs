@@ -9,8 +9,8 @@ use wa_core::port::store::{
     ActOutcome, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, StartImport, UpsertContact,
 };
 
-use super::pair::both;
 use super::script::{Script, Step};
+use super::stores::every;
 use crate::world::admin;
 
 impl Script {
@@ -37,7 +37,7 @@ impl Script {
             attributes: self.attributes(),
             list: self.percent(80).then(|| self.list()),
         };
-        let made = both!(self.pair, s => s.audience().upsert_contact(&scope, &contact));
+        let made = every!(self.stores, s => s.audience().upsert_contact(&scope, &contact));
         if let Ok(Some(made)) = &made {
             self.contacts.push((scope.tenant(), made.id));
         }
@@ -66,7 +66,7 @@ impl Script {
             rate: self.percent(20).then_some(5),
             budget: self.budget(15),
         };
-        let made = both!(self.pair, s => s.audience().create_campaign(&scope, &new));
+        let made = every!(self.stores, s => s.audience().create_campaign(&scope, &new));
         if let Ok(CreateCampaign::Created(campaign)) = &made {
             self.campaigns.push((scope.tenant(), campaign.id));
         }
@@ -80,7 +80,7 @@ impl Script {
         let mut open = Vec::new();
         for (tenant, id) in self.campaigns.clone() {
             let scope = wa_core::testing::scope::tenant(tenant);
-            let found = both!(self.pair, s => s.audience().campaign(&scope, id)).ok().flatten();
+            let found = every!(self.stores, s => s.audience().campaign(&scope, id)).ok().flatten();
             use wa_core::model::CampaignState::{Draft, Launching};
             open.extend(found.filter(|it| matches!(it.state, Draft | Launching)).map(|it| (tenant, it.id)));
         }
@@ -89,7 +89,7 @@ impl Script {
         let scope = self.scope_of(tenant);
         let seed = [u8::try_from(self.roll(3)).expect("small"); 16];
         let chunk = LaunchChunk { size: u32::try_from(1 + self.roll(9)).expect("few"), seed };
-        let step = both!(self.pair, s => s.audience().launch(&scope, id, &chunk));
+        let step = every!(self.stores, s => s.audience().launch(&scope, id, &chunk));
         let good = matches!(step, Ok(LaunchStep::Frozen { .. } | LaunchStep::Done(_)));
         self.tell("launch", good, (id, chunk, step));
         Ok(())
@@ -113,7 +113,7 @@ impl Script {
             rows.push(ImportRow { line: from + n + 2, content });
         }
         let chunk = ImportChunk { import, from_record: from, rows, last: self.percent(10) };
-        let step = both!(self.pair, s => s.audience().import(&scope, &chunk));
+        let step = every!(self.stores, s => s.audience().import(&scope, &chunk));
         if let Ok(ImportStep::Applied(progress)) = &step
             && let Some(known) = self.imports.iter_mut().find(|it| it.1 == import)
         {
@@ -129,7 +129,7 @@ impl Script {
                 let (scope, list) = (self.scope(), self.list());
                 let source = Fingerprint::of(&self.roll(6).to_be_bytes());
                 let start = StartImport { id: ImportId::from_uuid(self.uuid()), list, source };
-                let begun = both!(self.pair, s => s.audience().start_import(&scope, &start));
+                let begun = every!(self.stores, s => s.audience().start_import(&scope, &start));
                 if let Ok(Some(progress)) = &begun
                     && !self.imports.iter().any(|it| it.1 == progress.id)
                 {
@@ -141,25 +141,25 @@ impl Script {
             6 => {
                 let Some((tenant, ..)) = self.pick(&self.imports).copied() else { return Ok(()) };
                 let (scope, list) = (self.scope_of(tenant), self.list());
-                let all = both!(self.pair, s => s.audience().imports(&scope, &list));
+                let all = every!(self.stores, s => s.audience().imports(&scope, &list));
                 self.tell("imports", all.as_ref().is_ok_and(|it| !it.is_empty()), all);
             }
             7 => {
                 let Some((tenant, import, _)) = self.pick(&self.imports).copied() else { return Ok(()) };
                 let (scope, after, limit) = (self.scope_of(tenant), self.roll(2), self.limit());
-                let page = both!(self.pair, s => s.audience().import_report(&scope, import, after, limit));
+                let page = every!(self.stores, s => s.audience().import_report(&scope, import, after, limit));
                 self.tell("import_report", page.is_ok(), import);
             }
             8..=10 => self.upsert_contact().await?,
             11 => {
                 let (tenant, id) = self.contact();
                 let scope = self.scope_of(tenant);
-                let found = both!(self.pair, s => s.audience().contact(&scope, id));
+                let found = every!(self.stores, s => s.audience().contact(&scope, id));
                 self.tell("contact", found.is_ok_and(|it| it.is_some()), id);
             }
             12 => {
                 let (scope, who) = (self.scope(), self.recipient());
-                let found = both!(self.pair, s => s.audience().find_contact(&scope, &who));
+                let found = every!(self.stores, s => s.audience().find_contact(&scope, &who));
                 self.tell("find_contact", found.is_ok_and(|it| it.is_some()), who);
             }
             13 => {
@@ -167,11 +167,12 @@ impl Script {
                 let (scope, after, limit) =
                     (self.scope_of(tenant), self.percent(30).then_some(id), self.limit());
                 let list = self.percent(60).then(|| self.list());
-                let page = both!(self.pair, s => s.audience().contacts(&scope, list.as_ref(), after, limit));
+                let page =
+                    every!(self.stores, s => s.audience().contacts(&scope, list.as_ref(), after, limit));
                 self.tell("contacts", page.is_ok_and(|it| !it.is_empty()), &list);
                 if let Some(list) = &list {
                     let number = self.roll(4);
-                    let page = both!(self.pair, s => s.audience().members(&scope, list, number, limit));
+                    let page = every!(self.stores, s => s.audience().members(&scope, list, number, limit));
                     self.tell("members", page.is_ok_and(|it| !it.is_empty()), number);
                 }
             }
@@ -186,7 +187,7 @@ impl Script {
                     Consent::Blocked,
                 ];
                 let consent = *self.pick(&consent).expect("five");
-                let set = both!(self.pair, s => s.audience().set_consent(&scope, id, consent, ConsentSource::Caller));
+                let set = every!(self.stores, s => s.audience().set_consent(&scope, id, consent, ConsentSource::Caller));
                 self.tell("set_consent", set.is_ok_and(|it| it.is_some()), (id, consent));
             }
             17..=19 => self.create_campaign().await?,
@@ -199,58 +200,58 @@ impl Script {
                     1..=4 => CampaignAction::Pause,
                     _ => CampaignAction::Resume,
                 };
-                let acted = both!(self.pair, s => s.audience().act(&scope, id, action));
+                let acted = every!(self.stores, s => s.audience().act(&scope, id, action));
                 let good = matches!(acted, Ok(ActOutcome::Moved(_) | ActOutcome::Unchanged(_)));
                 self.tell("act", good, (id, action, acted));
             }
             27 => {
                 let (tenant, id) = self.campaign();
                 let scope = self.scope_of(tenant);
-                let found = both!(self.pair, s => s.audience().campaign(&scope, id));
+                let found = every!(self.stores, s => s.audience().campaign(&scope, id));
                 self.tell("campaign", found.is_ok_and(|it| it.is_some()), id);
             }
             32 | 33 => {
                 let who = [self.recipient(), self.recipient()];
                 let scope = self.scope();
-                let new = both!(self.pair, s => s.audience().suppress(&scope, &who));
+                let new = every!(self.stores, s => s.audience().suppress(&scope, &who));
                 self.tell("suppress", new.as_ref().is_ok_and(|it| it.is_some()), (who, new));
             }
             34 => {
                 let scope = self.scope();
-                let listed = both!(self.pair, s => s.audience().suppressed(&scope, None, 100));
+                let listed = every!(self.stores, s => s.audience().suppressed(&scope, None, 100));
                 let mut who: Vec<_> = listed.into_iter().flatten().map(|it| it.address).collect();
                 if who.is_empty() && self.percent(80) {
                     who.push(self.recipient());
-                    both!(self.pair, s => s.audience().suppress(&scope, &who)).ok();
+                    every!(self.stores, s => s.audience().suppress(&scope, &who)).ok();
                 }
                 who.push(self.recipient());
-                let gone = both!(self.pair, s => s.audience().unsuppress(&scope, &who));
+                let gone = every!(self.stores, s => s.audience().unsuppress(&scope, &who));
                 self.tell("unsuppress", gone.as_ref().is_ok_and(|it| *it > 0), (who, gone));
             }
             35 => {
                 let (scope, limit) = (self.scope(), self.limit());
                 let after = self.percent(40).then(|| self.phone().into());
-                let page = both!(self.pair, s => s.audience().suppressed(&scope, after.as_ref(), limit));
+                let page = every!(self.stores, s => s.audience().suppressed(&scope, after.as_ref(), limit));
                 self.tell("suppressed", page.is_ok(), (after, page));
             }
             28 => {
                 let (tenant, id) = self.campaign();
                 let of = wa_core::testing::scope::tenant(tenant);
-                let known = both!(self.pair, s => s.audience().campaign(&of, id)).ok().flatten();
+                let known = every!(self.stores, s => s.audience().campaign(&of, id)).ok().flatten();
                 let fallback = || "nobody's".parse().expect("a name");
                 let (scope, name) = (self.scope_of(tenant), known.map_or_else(fallback, |it| it.name));
-                let found = both!(self.pair, s => s.audience().campaign_named(&scope, &name));
+                let found = every!(self.stores, s => s.audience().campaign_named(&scope, &name));
                 self.tell("campaign_named", found.is_ok_and(|it| it.is_some()), name);
             }
             29 => {
                 let (tenant, id) = self.campaign();
                 let (scope, after, limit) =
                     (self.scope_of(tenant), self.percent(30).then_some(id), self.limit());
-                let page = both!(self.pair, s => s.audience().campaigns(&scope, after, limit));
+                let page = every!(self.stores, s => s.audience().campaigns(&scope, after, limit));
                 self.tell("campaigns", page.is_ok_and(|it| !it.is_empty()), after);
             }
             _ => {
-                let advanced = both!(self.pair, s => s.audience().advance(&admin()));
+                let advanced = every!(self.stores, s => s.audience().advance(&admin()));
                 self.tell("advance", advanced.is_ok(), advanced);
             }
         }

@@ -14,8 +14,8 @@ use wa_core::port::store::{
 };
 use wa_core::testing::scope;
 
-use super::pair::both;
 use super::script::{Script, Step, TENANTS};
+use super::stores::every;
 
 impl Script {
     /// An instant around now: mostly seconds ago, sometimes a day, sometimes ahead.
@@ -192,7 +192,7 @@ impl Script {
         for place in 0..TENANTS {
             let of = scope::tenant(Self::tenant_at(place));
             let every = ConversationFilter::default();
-            let all = both!(self.pair, s => s.inbox().conversations(&of, &every, None, 100));
+            let all = every!(self.stores, s => s.inbox().conversations(&of, &every, None, 100));
             if let Some(one) = self.pick(&all.unwrap_or_default()) {
                 return Ok(Some((of, one.clone())));
             }
@@ -210,9 +210,9 @@ impl Script {
                     open_only: self.percent(50),
                 };
                 let limit = self.limit();
-                let first = both!(self.pair, s => s.inbox().windows(&of, &filter, None, limit));
+                let first = every!(self.stores, s => s.inbox().windows(&of, &filter, None, limit));
                 let after = first.unwrap_or_default().last().map(WindowEntry::key);
-                let page = both!(self.pair, s => s.inbox().windows(&of, &filter, after, limit));
+                let page = every!(self.stores, s => s.inbox().windows(&of, &filter, after, limit));
                 self.tell("windows", page.is_ok(), after);
             }
             1 => {
@@ -223,20 +223,20 @@ impl Script {
                 };
                 let after = self.percent(50).then(|| ConversationKey::from(&one));
                 let limit = self.limit();
-                let page = both!(self.pair, s => s.inbox().conversations(&of, &filter, after, limit));
+                let page = every!(self.stores, s => s.inbox().conversations(&of, &filter, after, limit));
                 self.tell("conversations", page.is_ok(), (filter, after));
             }
             2 => {
                 let (_, contact) = self.contact();
                 let id = if self.percent(70) { id } else { ConversationId { contact, ..id } };
-                let found = both!(self.pair, s => s.inbox().conversation(&of, id));
+                let found = every!(self.stores, s => s.inbox().conversation(&of, id));
                 self.tell("conversation", found.is_ok_and(|it| it.is_some()), id);
             }
             3 | 4 => {
                 let limit = self.limit();
-                let first = both!(self.pair, s => s.inbox().conversation_messages(&of, id, None, limit));
+                let first = every!(self.stores, s => s.inbox().conversation_messages(&of, id, None, limit));
                 let after = first.unwrap_or_default().last().map(ConversationMessage::place);
-                let page = both!(self.pair, s => s.inbox().conversation_messages(&of, id, after, limit));
+                let page = every!(self.stores, s => s.inbox().conversation_messages(&of, id, after, limit));
                 self.tell("conversation_messages", page.is_ok(), after);
             }
             _ => {
@@ -247,7 +247,7 @@ impl Script {
                     3 => ConversationAction::MarkRead,
                     _ => ConversationAction::Close,
                 };
-                let done = both!(self.pair, s => s.inbox().act_on_conversation(&of, id, &action));
+                let done = every!(self.stores, s => s.inbox().act_on_conversation(&of, id, &action));
                 self.tell("act_on_conversation", done.is_ok_and(|it| it.is_some()), (id, action));
             }
         }
@@ -256,9 +256,9 @@ impl Script {
 
     pub(super) async fn templates(&mut self) -> Step {
         let (of, limit) = (self.scope(), self.limit());
-        let first = both!(self.pair, s => s.numbers().templates(&of, None, limit)).unwrap_or_default();
+        let first = every!(self.stores, s => s.numbers().templates(&of, None, limit)).unwrap_or_default();
         let after = first.last().map(|record| record.key.clone());
-        let page = both!(self.pair, s => s.numbers().templates(&of, after.as_ref(), limit));
+        let page = every!(self.stores, s => s.numbers().templates(&of, after.as_ref(), limit));
         self.tell("templates", page.is_ok(), after);
         Ok(())
     }

@@ -6,8 +6,8 @@ use wa_core::model::{
 };
 use wa_core::port::store::{ProjectedEvent, Projection, RawBody};
 
-use super::pair::both;
 use super::script::{Script, Step, TENANTS};
+use super::stores::every;
 use crate::world::admin;
 
 impl Script {
@@ -75,7 +75,7 @@ impl Script {
             received_at: self.now(),
         };
         let bodies = [new];
-        let kept = both!(self.pair, s => s.inbox().keep(&admin(), &bodies));
+        let kept = every!(self.stores, s => s.inbox().keep(&admin(), &bodies));
         let good = kept.as_ref().is_ok_and(|it| !it[0].known);
         if good {
             self.bodies.extend(bodies);
@@ -90,7 +90,7 @@ impl Script {
         for place in 0..TENANTS {
             let tenant = Self::tenant_at(place);
             let of = wa_core::testing::scope::tenant(tenant);
-            if both!(self.pair, s => s.inbox().inbound(&of, None, 1)).is_ok_and(|it| !it.is_empty()) {
+            if every!(self.stores, s => s.inbox().inbound(&of, None, 1)).is_ok_and(|it| !it.is_empty()) {
                 self.heard.push(tenant);
             }
         }
@@ -111,7 +111,7 @@ impl Script {
                 let RawBody { id, transport, received_at, .. } = raw;
                 let projection = Projection { raw: id, transport, received_at, events };
                 let projections = [projection];
-                let done = both!(self.pair, s => s.inbox().project(&admin(), &projections));
+                let done = every!(self.stores, s => s.inbox().project(&admin(), &projections));
                 self.listen().await?;
                 if done.is_ok() && self.percent(85) {
                     self.bodies.retain(|it| it.id != id);
@@ -123,21 +123,22 @@ impl Script {
                 self.keep().await?;
                 let (after, limit) =
                     (self.pick(&self.bodies).map(|it| it.id).filter(|_| self.percent(20)), self.limit());
-                let page = both!(self.pair, s => s.inbox().unprojected(&admin(), after, limit));
+                let page = every!(self.stores, s => s.inbox().unprojected(&admin(), after, limit));
                 self.tell("unprojected", page.is_ok_and(|it| !it.is_empty()), after);
             }
             15 | 16 => {
                 // Mostly a pair that has one.
                 let (session, tenant) = self.session();
                 let scope = self.scope_of(tenant);
-                let heard = both!(self.pair, s => s.inbox().inbound(&scope, None, 100)).unwrap_or_default();
+                let heard =
+                    every!(self.stores, s => s.inbox().inbound(&scope, None, 100)).unwrap_or_default();
                 let (tenant_of, contact) = self.contact();
                 let heard = self.pick(&heard).filter(|_| self.percent(90)).map(|it| (it.session, it.contact));
                 if heard.is_none() && self.percent(80) {
                     return Ok(());
                 }
                 let (session, contact) = heard.unwrap_or((session, contact));
-                let window = both!(self.pair, s => s.inbox().window(&scope, session, contact));
+                let window = every!(self.stores, s => s.inbox().window(&scope, session, contact));
                 self.tell("window", window.is_ok_and(|it| it.is_some()), (session, contact, tenant_of));
             }
             17 | 18 => {
@@ -145,12 +146,12 @@ impl Script {
                 let tenant = if heard { self.tenant() } else { *self.pick(&self.heard).expect("some") };
                 let after = self.percent(20).then(|| self.roll(3));
                 let (scope, limit) = (self.scope_of(tenant), self.limit());
-                let page = both!(self.pair, s => s.inbox().inbound(&scope, after, limit));
+                let page = every!(self.stores, s => s.inbox().inbound(&scope, after, limit));
                 self.tell("inbound", page.is_ok_and(|it| !it.is_empty()), after);
             }
             _ => {
                 let before = self.now() - TimeDelta::seconds(i64::try_from(self.roll(9)).expect("small"));
-                let gone = both!(self.pair, s => s.inbox().prune(&admin(), before));
+                let gone = every!(self.stores, s => s.inbox().prune(&admin(), before));
                 self.tell("prune", gone.is_ok(), gone);
             }
         }

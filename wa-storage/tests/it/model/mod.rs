@@ -1,9 +1,9 @@
-//! The model test: one random script on the reference store and on `SQLite` gives the same answers,
+//! The model test: one random script on the reference store, on `SQLite` and on Postgres gives the same answers,
 //! and leaves the same things behind.
 //!
-//! Both stores get the same calls with the same ids, at the same instants of one manual clock, and
+//! All stores get the same calls with the same ids, at the same instants of one manual clock, and
 //! every answer is compared when it is given. After a script everything is read back through the
-//! public methods and compared again. What differs on purpose is listed at [`pair::Pair`].
+//! public methods and compared again. What differs on purpose is listed at [`stores::Stores`].
 //!
 //! `WA_MODEL_SCRIPTS` sets how many scripts run, `WA_MODEL_SEED` the first seed.
 
@@ -14,17 +14,17 @@ mod inbox;
 mod judge;
 mod money;
 mod outbox;
-mod pair;
 mod rooms;
 mod schedules;
 mod script;
+mod stores;
 
 use std::collections::BTreeMap;
 
 use script::Script;
 
 /// Steps of one script.
-const STEPS: usize = 60;
+const STEPS: usize = 100;
 
 /// Where the stores differ, and how it came to that.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 #[tokio::test]
-async fn memory_and_sqlite_give_the_same_answers_and_leave_the_same_behind() {
+async fn all_stores_give_the_same_answers_and_leave_the_same_behind() {
     let (first, scripts) = (setting("WA_MODEL_SEED", 1), setting("WA_MODEL_SCRIPTS", 150));
     let mut score = Score::default();
     for seed in first..first + scripts {

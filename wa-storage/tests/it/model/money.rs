@@ -8,8 +8,8 @@ use wa_core::model::{
 use wa_core::port::store::{CostOf, TrendBy, TrendQuery};
 use wa_core::testing::scope;
 
-use super::pair::both;
 use super::script::{Script, Step};
+use super::stores::every;
 
 const OFFSETS: [i16; 4] = [0, 330, -570, 765];
 
@@ -101,19 +101,19 @@ impl Script {
             0 => {
                 let (tenant, contact) = self.contact();
                 let of = self.scope_of(tenant);
-                let spend = both!(self.pair, s => s.ledger().contact_spend(&of, contact));
+                let spend = every!(self.stores, s => s.ledger().contact_spend(&of, contact));
                 self.tell("contact_spend", spend.as_ref().is_ok_and(|it| it.is_some()), spend);
             }
             1 => {
                 let month = Period::at(self.now(), self.offset());
                 let all = [BudgetOf::Campaign(campaign), BudgetOf::Month(month), BudgetOf::Total];
                 let what = *self.pick(&all).expect("three");
-                let used = both!(self.pair, s => s.ledger().budget_use(&of, what));
+                let used = every!(self.stores, s => s.ledger().budget_use(&of, what));
                 self.tell("budget_use", used.is_ok(), used);
             }
             2 => {
                 let budget = self.budget(70);
-                let set = both!(self.pair, s => s.audience().set_budget(&of, campaign, budget));
+                let set = every!(self.stores, s => s.audience().set_budget(&of, campaign, budget));
                 self.tell("set_budget", set.as_ref().is_ok_and(|it| it.is_some()), set);
             }
             _ => {
@@ -127,7 +127,7 @@ impl Script {
                     CostOf::Between { from, to },
                 ];
                 let what = *self.pick(&all).expect("four");
-                let cost = both!(self.pair, s => s.ledger().cost(&of, &what));
+                let cost = every!(self.stores, s => s.ledger().cost(&of, &what));
                 self.tell("cost", cost.is_ok(), cost);
             }
         }
@@ -141,24 +141,24 @@ impl Script {
         let by = if self.percent(50) { TrendBy::Hour(self.offset()) } else { TrendBy::Day(self.offset()) };
         let to = from + TimeDelta::days(2);
         let ask = TrendQuery { from, to, by, session: self.percent(40).then_some(session) };
-        let points = both!(self.pair, s => s.reports().trend(&of, &ask));
+        let points = every!(self.stores, s => s.reports().trend(&of, &ask));
         self.tell("trend", points.is_ok(), points);
         Ok(())
     }
 
     /// Everything about a tenant's money, compared.
     pub(super) async fn compare_money(&self, tenant: TenantId) -> Step {
-        let (pair, of) = (&self.pair, scope::tenant(tenant));
+        let (stores, of) = (&self.stores, scope::tenant(tenant));
         let (from, to) = (self.now() - TimeDelta::days(40), self.now() + TimeDelta::days(1));
-        both!(pair, s => s.ledger().cost(&of, &CostOf::Between { from, to })).expect("a cost");
-        both!(pair, s => s.ledger().budget_use(&of, BudgetOf::Total)).expect("a budget");
+        every!(stores, s => s.ledger().cost(&of, &CostOf::Between { from, to })).expect("a cost");
+        every!(stores, s => s.ledger().budget_use(&of, BudgetOf::Total)).expect("a budget");
         for minutes in OFFSETS {
             let offset = UtcOffset::from_minutes(minutes).expect("an offset");
             let month = Period::at(self.now(), offset);
-            both!(pair, s => s.ledger().budget_use(&of, BudgetOf::Month(month))).expect("a budget");
+            every!(stores, s => s.ledger().budget_use(&of, BudgetOf::Month(month))).expect("a budget");
             for by in [TrendBy::Hour(offset), TrendBy::Day(offset)] {
                 let ask = TrendQuery { from, to, by, session: None };
-                both!(pair, s => s.reports().trend(&of, &ask)).expect("a trend");
+                every!(stores, s => s.reports().trend(&of, &ask)).expect("a trend");
             }
         }
         Ok(())

@@ -15,8 +15,8 @@ use wa_core::testing::begin_item;
 
 use super::Mismatch;
 use super::judge::Listener;
-use super::pair::{both, differ};
 use super::script::{Script, Step};
+use super::stores::{STORES, differ, every};
 
 impl Script {
     pub(super) async fn outbox(&mut self) -> Step {
@@ -61,7 +61,7 @@ impl Script {
             valid_until: self.percent(10).then(|| self.now() + TimeDelta::seconds(9)),
             key: key.map(|key| key.parse().expect("a key")),
         };
-        let taken = both!(self.pair, s => s.outbox().enqueue(&scope, &message));
+        let taken = every!(self.stores, s => s.outbox().enqueue(&scope, &message));
         if let Ok(Enqueue::Queued(id)) = taken {
             self.messages.push((scope.tenant(), id));
         }
@@ -75,7 +75,7 @@ impl Script {
         if self.percent(50) {
             let (tenant, campaign) = self.campaign();
             let scope = wa_core::testing::scope::tenant(tenant);
-            let all = both!(self.pair, s => s.reports().recipients(&scope, campaign, None, 100));
+            let all = every!(self.stores, s => s.reports().recipients(&scope, campaign, None, 100));
             let all: Vec<_> = all.iter().flatten().map(|view| (tenant, view.id)).collect();
             if let Some(one) = self.pick(&all) {
                 return Ok(Some(*one));
@@ -87,7 +87,7 @@ impl Script {
     async fn cancel(&mut self) -> Step {
         let Some((tenant, id)) = self.any_message().await? else { return Ok(()) };
         let scope = self.scope_of(tenant);
-        let cancelled = both!(self.pair, s => s.outbox().cancel(&scope, id));
+        let cancelled = every!(self.stores, s => s.outbox().cancel(&scope, id));
         self.tell("cancel", matches!(cancelled, Ok(CancelMessage::Cancelled)), (id, cancelled));
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Script {
             skip: if self.percent(10) { vec![self.campaign().1] } else { Vec::new() },
             skip_feeds: if self.percent(10) { vec![self.campaign().1] } else { Vec::new() },
         };
-        let page = both!(self.pair, s => s.outbox().due(scope, &ask));
+        let page = every!(self.stores, s => s.outbox().due(scope, &ask));
         Ok(page.map(|page| page.messages).unwrap_or_default())
     }
 
@@ -157,16 +157,11 @@ impl Script {
             }
         }
         let mood = self.percent(15).then(|| u128::from(self.roll(1_000)));
-        let (first, second) = (Arc::new(Listener::new(mood)), Arc::new(Listener::new(mood)));
-        let mut judges = [Arc::clone(&second), Arc::clone(&first)]
-            .into_iter()
-            .map(|it| it as Arc<dyn Judge>)
-            .collect::<Vec<_>>();
-        let begun = both!(self.pair, s => s.outbox().begin(&scope, &batch, judges.pop().expect("one each")));
-        if first.heard() != second.heard() {
-            let (memory, sqlite) = (first.heard().join("\n"), second.heard().join("\n"));
-            return Err(differ("what the judge was told", &memory, &sqlite));
-        }
+        let judges = [(); STORES].map(|()| Arc::new(Listener::new(mood)));
+        let mut calls = judges.iter().map(|it| Arc::<Listener>::clone(it) as Arc<dyn Judge>);
+        let begun =
+            every!(self.stores, s => s.outbox().begin(&scope, &batch, calls.next().expect("one each")));
+        heard_the_same(&judges)?;
         if let Ok(Begun::Done(begun)) = &begun {
             self.batches.push((batch.id, self.now()));
             self.attempts.extend(begun.attempts.iter().map(|attempt| (attempt.key, batch.session)));
@@ -195,14 +190,11 @@ impl Script {
         }
         let recent_since = self.percent(50).then(|| self.now() - TimeDelta::seconds(600));
         let ask = Consider { session, items, recent_since };
-        let (first, second) = (Arc::new(Listener::new(None)), Arc::new(Listener::new(None)));
-        let mut judges = [Arc::clone(&second), Arc::clone(&first)]
-            .into_iter()
-            .map(|it| it as Arc<dyn Judge>)
-            .collect::<Vec<_>>();
-        let judged = both!(
-            self.pair,
-            s => s.outbox().consider(&scope, &ask, judges.pop().expect("one each")),
+        let judges = [(); STORES].map(|()| Arc::new(Listener::new(None)));
+        let mut calls = judges.iter().map(|it| Arc::<Listener>::clone(it) as Arc<dyn Judge>);
+        let judged = every!(
+            self.stores,
+            s => s.outbox().consider(&scope, &ask, calls.next().expect("one each")),
             |judged: Considered| match judged {
                 Considered::Judged(mut judged) => {
                     // Of one instant, in any order.
@@ -212,10 +204,7 @@ impl Script {
                 Considered::NoSession => Considered::NoSession,
             }
         );
-        if first.heard() != second.heard() {
-            let (memory, sqlite) = (first.heard().join("\n"), second.heard().join("\n"));
-            return Err(differ("what the judge was told", &memory, &sqlite));
-        }
+        heard_the_same(&judges)?;
         self.tell("consider", matches!(judged, Ok(Considered::Judged(_))), (ask, judged));
         Ok(())
     }
@@ -249,7 +238,7 @@ impl Script {
         if facts.is_empty() {
             return self.begin().await;
         }
-        let settled = both!(self.pair, s => s.outbox().settle(&facts));
+        let settled = every!(self.stores, s => s.outbox().settle(&facts));
         let good = settled.as_ref().is_ok_and(|it: &Settled| !it.changed.is_empty());
         self.tell("settle", good, (facts, settled));
         Ok(())
@@ -262,7 +251,7 @@ impl Script {
         let known = self.pick_late(&young).copied().filter(|_| self.percent(80));
         let batch = known.unwrap_or_else(|| BatchId::from_uuid(self.uuid()));
         let Some((_, scope)) = self.held() else { return Ok(()) };
-        let abandoned = both!(self.pair, s => s.outbox().abandon(&scope, batch));
+        let abandoned = every!(self.stores, s => s.outbox().abandon(&scope, batch));
         self.tell("abandon", matches!(abandoned, Ok(Abandoned::WasCommitted(_))), (batch, abandoned));
         Ok(())
     }
@@ -273,7 +262,8 @@ impl Script {
             let tenant = Self::tenant_at(place);
             let scope = wa_core::testing::scope::tenant(tenant);
             let all = FailureFilter::default();
-            let page = both!(self.pair, s => s.reports().failed(&scope, &all, None, 100)).unwrap_or_default();
+            let page =
+                every!(self.stores, s => s.reports().failed(&scope, &all, None, 100)).unwrap_or_default();
             if let Some(view) = self.pick(&page).filter(|_| self.percent(95)) {
                 return Ok(Some((tenant, view.id)));
             }
@@ -284,7 +274,7 @@ impl Script {
     async fn retry(&mut self) -> Step {
         let Some((tenant, id)) = self.a_failure().await? else { return self.settle().await };
         let scope = self.scope_of(tenant);
-        let put = both!(self.pair, s => s.outbox().retry(&scope, id));
+        let put = every!(self.stores, s => s.outbox().retry(&scope, id));
         self.tell("retry", matches!(put, Ok(RetryMessage::Requeued(_))), (id, put));
         Ok(())
     }
@@ -301,7 +291,7 @@ impl Script {
         };
         let after = self.pick(&self.messages).map(|(_, id)| *id).filter(|_| self.percent(10));
         let ask = Redrive { of, after, limit: self.limit() };
-        let done = both!(self.pair, s => s.outbox().redrive(&scope, &ask));
+        let done = every!(self.stores, s => s.outbox().redrive(&scope, &ask));
         self.tell("redrive", done.is_ok_and(|done| done.requeued > 0), (ask, done));
         Ok(())
     }
@@ -309,7 +299,7 @@ impl Script {
     async fn listen_in(&mut self) -> Step {
         let Some((_, scope)) = self.held() else { return Ok(()) };
         let limit = self.limit();
-        let heard = both!(self.pair, s => s.outbox().listen(&scope, limit));
+        let heard = every!(self.stores, s => s.outbox().listen(&scope, limit));
         self.tell("listen", heard.is_ok(), (scope, limit, heard));
         Ok(())
     }
@@ -318,11 +308,23 @@ impl Script {
         let Some((_, scope)) = self.held() else { return Ok(()) };
         let grace =
             Duration::from_secs([0, 1, 10][usize::from(self.percent(50)) + usize::from(self.percent(30))]);
-        let swept = both!(self.pair, s => s.outbox().sweep(&scope, grace), |mut swept: Swept| {
+        let swept = every!(self.stores, s => s.outbox().sweep(&scope, grace), |mut swept: Swept| {
             swept.in_doubt.sort();
             swept
         });
         self.tell("sweep", swept.is_ok(), (scope, grace, swept));
         Ok(())
     }
+}
+
+/// Every judge was told the same, in the same order.
+fn heard_the_same(judges: &[Arc<Listener>; STORES]) -> Step {
+    let [right, others @ ..] = judges;
+    for (other, name) in others.iter().zip(["sqlite", "postgres"]) {
+        if right.heard() != other.heard() {
+            let (right, other) = (right.heard().join("\n"), other.heard().join("\n"));
+            return Err(differ("what the judge was told", &right, name, &other));
+        }
+    }
+    Ok(())
 }

@@ -15,8 +15,8 @@ use wa_core::port::store::{
 };
 use wa_core::port::{Notice, NoticeKind};
 
-use super::pair::both;
 use super::script::{Known, Script, Step, TENANTS, WORKERS};
+use super::stores::every;
 use crate::world::{LEASE, admin, worker_id};
 
 impl Script {
@@ -29,7 +29,7 @@ impl Script {
             8..=14 => 6,
             _ => 1,
         };
-        self.pair.clock.advance(Duration::from_secs(by));
+        self.stores.clock.advance(Duration::from_secs(by));
         self.tell("time", true, by);
         // The owners live on, mostly.
         match self.held().filter(|_| self.percent(75)) {
@@ -38,8 +38,8 @@ impl Script {
         }
     }
 
-    pub(super) fn reopen(&mut self) -> Step {
-        self.pair.reopen();
+    pub(super) async fn reopen(&mut self) -> Step {
+        self.stores.reopen().await;
         self.tell("reopen", true, ());
         Ok(())
     }
@@ -48,7 +48,7 @@ impl Script {
         let name = format!("tenant {place}").parse().expect("a name");
         let fresh = if self.percent(80) { place } else { self.roll(TENANTS) };
         let made =
-            both!(self.pair, s => s.directory().ensure_tenant(&admin(), &name, Self::tenant_at(fresh)));
+            every!(self.stores, s => s.directory().ensure_tenant(&admin(), &name, Self::tenant_at(fresh)));
         self.tell("ensure_tenant", made.is_ok(), made);
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Script {
                     incarnation: IncarnationId::from_uuid(self.uuid()),
                     tag_key: TagKey::new([n; 32]),
                 };
-                let kept = both!(self.pair, s => s.directory().identity(&admin(), &fresh));
+                let kept = every!(self.stores, s => s.directory().identity(&admin(), &fresh));
                 self.tell("identity", kept.is_ok(), ());
             }
             1 => {
@@ -71,17 +71,17 @@ impl Script {
             }
             2 => {
                 let (after, limit) = (self.percent(30).then(|| self.tenant()), self.limit());
-                let page = both!(self.pair, s => s.directory().tenants(&admin(), after, limit));
+                let page = every!(self.stores, s => s.directory().tenants(&admin(), after, limit));
                 self.tell("tenants", page.is_ok_and(|page| !page.is_empty()), after);
             }
             3 => {
                 let scope = self.scope();
-                let found = both!(self.pair, s => s.directory().tenant(&scope));
+                let found = every!(self.stores, s => s.directory().tenant(&scope));
                 self.tell("tenant", found.is_ok_and(|it| it.is_some()), scope);
             }
             4 => {
                 let scope = self.scope();
-                let found = both!(self.pair, s => s.directory().settings(&scope));
+                let found = every!(self.stores, s => s.directory().settings(&scope));
                 self.tell("settings", found.is_ok_and(|it| it.is_some()), scope);
             }
             _ => {
@@ -108,7 +108,7 @@ impl Script {
                     quiet_hours: self.percent(12).then(|| self.night()),
                     ..self.rules()
                 };
-                let put = both!(self.pair, s => s.directory().put_settings(&scope, &settings));
+                let put = every!(self.stores, s => s.directory().put_settings(&scope, &settings));
                 self.tell("put_settings", put.is_ok_and(|it| it), settings);
             }
         }
@@ -167,7 +167,7 @@ impl Script {
         } else {
             SessionSetting::Gap(GapSetting::Of(Gap { millis: 1_500, jitter_millis: 500 }))
         };
-        let set = both!(self.pair, s => s.numbers().set_session(&scope, session, &change));
+        let set = every!(self.stores, s => s.numbers().set_session(&scope, session, &change));
         self.tell("set_session", set.is_ok_and(|it| it.is_some()), (session, change));
         Ok(())
     }
@@ -185,7 +185,7 @@ impl Script {
             account: self.percent(80).then(|| self.account()),
             phone: self.percent(50).then(|| self.phone()),
         };
-        let added = both!(self.pair, s => s.numbers().add_session(&scope, &new));
+        let added = every!(self.stores, s => s.numbers().add_session(&scope, &new));
         if let Ok(AddSession::Added(session)) = &added {
             let known = Known { tenant: scope.tenant(), transport, number };
             self.sessions.insert(session.id, known);
@@ -212,7 +212,7 @@ impl Script {
             most: u32::try_from(1 + self.roll(5)).expect("few"),
         };
         let scope = wa_core::testing::scope::admin(id);
-        let leases = both!(self.pair, s => s.numbers().acquire(&scope, &ask));
+        let leases = every!(self.stores, s => s.numbers().acquire(&scope, &ask));
         for lease in leases.iter().flatten() {
             self.leases.insert(lease.session.id, (worker, lease.clone()));
         }
@@ -222,7 +222,7 @@ impl Script {
 
     async fn heartbeat(&mut self, worker: u64) -> Step {
         let scope = self.holder(worker);
-        let held = both!(self.pair, s => s.numbers().heartbeat(&scope, LEASE * 4));
+        let held = every!(self.stores, s => s.numbers().heartbeat(&scope, LEASE * 4));
         let until = self.now() + LEASE * 4;
         for session in held.iter().flatten() {
             if let Some((_, lease)) = self.leases.get_mut(session) {
@@ -254,14 +254,14 @@ impl Script {
             2 => {
                 let (session, tenant) = self.session();
                 let scope = self.scope_of(tenant);
-                let found = both!(self.pair, s => s.numbers().session(&scope, session));
+                let found = every!(self.stores, s => s.numbers().session(&scope, session));
                 self.tell("session", found.is_ok_and(|it| it.is_some()), session);
             }
             3 => {
                 let (session, tenant) = self.session();
                 let (scope, after, limit) =
                     (self.scope_of(tenant), self.percent(30).then_some(session), self.limit());
-                let page = both!(self.pair, s => s.numbers().sessions(&scope, after, limit));
+                let page = every!(self.stores, s => s.numbers().sessions(&scope, after, limit));
                 self.tell("sessions", page.is_ok_and(|page| !page.is_empty()), after);
             }
             4..=6 => {
@@ -283,7 +283,7 @@ impl Script {
                         .then(|| if self.percent(70) { Quality::Green } else { Quality::Red }),
                     phone: self.percent(10).then(|| self.phone()),
                 };
-                let stored = both!(self.pair, s => s.numbers().report_session(&scope, session, &report));
+                let stored = every!(self.stores, s => s.numbers().report_session(&scope, session, &report));
                 self.tell("report_session", stored.is_ok_and(|it| it.is_some()), (session, report));
             }
             7 => {
@@ -292,7 +292,7 @@ impl Script {
                     return Ok(());
                 };
                 let number = self.number(number);
-                let routes = both!(self.pair, s => s.numbers().route(&admin(), &transport, &number));
+                let routes = every!(self.stores, s => s.numbers().route(&admin(), &transport, &number));
                 self.tell("route", routes.is_ok_and(|it| !it.is_empty()), session);
             }
             8..=13 => self.acquire().await?,
@@ -303,7 +303,7 @@ impl Script {
             16 => {
                 let Some((session, scope)) = self.held() else { return Ok(()) };
                 let state = DispatchState { releases: vec![1, 2] };
-                let released = both!(self.pair, s => s.numbers().release(&scope, session, &state));
+                let released = every!(self.stores, s => s.numbers().release(&scope, session, &state));
                 self.tell("release", released.is_ok_and(|it| it), (session, scope));
             }
             17 => {
@@ -312,7 +312,7 @@ impl Script {
                     begun.and_then(|session| Some((session, self.holder(self.leases.get(&session)?.0))));
                 let Some((session, scope)) = held else { return Ok(()) };
                 let since = self.now() - TimeDelta::hours(9);
-                let recent = both!(self.pair, s => s.numbers().recent(&scope, session, since), |mut all: Vec<wa_core::port::store::RecentAttempt>| {
+                let recent = every!(self.stores, s => s.numbers().recent(&scope, session, since), |mut all: Vec<wa_core::port::store::RecentAttempt>| {
                     // Oldest first is promised, and no order of those begun together.
                     assert!(all.is_sorted_by_key(|it| it.begun_at));
                     all.sort_by_key(|it| (it.begun_at, it.recipient));
@@ -330,7 +330,7 @@ impl Script {
                     until: self.percent(85).then(|| self.now() + TimeDelta::seconds(8)),
                     since: self.now(),
                 };
-                let open = both!(self.pair, s => s.numbers().open_breaker(&scope, &breaker));
+                let open = every!(self.stores, s => s.numbers().open_breaker(&scope, &breaker));
                 self.tell("open_breaker", open.is_ok_and(|it| it), breaker);
             }
             20 | 21 => {
@@ -340,7 +340,7 @@ impl Script {
                 let mut any = false;
                 for place in 0..TENANTS {
                     let of = wa_core::testing::scope::tenant(Self::tenant_at(place));
-                    let open = both!(self.pair, s => s.numbers().breakers(&of)).unwrap_or_default();
+                    let open = every!(self.stores, s => s.numbers().breakers(&of)).unwrap_or_default();
                     any |= !open.is_empty();
                     if let Some(open) = self.pick(&open).filter(|_| self.percent(90)) {
                         (what, scope) = (open.scope.clone(), of);
@@ -349,13 +349,13 @@ impl Script {
                 if !any && self.percent(80) {
                     return Ok(());
                 }
-                let reset = both!(self.pair, s => s.numbers().reset_breaker(&scope, &what));
+                let reset = every!(self.stores, s => s.numbers().reset_breaker(&scope, &what));
                 self.tell("reset_breaker", reset.is_ok_and(|it| it), what);
             }
             22 => self.templates().await?,
             _ => {
                 let scope = self.scope();
-                let open = both!(self.pair, s => s.numbers().breakers(&scope));
+                let open = every!(self.stores, s => s.numbers().breakers(&scope));
                 self.tell("breakers", open.is_ok(), open);
             }
         }
@@ -396,16 +396,16 @@ impl Script {
                     sessions: self.percent(40).then(|| u32::try_from(1 + self.roll(4)).expect("few")),
                     suspended: self.percent(8),
                 };
-                let set = both!(self.pair, s => s.ledger().set_entitlement(&scope, &entitlement));
+                let set = every!(self.stores, s => s.ledger().set_entitlement(&scope, &entitlement));
                 self.tell("set_entitlement", set.is_ok_and(|it| it), entitlement);
             }
             2 => {
-                let found = both!(self.pair, s => s.ledger().entitlement(&scope));
+                let found = every!(self.stores, s => s.ledger().entitlement(&scope));
                 self.tell("entitlement", found.is_ok_and(|it| it.is_some()), scope);
             }
             3 => {
                 let period = Period::of(self.now());
-                let usage = both!(self.pair, s => s.ledger().usage(&scope, period));
+                let usage = every!(self.stores, s => s.ledger().usage(&scope, period));
                 self.tell("usage", usage.is_ok_and(|it| it.is_some()), scope);
             }
             _ => self.money().await?,
@@ -420,21 +420,21 @@ impl Script {
                 let after = if self.percent(60) { 0 } else { self.roll(20) };
                 let (after, limit) = (StreamPosition(after), self.limit());
                 let page =
-                    both!(self.pair, s => s.journal().read(&admin(), after, limit), super::export::bodies);
+                    every!(self.stores, s => s.journal().read(&admin(), after, limit), super::export::bodies);
                 self.tell("read", page.is_ok_and(|it| !it.is_empty()), after);
             }
             2 => {
-                let position = both!(self.pair, s => s.journal().position(&admin(), &reader));
+                let position = every!(self.stores, s => s.journal().position(&admin(), &reader));
                 self.tell("position", position.is_ok(), position);
             }
             3..=5 => {
                 let position = StreamPosition(self.roll(30));
-                let done = both!(self.pair, s => s.journal().acknowledge(&admin(), &reader, position));
+                let done = every!(self.stores, s => s.journal().acknowledge(&admin(), &reader, position));
                 self.tell("acknowledge", done.is_ok(), (reader, position));
             }
             6 => {
                 let before = self.now() - TimeDelta::seconds(i64::try_from(self.roll(9)).expect("small"));
-                let gone = both!(self.pair, s => s.journal().prune_events(&admin(), before));
+                let gone = every!(self.stores, s => s.journal().prune_events(&admin(), before));
                 self.tell("prune_events", gone.is_ok(), gone);
             }
             7 | 8 => {
@@ -444,12 +444,12 @@ impl Script {
                 let (_, campaign) = self.campaign();
                 let notice =
                     Notice { id, tenant, at: self.now(), kind: NoticeKind::CampaignStarted { campaign } };
-                let kept = both!(self.pair, s => s.journal().keep_notice(&scope, &notice));
+                let kept = every!(self.stores, s => s.journal().keep_notice(&scope, &notice));
                 self.tell("keep_notice", kept.is_ok_and(|it| it), notice);
             }
             _ => {
                 let (scope, limit) = (self.scope(), self.limit());
-                let page = both!(self.pair, s => s.journal().notices(&scope, None, limit));
+                let page = every!(self.stores, s => s.journal().notices(&scope, None, limit));
                 self.tell("notices", page.is_ok(), scope);
             }
         }
@@ -475,44 +475,44 @@ impl Script {
             6 => {
                 let (tenant, id) = self.campaign();
                 let scope = self.scope_of(tenant);
-                let alert = both!(self.pair, s => s.reports().alert(&scope, id));
+                let alert = every!(self.stores, s => s.reports().alert(&scope, id));
                 self.tell("alert", alert.is_ok(), alert);
             }
             7 => {
                 let (scope, filter, limit) = (self.scope(), self.failure_filter(), self.limit());
                 let after = self.pick(&self.messages).map(|(_, id)| *id).filter(|_| self.percent(20));
-                let page = both!(self.pair, s => s.reports().failed(&scope, &filter, after, limit));
+                let page = every!(self.stores, s => s.reports().failed(&scope, &filter, after, limit));
                 self.tell("failed", page.is_ok(), filter);
             }
             8 => {
                 let (scope, limit) = (self.scope(), self.limit());
-                let page = both!(self.pair, s => s.reports().silent(&scope, None, limit));
+                let page = every!(self.stores, s => s.reports().silent(&scope, None, limit));
                 self.tell("silent", page.is_ok(), scope);
             }
             0 | 1 => {
                 let (tenant, id) = self.campaign();
                 let scope = self.scope_of(tenant);
-                let counts = both!(self.pair, s => s.reports().counts(&scope, id));
+                let counts = every!(self.stores, s => s.reports().counts(&scope, id));
                 self.tell("counts", counts.is_ok_and(|it| it.is_some()), id);
             }
             2 => {
                 let known = self.pick_late(&self.messages).copied();
                 let Some((tenant, id)) = known else { return Ok(()) };
                 let scope = self.scope_of(tenant);
-                let view = both!(self.pair, s => s.reports().message(&scope, id));
+                let view = every!(self.stores, s => s.reports().message(&scope, id));
                 self.tell("message", view.is_ok_and(|it| it.is_some()), id);
             }
             3 | 4 => {
                 let (tenant, id) = self.campaign();
                 let after = self.pick(&self.messages).map(|(_, id)| *id).filter(|_| self.percent(20));
                 let (scope, limit) = (self.scope_of(tenant), self.limit());
-                let page = both!(self.pair, s => s.reports().recipients(&scope, id, after, limit));
+                let page = every!(self.stores, s => s.reports().recipients(&scope, id, after, limit));
                 self.tell("recipients", page.is_ok_and(|it| !it.is_empty()), id);
             }
             _ => {
                 let after = self.pick(&self.messages).map(|(_, id)| *id).filter(|_| self.percent(20));
                 let (scope, limit) = (self.scope(), self.limit());
-                let page = both!(self.pair, s => s.reports().in_doubt(&scope, after, limit));
+                let page = every!(self.stores, s => s.reports().in_doubt(&scope, after, limit));
                 self.tell("in_doubt", page.is_ok(), after);
             }
         }

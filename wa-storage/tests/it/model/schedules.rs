@@ -10,8 +10,8 @@ use wa_core::model::{
 use wa_core::port::store::{CreateSchedule, RunSchedule, ScheduleOutcome};
 use wa_core::testing::scope;
 
-use super::pair::both;
 use super::script::{Script, Step};
+use super::stores::every;
 use crate::world::admin;
 
 impl Script {
@@ -57,7 +57,7 @@ impl Script {
                 missed: *self.pick(&missed).expect("three"),
             },
         };
-        let made = both!(self.pair, s => s.schedules().create_schedule(&scope, &new));
+        let made = every!(self.stores, s => s.schedules().create_schedule(&scope, &new));
         if let Ok(CreateSchedule::Created(schedule)) = &made {
             self.schedules.push((scope.tenant(), schedule.id));
         }
@@ -72,17 +72,17 @@ impl Script {
     }
 
     async fn run_schedule(&mut self) -> Step {
-        let mut found = both!(self.pair, s => s.schedules().due_schedules(&admin(), 100)).expect("a page");
+        let mut found = every!(self.stores, s => s.schedules().due_schedules(&admin(), 100)).expect("a page");
         if found.due.is_empty() && self.percent(85) {
             self.create_schedule().await?;
-            self.pair.clock.advance(Duration::from_secs(75));
-            found = both!(self.pair, s => s.schedules().due_schedules(&admin(), 100)).expect("a page");
+            self.stores.clock.advance(Duration::from_secs(75));
+            found = every!(self.stores, s => s.schedules().due_schedules(&admin(), 100)).expect("a page");
         }
         let due = self.pick(&found.due).copied().filter(|_| self.percent(90));
         let (tenant, id) = due.unwrap_or_else(|| self.known_schedule());
         let scope = self.scope_of(tenant);
         let fresh = CampaignId::from_uuid(self.uuid());
-        let ran = both!(self.pair, s => s.schedules().run_schedule(&scope, id, fresh));
+        let ran = every!(self.stores, s => s.schedules().run_schedule(&scope, id, fresh));
         if let Ok(RunSchedule::Ran(run)) = &ran
             && !self.campaigns.contains(&(tenant, run.campaign))
         {
@@ -108,34 +108,34 @@ impl Script {
                     1..=3 => ScheduleAction::Pause,
                     _ => ScheduleAction::Resume,
                 };
-                let acted = both!(self.pair, s => s.schedules().act_on_schedule(&scope, id, action));
+                let acted = every!(self.stores, s => s.schedules().act_on_schedule(&scope, id, action));
                 let good = matches!(acted, Ok(ScheduleOutcome::Moved(_) | ScheduleOutcome::Unchanged(_)));
                 self.tell("act_on_schedule", good, (id, action, acted));
             }
             9 => {
-                let found = both!(self.pair, s => s.schedules().schedule(&scope, id));
+                let found = every!(self.stores, s => s.schedules().schedule(&scope, id));
                 self.tell("schedule", found.is_ok_and(|it| it.is_some()), id);
             }
             10 => {
                 let of = scope::tenant(tenant);
-                let known = both!(self.pair, s => s.schedules().schedule(&of, id)).ok().flatten();
+                let known = every!(self.stores, s => s.schedules().schedule(&of, id)).ok().flatten();
                 let name = known.map_or_else(|| "nobody's".parse().expect("a name"), |it| it.name);
-                let found = both!(self.pair, s => s.schedules().schedule_named(&scope, &name));
+                let found = every!(self.stores, s => s.schedules().schedule_named(&scope, &name));
                 self.tell("schedule_named", found.is_ok_and(|it| it.is_some()), name);
             }
             11 => {
                 let (after, limit) = (self.percent(30).then_some(id), self.limit());
-                let page = both!(self.pair, s => s.schedules().all_schedules(&scope, after, limit));
+                let page = every!(self.stores, s => s.schedules().all_schedules(&scope, after, limit));
                 self.tell("all_schedules", page.is_ok_and(|it| !it.is_empty()), after);
             }
             12 => {
                 let (after, limit) = (self.roll(2), self.limit());
-                let page = both!(self.pair, s => s.schedules().schedule_runs(&scope, id, after, limit));
+                let page = every!(self.stores, s => s.schedules().schedule_runs(&scope, id, after, limit));
                 self.tell("schedule_runs", page.is_ok(), id);
             }
             _ => {
                 let limit = self.limit();
-                let found = both!(self.pair, s => s.schedules().due_schedules(&admin(), limit));
+                let found = every!(self.stores, s => s.schedules().due_schedules(&admin(), limit));
                 self.tell("due_schedules", found.is_ok(), found);
             }
         }
@@ -144,12 +144,12 @@ impl Script {
 
     /// Reads a tenant's schedules and their runs back.
     pub(super) async fn compare_schedules(&self, tenant: TenantId) -> Step {
-        let (pair, of) = (&self.pair, scope::tenant(tenant));
-        let all = both!(pair, s => s.schedules().all_schedules(&of, None, 1_000)).expect("schedules");
+        let (stores, of) = (&self.stores, scope::tenant(tenant));
+        let all = every!(stores, s => s.schedules().all_schedules(&of, None, 1_000)).expect("schedules");
         for schedule in all {
-            both!(pair, s => s.schedules().schedule_runs(&of, schedule.id, 0, 1_000)).expect("runs");
+            every!(stores, s => s.schedules().schedule_runs(&of, schedule.id, 0, 1_000)).expect("runs");
         }
-        both!(pair, s => s.schedules().due_schedules(&admin(), 1_000)).expect("what is due");
+        every!(stores, s => s.schedules().due_schedules(&admin(), 1_000)).expect("what is due");
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use wa_core::port::store::{BeginBatch, Lease, RawBody};
 use wa_core::port::{Clock, Scope, WorkerScope};
 use wa_core::testing::{SeededEntropy, scope};
 
-use super::pair::Pair;
+use super::stores::Stores;
 use super::{Mismatch, Score};
 use crate::world::{phone, worker_id};
 
@@ -22,7 +22,7 @@ pub(super) const TENANTS: u64 = 3;
 pub(super) const WORKERS: u64 = 3;
 
 pub(super) struct Script {
-    pub(super) pair: Pair,
+    pub(super) stores: Stores,
     pub(super) dice: SeededEntropy,
     told: Vec<String>,
     score: Score,
@@ -57,7 +57,7 @@ impl Script {
         let ahead =
             if seed.is_multiple_of(3) { TimeDelta::minutes(9 * 1_440 + 586) } else { TimeDelta::zero() };
         Self {
-            pair: Pair::new(from_micros(1_790_000_000_000_000) + ahead).await,
+            stores: Stores::new(from_micros(1_790_000_000_000_000) + ahead).await,
             dice: SeededEntropy::new(seed),
             told: Vec::new(),
             score: Score::default(),
@@ -96,7 +96,7 @@ impl Script {
     pub(super) async fn step(&mut self) -> Step {
         match self.roll(100) {
             0..=7 => self.time().await,
-            8..=16 => self.reopen(),
+            8..=16 => self.reopen().await,
             17..=20 => self.directory().await,
             21..=31 => self.numbers().await,
             32..=43 => self.audience().await,
@@ -125,7 +125,7 @@ impl Script {
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
-        self.pair.clock.now()
+        self.stores.clock.now()
     }
 
     pub(super) fn roll(&self, sides: u64) -> u64 {

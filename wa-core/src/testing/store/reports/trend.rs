@@ -29,6 +29,8 @@ fn told(
             point.attempting += u64::from(!attempt.facts.is_settled());
             let accepted = attempt.facts.is_taken() && !undelivered;
             point.accepted += u64::from(accepted);
+            point.retried += u64::from(attempt.n > 1);
+            point.retries_accepted += u64::from(attempt.n > 1 && accepted);
             point.in_doubt += u64::from(attempt.facts.is_settled() && !undelivered && !accepted);
             let read = has(Fact::Read) || has(Fact::Played);
             let delivered = read || has(Fact::Delivered);
