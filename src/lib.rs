@@ -15,6 +15,10 @@ pub use wa_adapters::simulator;
 #[cfg(feature = "testing")]
 pub use wa_core::testing;
 
+/// The Postgres store.
+#[cfg(feature = "postgres")]
+pub use wa_storage as postgres;
+
 /// The SQLite store.
 #[cfg(feature = "sqlite")]
 pub use wa_storage as sqlite;

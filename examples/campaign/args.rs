@@ -17,8 +17,8 @@ use crate::failure::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "campaign", version)]
 pub(crate) struct Args {
-    /// The database, as sqlite:PATH; a new file in a temporary folder by default
-    #[arg(long, value_name = "sqlite:PATH")]
+    /// The database, as sqlite:PATH or postgres://USER@HOST/DATABASE; a new file in a temporary folder by default
+    #[arg(long, value_name = "STORE")]
     pub(crate) store: Option<String>,
     /// The contacts, a CSV file with a header line; the bundled ones by default
     #[arg(long, value_name = "FILE")]
@@ -110,17 +110,6 @@ impl Args {
             Err(error) => {
                 let _ = error.print();
                 Err(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)))
-            }
-        }
-    }
-
-    /// The path of the database, if one was named.
-    pub(crate) fn store_path(&self) -> Result<Option<PathBuf>, Failure> {
-        let Some(store) = &self.store else { return Ok(None) };
-        match store.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => Ok(Some(PathBuf::from(path))),
-            Some(_) | None => {
-                Err(Failure::bad_input(format!("--store {store:?} is not a store; write it as sqlite:PATH")))
             }
         }
     }

@@ -12,6 +12,7 @@ mod progress;
 mod report;
 mod run;
 mod setup;
+mod store;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -13,7 +12,7 @@ use wa_kit::model::{CampaignCounts, ImportProgress};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Report {
     pub(crate) campaign: String,
-    pub(crate) store: Option<PathBuf>,
+    pub(crate) store: Option<String>,
     pub(crate) import: Option<ImportProgress>,
     pub(crate) counts: CampaignCounts,
     pub(crate) elapsed: Duration,
@@ -138,7 +137,7 @@ impl Report {
             peak_memory_kb(),
         );
         if let Some(store) = &self.store {
-            let _ = writeln!(text, "  store        {}", store.display());
+            let _ = writeln!(text, "  store        {store}");
         }
         text.truncate(text.trim_end().len());
         text

@@ -62,7 +62,7 @@ pub(crate) async fn campaign(args: Args) -> Result<Done, Failure> {
     let running = stage.kit.start();
     let mut report = Report {
         campaign: plan.name.as_str().to_owned(),
-        store: Some(stage.path.clone()),
+        store: Some(stage.place.shown()),
         ..Report::default()
     };
     let before = accepted_so_far(&stage, &plan.name).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn campaign(args: Args) -> Result<Done, Failure> {
     report.import = stage.tenant.contacts().imports(&plan.list).await?.pop();
     report.sends = report.counts.accepted.saturating_sub(before);
     report.elapsed = started.elapsed();
-    report.commits = stage.store.stats().commits;
+    report.commits = stage.store.commits();
     let Stage { store, simulator, .. } = stage;
     if let Some(simulator) = simulator {
         let stats = simulator.stop().await;
@@ -96,7 +96,7 @@ pub(crate) async fn campaign(args: Args) -> Result<Done, Failure> {
             eprintln!("the simulator saw rules broken: {stats:?}");
         }
     }
-    store.close();
+    store.close().await;
     let blocked = match ended {
         Ended::Finished => None,
         Ended::Blocked(why) => Some(why),

@@ -1,7 +1,6 @@
 //! Puts the parts together: store, provider or simulator, kit, webhook listener.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,18 +15,18 @@ use wa_kit::port::{Entropy, SystemEntropy};
 use wa_kit::prelude::*;
 use wa_kit::service::{LogNotifier, WebhookResponse};
 use wa_kit::simulator::{NumberProfile, Simulator, TemplateCategory};
-use wa_kit::sqlite::{SqliteOptions, SqliteStore};
 
 use crate::args::Args;
 use crate::failure::{Failure, chain};
+use crate::store::{Opened, Place};
 
 /// The number that the built-in simulator plays.
 const SIMULATED_NUMBER: &str = "100000000000001";
 
 /// Everything that runs beside the campaign.
 pub(crate) struct Stage {
-    pub(crate) path: PathBuf,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) place: Place,
+    pub(crate) store: Opened,
     pub(crate) kit: Kit,
     pub(crate) tenant: TenantHandle,
     pub(crate) number: String,
@@ -44,18 +43,16 @@ struct Provider {
 }
 
 pub(crate) async fn stage(args: &Args) -> Result<Stage, Failure> {
-    let path = match args.store_path()? {
-        Some(path) => path,
-        None => fresh_path()?,
+    let place = match &args.store {
+        Some(store) => Place::parse(store)?,
+        None => fresh_place()?,
     };
     // Every secret is read before anything is opened: a missing one is a usage error.
     let secrets = match &args.graph_url {
         Some(_) => Some(Secrets::read(args)?),
         None => None,
     };
-    let store = SqliteStore::open(SqliteOptions::new(&path))
-        .map_err(|error| Failure::unusable(&format!("{} cannot be used", path.display()), error))?;
-    let store = Arc::new(store);
+    let store = place.open().await?;
     let listen = args.webhook_listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
     let listener = TcpListener::bind(listen)
         .await
@@ -65,11 +62,11 @@ pub(crate) async fn stage(args: &Args) -> Result<Stage, Failure> {
     let (provider, simulator) = match secrets {
         Some(secrets) => (secrets.provider(args), None),
         None => {
-            let (provider, simulator) = simulate(&path, &webhook_url).await?;
+            let (provider, simulator) = simulate(&place, &webhook_url).await?;
             (provider, Some(simulator))
         }
     };
-    let kit = kit(args, Arc::clone(&store) as Arc<dyn Store>, &provider).await?;
+    let kit = kit(args, store.store(), &provider).await?;
     serve(listener, kit.clone());
     if args.graph_url.is_none() || args.webhook_listen.is_some() {
         eprintln!("webhooks are taken in at {webhook_url}");
@@ -82,7 +79,7 @@ pub(crate) async fn stage(args: &Args) -> Result<Stage, Failure> {
         settings.prices = Some(list_prices().into());
         tenant.put_settings(&settings).await?;
     }
-    Ok(Stage { path, store, kit, tenant, number: provider.number, simulator })
+    Ok(Stage { place, store, kit, tenant, number: provider.number, simulator })
 }
 
 /// Adds the number and asks its provider about it, with one warning if there is no answer.
@@ -132,7 +129,7 @@ async fn kit(args: &Args, store: Arc<dyn Store>, provider: &Provider) -> Result<
 }
 
 /// The simulator, with its log beside the store so that a resumed run finds its truth again.
-async fn simulate(store: &Path, webhook_url: &str) -> Result<(Provider, Simulator), Failure> {
+async fn simulate(place: &Place, webhook_url: &str) -> Result<(Provider, Simulator), Failure> {
     let provider = |graph_url| Provider {
         graph_url,
         number: SIMULATED_NUMBER.to_owned(),
@@ -140,14 +137,12 @@ async fn simulate(store: &Path, webhook_url: &str) -> Result<(Provider, Simulato
         app_secret: "simulated-app-secret".to_owned(),
         verify_token: "simulated-verify-token".to_owned(),
     };
-    let mut log = store.as_os_str().to_owned();
-    log.push(".simulator.jsonl");
     let profile = NumberProfile { throughput: 1_000, ..NumberProfile::default() };
     let simulator = Simulator::builder()
         .number(SIMULATED_NUMBER, profile)
         .any_template(TemplateCategory::Marketing)
         .webhook(webhook_url, "simulated-app-secret")
-        .log(PathBuf::from(log))
+        .log(place.simulator_log())
         .forget_accepted()
         .start()
         .await
@@ -229,10 +224,10 @@ fn unguessable() -> String {
     hex::encode(bytes)
 }
 
-fn fresh_path() -> Result<PathBuf, Failure> {
+fn fresh_place() -> Result<Place, Failure> {
     let folder = tempfile::Builder::new().prefix("wa-kit-campaign-").tempdir();
     let folder = folder.map_err(|error| Failure::other("no temporary folder can be made", error))?;
-    Ok(folder.keep().join("campaign.sqlite"))
+    Ok(Place::Sqlite(folder.keep().join("campaign.sqlite")))
 }
 
 /// Meta's list prices per delivered message of 1 October 2026 for markets that are not listed.

@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod campaign;
+mod crash;
 mod decode_webhook;
 mod examples;
 mod kill;

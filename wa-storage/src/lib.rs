@@ -1,5 +1,7 @@
 //! Stores for wa-kit.
 //!
+//! `PostgresStore` (feature `postgres`) keeps everything in one schema of a database that any number of
+//! workers share.
 //! `SqliteStore` (feature `sqlite`) keeps everything in one file: one writer thread that commits waiting calls
 //! together, a few readers beside it, no server. It implements every room of
 //! [`wa_core::port::store::Store`]; the contracts are written there.
@@ -27,8 +29,12 @@ pub use sqlite::{
     SqliteMigrations, SqliteOptions, SqliteStore, SqliteTransaction, StoreStats, TransactionError,
 };
 #[cfg(all(feature = "postgres", feature = "testing"))]
-pub use testing::TestDatabase;
+pub use testing::{Disk, TestCluster, TestDatabase};
 
 /// The `SQLite` driver whose connection [`SqliteTransaction::connection`] gives.
 #[cfg(feature = "sqlite")]
 pub use rusqlite;
+
+/// The Postgres driver whose pool [`PostgresOptions::pool`] takes.
+#[cfg(feature = "postgres")]
+pub use sqlx;

@@ -98,7 +98,7 @@ struct Server {
     admin: PgConnectOptions,
     template: String,
     /// The throw-away cluster, where this process started one.
-    _cluster: Option<Cluster>,
+    _cluster: Option<TestCluster>,
 }
 
 impl Server {
@@ -143,7 +143,7 @@ async fn server() -> &'static Server {
 }
 
 /// A server, and the cluster where it had to be started.
-async fn find() -> (PgConnectOptions, Option<Cluster>) {
+async fn find() -> (PgConnectOptions, Option<TestCluster>) {
     if let Ok(url) = std::env::var("WA_TEST_POSTGRES_URL") {
         let options: PgConnectOptions = url.parse().expect("WA_TEST_POSTGRES_URL is a URL of Postgres");
         let reached = options.connect().await.map(drop);
@@ -161,15 +161,10 @@ async fn find() -> (PgConnectOptions, Option<Cluster>) {
             return (options, None);
         }
     }
-    let cluster = Cluster::start();
+    let cluster = TestCluster::start(Disk::Unsynced);
     let options = cluster.options();
-    for _ in 0..600 {
-        if is_administrator(&options).await {
-            return (options, Some(cluster));
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("the cluster in {} does not answer", cluster.folder.display())
+    wait_for(&options, &cluster.folder).await;
+    (options, Some(cluster))
 }
 
 async fn is_administrator(options: &PgConnectOptions) -> bool {
@@ -190,11 +185,7 @@ async fn make_template(options: &PgConnectOptions) -> String {
     let mut admin = options.connect().await.expect("the server answers");
     // One process at a time.
     execute(&mut admin, "SELECT pg_advisory_lock(hashtextextended('wa_kit_template', 0))".to_owned()).await;
-    let role = format!(
-        "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{ROLE}') THEN \
-         CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}' NOSUPERUSER NOBYPASSRLS; END IF; END $$"
-    );
-    execute(&mut admin, role).await;
+    execute(&mut admin, make_role()).await;
     let known: Vec<String> =
         sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE 'wa\\_kit\\_%'")
             .fetch_all(&mut admin)
@@ -225,32 +216,80 @@ async fn execute(connection: &mut PgConnection, sql: String) {
     assert!(done.is_ok(), "{sql}: {done:?}");
 }
 
-/// A throw-away cluster. A shell stands between, and ends the server when this process is gone, however it went.
+/// A throw-away cluster of its own. A shell stands between, starts the server again whenever it ends, and
+/// ends it for good when this process is gone, however it went.
 #[derive(Debug)]
-struct Cluster {
+pub struct TestCluster {
     folder: PathBuf,
     port: u16,
     keeper: Child,
 }
 
-impl Cluster {
-    fn start() -> Self {
+/// Whether commits of a cluster reach the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// As in production.
+    Synced,
+    /// Fast: only the process must not be lost, and the machine never is in a test.
+    Unsynced,
+}
+
+impl TestCluster {
+    /// Starts a cluster. It answers a moment later.
+    ///
+    /// # Panics
+    /// Without PostgreSQL's programs on this machine, with the command that installs them.
+    #[must_use]
+    pub fn start(disk: Disk) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
         let bin = programs().unwrap_or_else(|| panic!("{INSTALL}"));
-        let folder = std::env::temp_dir().join(format!("wa-kit-postgres-{}", std::process::id()));
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("wa-kit-postgres-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).expect("a folder for the cluster");
         let port = free_port();
         let (bin, place) = (bin.display(), folder.display());
+        let sync = match disk {
+            Disk::Synced => "",
+            Disk::Unsynced => "-c fsync=off -c full_page_writes=off",
+        };
         let script = format!(
-            "'{bin}/initdb' -D '{place}/data' -A trust -U postgres -E UTF8 --locale=C -N >'{place}/initdb.log' 2>&1 \
-             && {{ '{bin}/postgres' -D '{place}/data' -p {port} -k '{place}' -c listen_addresses=127.0.0.1 \
-             -c fsync=off -c full_page_writes=off >'{place}/server.log' 2>&1 & server=$!; \
-             read -r ended; kill -INT $server; wait $server; rm -rf '{place}/data'; }}"
+            "cd '{place}' && '{bin}/initdb' -D data -A trust -U postgres -E UTF8 --locale=C -N >initdb.log 2>&1 \
+             && {{ (while [ ! -e stop ]; do '{bin}/postgres' -D data -p {port} -k '{place}' \
+             -c listen_addresses=127.0.0.1 {sync} >>server.log 2>&1; sleep 0.1; done) & \
+             read -r ended; touch stop; kill -INT $(head -1 data/postmaster.pid); wait; rm -rf '{place}'/*; }}"
         );
-        let mut command = as_plain_user(&folder, &script);
-        let keeper = command.stdin(Stdio::piped()).spawn();
+        let keeper = as_plain_user(&folder, &script).stdin(Stdio::piped()).spawn();
         let keeper =
             keeper.unwrap_or_else(|error| panic!("the cluster cannot be started ({error}); {INSTALL}"));
         Self { folder, port, keeper }
+    }
+
+    /// Waits until the cluster answers, and makes an empty database for a role that is held to
+    /// row-level security; its URL, and the administrator's.
+    ///
+    /// # Panics
+    /// When it does not answer for a minute.
+    pub async fn database(&self, name: &str) -> (String, String) {
+        let options = self.options();
+        wait_for(&options, &self.folder).await;
+        let mut admin = options.connect().await.expect("the cluster answers");
+        execute(&mut admin, make_role()).await;
+        execute(&mut admin, format!("CREATE DATABASE {name} OWNER {ROLE}")).await;
+        admin.close().await.expect("the connection closes");
+        let own = options.clone().username(ROLE).database(name).to_url_lossy().to_string();
+        (own, options.database(name).to_url_lossy().to_string())
+    }
+
+    /// Kills the server with SIGKILL; it starts again by itself.
+    ///
+    /// # Panics
+    /// When there is no `kill` on this machine.
+    #[must_use]
+    pub fn kill_server(&self) -> bool {
+        let Ok(file) = std::fs::read_to_string(self.folder.join("data/postmaster.pid")) else { return false };
+        let Some(id) = file.lines().next() else { return false };
+        Command::new("kill").args(["-9", id]).status().expect("there is a kill command").success()
     }
 
     fn options(&self) -> PgConnectOptions {
@@ -262,11 +301,29 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
+impl Drop for TestCluster {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
         drop(self.keeper.wait());
+        drop(std::fs::remove_dir_all(&self.folder));
     }
+}
+
+async fn wait_for(options: &PgConnectOptions, folder: &Path) {
+    for _ in 0..600 {
+        if is_administrator(options).await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the cluster in {} does not answer", folder.display());
+}
+
+fn make_role() -> String {
+    format!(
+        "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{ROLE}') THEN \
+         CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}' NOSUPERUSER NOBYPASSRLS; END IF; END $$"
+    )
 }
 
 /// The folder with `initdb` and `postgres`, the newest version first.

@@ -90,6 +90,11 @@ impl PostgresStore {
     pub async fn connect(options: PostgresOptions) -> Result<Self, StoreError> {
         let (pool, owns_pool) = pool_of(&options).await?;
         migrate::bring_up(&pool, &options).await?;
+        if sees_everything(&pool).await? {
+            tracing::warn!(
+                "the role is held to no row-level security; connect as one without SUPERUSER and BYPASSRLS"
+            );
+        }
         let PostgresOptions { source: _, schema, clock, entropy, patience } = options;
         let shared = Arc::new(Shared { schema, clock, entropy, patience, counters: Counters::default() });
         let listening = news::Listening::default();
@@ -189,6 +194,13 @@ async fn pool_of(options: &PostgresOptions) -> Result<(PgPool, bool), StoreError
             Ok((pool, true))
         }
     }
+}
+
+/// Whether row-level security does not hold for the role of these connections.
+async fn sees_everything(pool: &PgPool) -> Result<bool, StoreError> {
+    let asked =
+        sqlx::query_scalar("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user");
+    asked.fetch_one(pool).await.map_err(|error| Fault::from(error).into_store())
 }
 
 /// How many rows a page gives at most.
