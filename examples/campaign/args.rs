@@ -17,7 +17,7 @@ use crate::failure::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "campaign", version)]
 pub(crate) struct Args {
-    /// The database, as sqlite:PATH or postgres://USER@HOST/DATABASE; a new file in a temporary folder by default
+    /// The database, `sqlite:PATH` or `postgres://USER@HOST/DATABASE`; a new file in a temporary folder by default
     #[arg(long, value_name = "STORE")]
     pub(crate) store: Option<String>,
     /// The contacts, a CSV file with a header line; the bundled ones by default

@@ -1,5 +1,7 @@
 //! The room of reports. Other stores keep sums; this one counts anew each time.
 
+use std::ops::Bound;
+
 use async_trait::async_trait;
 
 use super::{MemoryStore, behind, page};
@@ -22,6 +24,20 @@ impl Reports for MemoryStore {
 
     async fn message(&self, scope: &Scope, id: MessageId) -> Result<Option<MessageView>, StoreError> {
         Ok(self.read(|state, _| state.tenants.get(&scope.tenant())?.view(id)))
+    }
+
+    async fn messages(
+        &self,
+        scope: &Scope,
+        before: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        Ok(self.read(|state, _| {
+            let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            let until = before.map_or(Bound::Unbounded, Bound::Excluded);
+            let ids = tenant.messages.range((Bound::Unbounded, until)).rev();
+            page(ids.filter_map(|(id, _)| tenant.view(*id)), limit)
+        }))
     }
 
     async fn recipients(

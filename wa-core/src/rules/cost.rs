@@ -2,9 +2,11 @@
 //!
 //! Invariant: whatever the order of changes, a total is the sum of the bookings of its attempts.
 
+use std::collections::BTreeMap;
+
 use super::price::Booking;
 use crate::model::{Currency, RateCategory};
-use crate::port::store::Cost;
+use crate::port::store::{CategoryCost, Cost};
 
 /// One number of a total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +47,30 @@ pub fn delta(old: Option<&Booking>, new: Option<&Booking>) -> Vec<(CostCounter, 
     let mut changes = new.map(counted_in).unwrap_or_default();
     changes.extend(old.map(counted_in).unwrap_or_default().into_iter().map(|(counter, n)| (counter, -n)));
     changes
+}
+
+/// Adds one total to another.
+pub fn add(sum: &mut Cost, other: &Cost) {
+    let Cost { messages, micros, unpriced, settled, by_category } = other;
+    sum.messages = sum.messages.saturating_add(*messages);
+    sum.unpriced = sum.unpriced.saturating_add(*unpriced);
+    sum.settled = sum.settled.saturating_add(*settled);
+    add_micros(&mut sum.micros, micros);
+    for (category, part) in by_category {
+        let CategoryCost { messages, micros, unpriced, settled } = part;
+        let sum = sum.by_category.entry(*category).or_default();
+        sum.messages = sum.messages.saturating_add(*messages);
+        sum.unpriced = sum.unpriced.saturating_add(*unpriced);
+        sum.settled = sum.settled.saturating_add(*settled);
+        add_micros(&mut sum.micros, micros);
+    }
+}
+
+fn add_micros(sum: &mut BTreeMap<Currency, i64>, other: &BTreeMap<Currency, i64>) {
+    for (currency, micros) in other {
+        let total = sum.entry(*currency).or_default();
+        *total = total.saturating_add(*micros);
+    }
 }
 
 /// Adds a number to a total. A total whose attempts are gone leaves nothing behind once all changes are in.

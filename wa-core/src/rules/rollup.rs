@@ -123,6 +123,41 @@ fn floor(at: DateTime<Utc>, offset: UtcOffset, length: TimeDelta) -> DateTime<Ut
     offset.utc(from_micros(local - local.rem_euclid(length)))
 }
 
+/// Adds one point of a trend to another, whose start stays.
+pub fn add(sum: &mut TrendPoint, point: &TrendPoint) {
+    let TrendPoint {
+        from: _,
+        begun,
+        attempting,
+        accepted,
+        sent,
+        delivered,
+        read,
+        failed,
+        in_doubt,
+        retried,
+        retries_accepted,
+        inbound,
+        cost,
+    } = point;
+    for (total, n) in [
+        (&mut sum.begun, begun),
+        (&mut sum.attempting, attempting),
+        (&mut sum.accepted, accepted),
+        (&mut sum.sent, sent),
+        (&mut sum.delivered, delivered),
+        (&mut sum.read, read),
+        (&mut sum.failed, failed),
+        (&mut sum.in_doubt, in_doubt),
+        (&mut sum.retried, retried),
+        (&mut sum.retries_accepted, retries_accepted),
+        (&mut sum.inbound, inbound),
+    ] {
+        *total = total.saturating_add(*n);
+    }
+    cost::add(&mut sum.cost, cost);
+}
+
 /// Adds a number to a point of a trend.
 pub fn apply(point: &mut TrendPoint, count: &Count, n: i64) {
     let add = |count: &mut u64| *count = count.saturating_add_signed(n);

@@ -77,7 +77,7 @@ pub struct KitBuilder {
 /// The tenants of a kit.
 #[derive(Debug, Clone, Copy)]
 pub struct Tenants<'a> {
-    kit: &'a Kit,
+    pub(super) kit: &'a Kit,
 }
 
 impl Kit {

@@ -52,6 +52,18 @@ impl Reports for PostgresStore {
         tx.close(view).await
     }
 
+    async fn messages(
+        &self,
+        scope: &Scope,
+        before: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        let tenant = scope.tenant();
+        let mut tx = self.read(Access::Tenant(tenant)).await?;
+        let views = latest(tx.conn(), tenant, before, limit).await;
+        tx.close(views).await
+    }
+
     async fn recipients(
         &self,
         scope: &Scope,
@@ -222,6 +234,23 @@ pub(super) async fn read_counters(
         .await?;
     counters.retain(|(_, n)| *n != 0);
     Ok(counters)
+}
+
+async fn latest(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    before: Option<MessageId>,
+    limit: u32,
+) -> Fallible<Vec<MessageView>> {
+    let sql = "SELECT id FROM message WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+    let messages = sqlx::query(sql)
+        .bind(tenant.as_uuid())
+        .bind(before.map_or(Uuid::max(), |id| id.as_uuid()))
+        .bind(page_size(limit))
+        .try_map(|row: PgRow| id(&row, 0))
+        .fetch_all(&mut *conn)
+        .await?;
+    views(conn, tenant, messages).await
 }
 
 async fn recipients(

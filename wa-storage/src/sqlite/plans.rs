@@ -103,7 +103,7 @@ fn failed_messages_are_listed_by_an_index_in_the_order_of_the_page() {
 
 #[test]
 fn reports_never_scan() {
-    for sql in [reports::OF_CAMPAIGN, reports::IN_DOUBT, reports::SILENT] {
+    for sql in [reports::OF_CAMPAIGN, reports::LATEST, reports::IN_DOUBT, reports::SILENT] {
         check(sql, &[]);
     }
     // A contact has a few attempts; a period has a few counters in each quarter of an hour.

@@ -25,6 +25,8 @@ pub(super) const COUNTS: &str = "SELECT counter, sum(n) FROM ( \
      GROUP BY counter ORDER BY counter";
 pub(super) const OF_CAMPAIGN: &str = "SELECT id FROM message \
      WHERE tenant = ?1 AND id > ?2 AND id <= ?3 AND campaign = ?4 ORDER BY id LIMIT ?5";
+pub(super) const LATEST: &str =
+    "SELECT id FROM message WHERE tenant = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
 pub(super) const IN_DOUBT: &str =
     "SELECT message FROM doubt WHERE tenant = ?1 AND message > ?2 ORDER BY message LIMIT ?3";
 
@@ -57,6 +59,16 @@ impl Reports for SqliteStore {
     async fn message(&self, scope: &Scope, id: MessageId) -> Result<Option<MessageView>, StoreError> {
         let tenant = scope.tenant();
         self.read(move |snapshot| view(snapshot.conn, tenant, id)).await
+    }
+
+    async fn messages(
+        &self,
+        scope: &Scope,
+        before: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError> {
+        let tenant = scope.tenant();
+        self.read(move |snapshot| latest(snapshot.conn, tenant, before, limit)).await
     }
 
     async fn recipients(
@@ -194,6 +206,21 @@ pub(super) fn read_counters(
     let mut counters = rows.collect::<rusqlite::Result<Vec<(String, i64)>>>()?;
     counters.retain(|(_, n)| *n != 0);
     Ok(counters)
+}
+
+fn latest(
+    conn: &Connection,
+    tenant: TenantId,
+    before: Option<MessageId>,
+    limit: u32,
+) -> Fallible<Vec<MessageView>> {
+    // A blob of seventeen bytes lies behind every id.
+    let before = before.map_or(vec![u8::MAX; 17], |id| id.as_bytes().to_vec());
+    let messages = conn
+        .prepare_cached(LATEST)?
+        .query_map(params![tenant.as_bytes(), before, page_size(limit)], |row| id(row, 0))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    views(conn, tenant, messages)
 }
 
 fn recipients(

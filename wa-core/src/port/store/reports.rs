@@ -33,6 +33,19 @@ pub trait Reports: Send + Sync {
     /// By [`StoreErrorKind`](super::StoreErrorKind).
     async fn message(&self, scope: &Scope, id: MessageId) -> Result<Option<MessageView>, StoreError>;
 
+    /// The tenant's messages, latest first: those whose ids lie before `before`.
+    ///
+    /// - `messages_are_paged_latest_first`: with and without campaign; pages neither repeat nor miss a message, and hold no foreign one.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn messages(
+        &self,
+        scope: &Scope,
+        before: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Vec<MessageView>, StoreError>;
+
     /// A campaign's messages, in order of their ids.
     ///
     /// - `recipients_are_paged_by_id`: pages neither repeat nor miss a message, and hold no foreign one.

@@ -447,6 +447,7 @@ macro_rules! __store_clauses {
                 counts_add_up
                 a_foreign_message_is_missing
                 a_message_shows_its_chain_of_attempts
+                messages_are_paged_latest_first
                 recipients_are_paged_by_id
                 in_doubt_lists_exactly_those_in_doubt
                 failed_lists_exactly_those_that_fit

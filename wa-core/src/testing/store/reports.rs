@@ -252,6 +252,33 @@ pub(super) async fn recipients_are_paged_by_id(w: World) {
     assert_eq!(w.recipients(&scope, other.id).await.len(), 3);
 }
 
+pub(super) async fn messages_are_paged_latest_first(w: World) {
+    let (scope, session, own) = w.one().await;
+    let campaign = w.campaign(&scope, session.id, 5).await;
+    let mut expected: Vec<MessageId> =
+        w.recipients(&scope, campaign.id).await.iter().map(|it| it.id).collect();
+    for _ in 0..3 {
+        expected.push(doubtful(&w, &scope, &session, &own).await);
+    }
+    let other = w.tenant("other").await;
+    let theirs = w.session(&other).await;
+    w.campaign(&other, theirs.id, 2).await;
+    expected.sort_unstable();
+    expected.reverse();
+    for limit in [1, 3, 100] {
+        let mut paged: Vec<MessageId> = Vec::new();
+        loop {
+            let page = must(w.reports().messages(&scope, paged.last().copied(), limit).await);
+            assert!(page.len() <= usize::try_from(limit).expect("a small number"));
+            if page.is_empty() {
+                break;
+            }
+            paged.extend(page.iter().map(|view| view.id));
+        }
+        assert_eq!(paged, expected, "in pages of {limit}");
+    }
+}
+
 pub(super) async fn in_doubt_lists_exactly_those_in_doubt(w: World) {
     let (scope, session, own) = w.one().await;
     let mut expected = Vec::new();

@@ -502,7 +502,13 @@ impl Script {
                 let view = every!(self.stores, s => s.reports().message(&scope, id));
                 self.tell("message", view.is_ok_and(|it| it.is_some()), id);
             }
-            3 | 4 => {
+            3 => {
+                let before = self.pick(&self.messages).map(|(_, id)| *id).filter(|_| self.percent(20));
+                let (scope, limit) = (self.scope(), self.limit());
+                let page = every!(self.stores, s => s.reports().messages(&scope, before, limit));
+                self.tell("messages", page.is_ok_and(|it| !it.is_empty()), before);
+            }
+            4 => {
                 let (tenant, id) = self.campaign();
                 let after = self.pick(&self.messages).map(|(_, id)| *id).filter(|_| self.percent(20));
                 let (scope, limit) = (self.scope_of(tenant), self.limit());
