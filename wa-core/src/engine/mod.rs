@@ -32,6 +32,8 @@ pub(crate) use intake::{Intake, IntakeRequest};
 pub(crate) use job::{Done, Job, Leased};
 #[cfg(feature = "testing")]
 pub(crate) use notices::Notices;
+#[cfg(feature = "testing")]
+pub(crate) use overheard::News;
 pub(crate) use ports::{Ports, draw};
 pub(crate) use question::{Asked, LOOK_BACK, Question, Room};
 pub(crate) use runner::{Signals, start};

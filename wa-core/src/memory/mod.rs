@@ -35,6 +35,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::state::State;
+#[cfg(feature = "testing")]
+use crate::model::IncarnationId;
 use crate::model::whole_micros;
 use crate::port::Clock;
 use crate::port::store::{
@@ -81,6 +83,18 @@ impl MemoryStore {
     /// restored backup. Who plays the latter has to change it.
     pub fn restore(&self, snapshot: &Snapshot) {
         *self.lock() = snapshot.0.clone();
+    }
+
+    /// Puts a backup back: what came after it is lost, and the store begins another life.
+    #[cfg(feature = "testing")]
+    pub(crate) fn restore_backup(&self, backup: &Snapshot, now: DateTime<Utc>, random: u64) {
+        let mut state = backup.0.clone();
+        let mut bytes = [0; 10];
+        bytes.iter_mut().zip(random.to_le_bytes()).for_each(|(byte, fresh)| *byte = fresh);
+        if let Some(identity) = &mut state.identity {
+            identity.incarnation = IncarnationId::mint(now, bytes);
+        }
+        *self.lock() = state;
     }
 
     fn read<T>(&self, look: impl FnOnce(&State, DateTime<Utc>) -> T) -> T {

@@ -1,0 +1,555 @@
+//! Who keeps watch: checks every commit and every request against what was committed before.
+//!
+//! It hears of commits in the order in which the store made them, of requests when they leave, and of
+//! answers when their sender has them. What it concludes it concludes from these alone.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::hub::{Hub, lock};
+use super::mark::Mark;
+use super::plan::Plan;
+use super::wire::Told;
+use crate::model::{
+    AttemptKey, BatchId, BreakerScope, CampaignId, Category, Fact, MessageId, Outcome, Phone, RejectClass,
+    SessionId,
+};
+use crate::port::store::{
+    Abandoned, AttemptFact, BeginBatch, BeginItem, Begun, BegunBatch, Lease, Settled, Swept,
+};
+use crate::port::{SendOutcome, SendPermit};
+use crate::rules::window::{self, Guard};
+
+/// What is known of an attempt.
+#[derive(Debug)]
+struct Attempt {
+    process: u32,
+    session: SessionId,
+    campaign: Option<CampaignId>,
+    phone: Option<Phone>,
+    /// Whether its request left.
+    left: bool,
+    /// What its sender was told, once it was.
+    told: Option<Told>,
+    /// Whether a failed status about it was applied.
+    failure_heard: bool,
+    swept: bool,
+    settled: bool,
+    /// Whether nobody is to blame for its doubt: its settle was lost with the power.
+    excused: bool,
+}
+
+/// Who holds a session, by what acquire and heartbeat said.
+#[derive(Debug)]
+struct Holder {
+    process: u32,
+    epoch: u64,
+    until: DateTime<Utc>,
+}
+
+pub(super) struct Audit {
+    attempts: BTreeMap<AttemptKey, Attempt>,
+    /// The attempts that each process has begun and not settled.
+    open: BTreeMap<u32, BTreeSet<AttemptKey>>,
+    dead: BTreeSet<u32>,
+    batches: BTreeMap<BatchId, Vec<AttemptKey>>,
+    barred: BTreeSet<BatchId>,
+    most_open: usize,
+    rate: usize,
+    holders: BTreeMap<SessionId, Holder>,
+    released: BTreeMap<SessionId, VecDeque<Duration>>,
+    paused: BTreeSet<CampaignId>,
+    cancelled: BTreeSet<CampaignId>,
+    cancelled_messages: BTreeSet<MessageId>,
+    opted_out: BTreeSet<Phone>,
+    no_marketing: BTreeSet<Phone>,
+    stopped: BTreeMap<SessionId, Option<DateTime<Utc>>>,
+    /// Messages that were put back by hand.
+    retried: BTreeSet<MessageId>,
+    /// Settled since the store last wrote durably.
+    unsafe_settles: Vec<AttemptKey>,
+    /// A backup was restored and nobody has said yet that sending may go on.
+    unreconciled: bool,
+    labels: BTreeMap<MessageId, u64>,
+}
+
+impl Audit {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let bound = plan.config.max_in_doubt_per_crash;
+        Self {
+            attempts: BTreeMap::new(),
+            open: BTreeMap::new(),
+            dead: BTreeSet::new(),
+            batches: BTreeMap::new(),
+            barred: BTreeSet::new(),
+            // A store that commits in order may fail a settle and take the begin behind it, once.
+            most_open: if plan.in_order { 2 * bound } else { bound },
+            rate: usize::try_from(plan.rate).unwrap_or(usize::MAX),
+            holders: BTreeMap::new(),
+            released: BTreeMap::new(),
+            paused: BTreeSet::new(),
+            cancelled: BTreeSet::new(),
+            cancelled_messages: BTreeSet::new(),
+            opted_out: BTreeSet::new(),
+            no_marketing: BTreeSet::new(),
+            stopped: BTreeMap::new(),
+            retried: BTreeSet::new(),
+            unsafe_settles: Vec::new(),
+            unreconciled: false,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// A short name for an attempt: 100 for each message in the order in which they were met, and the
+    /// attempt's number.
+    pub(super) fn label(&mut self, key: AttemptKey) -> u64 {
+        let next = self.labels.len() as u64 + 1;
+        *self.labels.entry(key.message).or_insert(next) * 100 + u64::from(key.n)
+    }
+
+    /// The number in the short name of a message.
+    pub(super) fn name(&mut self, message: MessageId) -> u64 {
+        let next = self.labels.len() as u64 + 1;
+        *self.labels.entry(message).or_insert(next)
+    }
+
+    fn violated(hub: &Hub, promise: &'static str, what: String) {
+        lock(&hub.trace).violated(promise, hub.now(), what);
+    }
+
+    /// A begin was answered by the store.
+    pub(super) fn begun(&mut self, hub: &Hub, process: u32, batch: &BeginBatch, begun: &Begun) {
+        match begun {
+            Begun::Done(done) => self.committed(hub, process, batch, done),
+            Begun::LeaseLost if !batch.items.is_empty() => hub.mark(Mark::LeaseLostBeforeBegin),
+            Begun::LeaseLost => {}
+            Begun::UsedBatch if self.barred.contains(&batch.id) => hub.mark(Mark::UnknownBarred),
+            Begun::UsedBatch => {}
+        }
+    }
+
+    fn committed(&mut self, hub: &Hub, process: u32, batch: &BeginBatch, done: &BegunBatch) {
+        if !done.gone.is_empty() {
+            hub.mark(Mark::GoneAtBegin);
+        }
+        for stopped in &done.stopped {
+            if stopped.why == crate::model::HoldReason::TierFull {
+                hub.mark(Mark::TierFull);
+            }
+        }
+        for (_, why) in &done.skips {
+            if *why == crate::model::SkipReason::WindowClosed {
+                hub.mark(Mark::WindowClosed);
+            }
+        }
+        if done.attempts.is_empty() {
+            return;
+        }
+        let now = hub.wall();
+        let holds =
+            self.holders.get(&batch.session).is_some_and(|it| it.process == process && it.until > now);
+        if !holds {
+            Self::violated(hub, "I7", format!("process {process} began without holding the session"));
+        }
+        if self.unreconciled {
+            Self::violated(hub, "I10", format!("process {process} began although a backup was restored"));
+        }
+        for attempt in &done.attempts {
+            let item = batch.items.iter().find(|item| item.message == attempt.key.message);
+            if let Some(item) = item {
+                self.may_begin(hub, batch.session, item, now);
+            }
+            self.new_attempt(hub, process, batch, attempt.key, item);
+        }
+        let open = self.open.entry(process).or_default();
+        open.extend(done.attempts.iter().map(|attempt| attempt.key));
+        if open.len() > self.most_open {
+            let what = format!(
+                "process {process} has {} begun and not settled; {} are allowed",
+                open.len(),
+                self.most_open
+            );
+            Self::violated(hub, "I5", what);
+        }
+        self.batches.insert(batch.id, done.attempts.iter().map(|attempt| attempt.key).collect());
+    }
+
+    fn new_attempt(
+        &mut self,
+        hub: &Hub,
+        process: u32,
+        batch: &BeginBatch,
+        key: AttemptKey,
+        item: Option<&BeginItem>,
+    ) {
+        let label = self.label(key);
+        hub.note("begun", u64::from(process), label);
+        let former = key.n.checked_sub(1).map(|n| AttemptKey { n, ..key });
+        if let Some(former) = former.and_then(|former| self.attempts.get(&former)) {
+            match former.told {
+                Some(Told::Refused { throttled: true }) => hub.mark(Mark::RetryAfterThrottle),
+                _ if former.failure_heard => hub.mark(Mark::RetryAfterFailed),
+                _ => {}
+            }
+        }
+        if self.retried.remove(&key.message) {
+            hub.mark(Mark::RetriedByHand);
+        }
+        let attempt = Attempt {
+            process,
+            session: batch.session,
+            campaign: item.and_then(|item| item.campaign),
+            phone: item.and_then(|item| item.recipient.phone()),
+            left: false,
+            told: None,
+            failure_heard: false,
+            swept: false,
+            settled: false,
+            excused: false,
+        };
+        if self.attempts.insert(key, attempt).is_some() {
+            Self::violated(hub, "I2", format!("attempt {label} was begun twice"));
+        }
+    }
+
+    /// What was decided before a begin binds it.
+    fn may_begin(&mut self, hub: &Hub, session: SessionId, item: &BeginItem, now: DateTime<Utc>) {
+        let name = self.name(item.message);
+        let phone = item.recipient.phone();
+        let is_in = |phones: &BTreeSet<Phone>| phone.is_some_and(|phone| phones.contains(&phone));
+        if item.campaign.is_some_and(|campaign| self.paused.contains(&campaign)) {
+            Self::violated(hub, "I8", format!("message {name} was begun while its campaign was paused"));
+        }
+        let cancelled = item.campaign.is_some_and(|campaign| self.cancelled.contains(&campaign))
+            || self.cancelled_messages.contains(&item.message);
+        if cancelled {
+            Self::violated(hub, "I8", format!("message {name} was begun although it was cancelled"));
+        }
+        let is_marketing = item.category == Category::Marketing;
+        if is_in(&self.opted_out) || (is_marketing && is_in(&self.no_marketing)) {
+            Self::violated(hub, "I15", format!("message {name} was begun although its contact opted out"));
+        }
+        if self.stopped.get(&session).is_some_and(|until| until.is_none_or(|until| until > now)) {
+            Self::violated(hub, "I16", format!("message {name} was begun while its number was stopped"));
+        }
+        if item.needs_window {
+            let guard = Guard::default().of(item.lane);
+            let wrote_at = phone.and_then(|phone| lock(&hub.meta).last_word(session, phone));
+            if !window::is_open(wrote_at, now, guard) {
+                let what = format!("message {name} was begun at {now}; its user last wrote at {wrote_at:?}");
+                Self::violated(hub, "I13", what);
+            }
+        }
+    }
+
+    /// An abandoned batch was answered by the store.
+    pub(super) fn abandoned(&mut self, hub: &Hub, batch: BatchId, abandoned: Abandoned) {
+        match abandoned {
+            Abandoned::NeverCame => {
+                self.barred.insert(batch);
+                hub.mark(Mark::UnknownNeverCame);
+            }
+            Abandoned::WasCommitted(open) => {
+                if open > 0 {
+                    hub.mark(Mark::UnknownCommitted);
+                }
+                for key in self.batches.get(&batch).cloned().unwrap_or_default() {
+                    self.close(hub, key, &Outcome::NotSent);
+                }
+            }
+        }
+    }
+
+    /// Outcomes were committed.
+    pub(super) fn settled(&mut self, hub: &Hub, process: u32, facts: &[AttemptFact], settled: &Settled) {
+        for AttemptFact { attempt: key, outcome, .. } in facts {
+            let label = self.label(*key);
+            hub.note("settled", u64::from(process), label);
+            if settled.unknown.contains(key) {
+                Self::violated(hub, "I2", format!("attempt {label} has an outcome and is not there"));
+                continue;
+            }
+            let session = self.attempts.get(key).map(|attempt| attempt.session);
+            let holder = session.and_then(|session| self.holders.get(&session));
+            if holder.is_none_or(|holder| holder.process != process) {
+                hub.mark(Mark::SettledByFormerOwner);
+            }
+            if self.attempts.get(key).is_some_and(|attempt| attempt.swept && !attempt.settled) {
+                hub.mark(Mark::SettledAfterSweep);
+            }
+            self.close(hub, *key, outcome);
+            self.unsafe_settles.push(*key);
+        }
+        for (_, breaker) in &settled.opened {
+            let BreakerScope::Session(session) = breaker.scope else { continue };
+            let until = self.stopped.entry(session).or_insert(breaker.until);
+            *until = until.zip(breaker.until).map(|(one, other)| one.max(other));
+            let waits = |attempt: &Attempt| attempt.session == session && !attempt.left && !attempt.settled;
+            if self.attempts.values().any(waits) {
+                hub.mark(Mark::BreakerWithPermitsOut);
+            }
+        }
+    }
+
+    /// An outcome is in the store: it must be what truly happened.
+    fn close(&mut self, hub: &Hub, key: AttemptKey, outcome: &Outcome) {
+        self.open.values_mut().for_each(|open| _ = open.remove(&key));
+        let label = self.label(key);
+        let Some(attempt) = self.attempts.get_mut(&key) else { return };
+        attempt.settled = true;
+        if let (Outcome::Rejected(failure), Some(phone)) = (outcome, attempt.phone)
+            && failure.class == RejectClass::OptedOut
+        {
+            self.no_marketing.insert(phone);
+        }
+        let wrong = match outcome {
+            Outcome::NotSent => attempt.left.then_some("never left, and its request left"),
+            Outcome::Rejected(_) => (!matches!(attempt.told, Some(Told::Refused { .. })))
+                .then_some("was refused, and nobody was told so"),
+            Outcome::Accepted { .. } => {
+                (attempt.told != Some(Told::Taken)).then_some("was accepted, and nobody was told so")
+            }
+            Outcome::Ambiguous => None,
+        };
+        if let Some(wrong) = wrong {
+            Self::violated(hub, "I3", format!("the store was told that attempt {label} {wrong}"));
+        }
+    }
+
+    /// Attempts were put in doubt.
+    pub(super) fn swept(&mut self, hub: &Hub, swept: &Swept) {
+        for key in &swept.in_doubt {
+            let label = self.label(*key);
+            hub.note("swept", 0, label);
+            if let Some(attempt) = self.attempts.get_mut(key) {
+                attempt.swept = true;
+            }
+        }
+    }
+
+    /// A status was applied.
+    pub(super) fn heard(&mut self, hub: &Hub, key: AttemptKey, fact: Fact) {
+        let label = self.label(key);
+        hub.note("heard", u64::from(fact.bit()), label);
+        let Some(attempt) = self.attempts.get_mut(&key) else { return };
+        attempt.failure_heard |= fact == Fact::Failed;
+        if !attempt.settled {
+            hub.mark(if attempt.swept { Mark::DoubtResolved } else { Mark::WebhookBeforeReply });
+        } else if attempt.told == Some(Told::Nothing) {
+            hub.mark(Mark::DoubtResolved);
+        }
+    }
+
+    /// A process got sessions.
+    pub(super) fn acquired(&mut self, hub: &Hub, process: u32, leases: &[Lease]) {
+        for lease in leases {
+            let id = lease.session.id;
+            if let Some(former) = self.holders.get(&id) {
+                if former.until > hub.wall() {
+                    Self::violated(
+                        hub,
+                        "I7",
+                        format!("process {process} got a session that {} holds", former.process),
+                    );
+                }
+                if former.epoch >= lease.epoch {
+                    Self::violated(hub, "I7", format!("epoch {} came after {}", lease.epoch, former.epoch));
+                }
+            }
+            if self
+                .attempts
+                .values()
+                .any(|attempt| attempt.session == id && !attempt.settled && !attempt.swept)
+            {
+                hub.mark(Mark::Takeover);
+            }
+            hub.note("acquired", u64::from(process), lease.epoch);
+            self.holders.insert(id, Holder { process, epoch: lease.epoch, until: lease.until });
+        }
+    }
+
+    /// A process keeps sessions.
+    pub(super) fn kept(&mut self, hub: &Hub, process: u32, kept: &[SessionId], until: DateTime<Utc>) {
+        for session in kept {
+            match self.holders.get_mut(session) {
+                Some(holder) if holder.process == process => holder.until = until,
+                Some(_) | None => {
+                    Self::violated(
+                        hub,
+                        "I7",
+                        format!("process {process} prolonged a lease that it does not hold"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// A process gave a session back.
+    pub(super) fn gave_back(&mut self, session: SessionId, now: DateTime<Utc>) {
+        if let Some(holder) = self.holders.get_mut(&session) {
+            holder.until = now;
+        }
+    }
+
+    /// A permit was let go by the gate of a process.
+    pub(super) fn released(&mut self, hub: &Hub, session: SessionId) {
+        let now = hub.now();
+        let released = self.released.entry(session).or_default();
+        released.push_back(now);
+        while released.front().is_some_and(|at| *at + Duration::from_secs(1) <= now) {
+            released.pop_front();
+        }
+        if released.len() > self.rate {
+            let what =
+                format!("{} messages left a number in one second; it may send {}", released.len(), self.rate);
+            Self::violated(hub, "I12", what);
+        }
+    }
+
+    /// A request leaves.
+    pub(super) fn leaves(&mut self, hub: &Hub, permit: &SendPermit) {
+        let key = permit.attempt();
+        let label = self.label(key);
+        match self.attempts.get_mut(&key) {
+            None => Self::violated(hub, "I2", format!("a request left without attempt {label}")),
+            Some(attempt) if attempt.left => {
+                Self::violated(hub, "I7", format!("the permit of attempt {label} was used twice"));
+            }
+            Some(attempt) => {
+                if attempt.settled {
+                    Self::violated(
+                        hub,
+                        "I3",
+                        format!("attempt {label} left although its outcome was stored"),
+                    );
+                }
+                attempt.left = true;
+            }
+        }
+        let earlier = self.attempts.range(AttemptKey { n: 0, ..key }..key);
+        for (earlier, attempt) in earlier.filter(|(_, attempt)| attempt.left) {
+            let is_over = attempt.failure_heard || matches!(attempt.told, Some(Told::Refused { .. }));
+            if !is_over {
+                let what = format!(
+                    "attempt {label} left, and attempt {} of the same message may have been taken",
+                    earlier.n
+                );
+                Self::violated(hub, "I1", what);
+            }
+        }
+    }
+
+    /// The sender of a request has its outcome.
+    pub(super) fn told(&mut self, key: AttemptKey, outcome: &SendOutcome) {
+        let Some(attempt) = self.attempts.get_mut(&key) else { return };
+        attempt.told = Some(match outcome {
+            SendOutcome::Accepted { .. } => Told::Taken,
+            SendOutcome::Rejected { failure, .. } => Told::Refused {
+                throttled: matches!(failure.class, RejectClass::Throttled | RejectClass::PairThrottled),
+            },
+            SendOutcome::Ambiguous { .. } => Told::Nothing,
+            SendOutcome::NotSent { .. } => Told::NotSent,
+        });
+    }
+
+    /// A process died.
+    pub(super) fn died(&mut self, hub: &Hub, process: u32) {
+        self.dead.insert(process);
+        for attempt in self.open.get(&process).into_iter().flatten().filter_map(|key| self.attempts.get(key))
+        {
+            hub.mark(match (attempt.left, attempt.told) {
+                (false, _) => Mark::CrashBeforeSend,
+                (true, None) => Mark::CrashInSend,
+                (true, Some(_)) => Mark::CrashBeforeSettle,
+            });
+        }
+    }
+
+    /// A process ended gracefully.
+    pub(super) fn ended(&mut self, hub: &Hub, process: u32) {
+        hub.mark(Mark::HandOver);
+        let open = self.open.get(&process).map_or(0, BTreeSet::len);
+        if open > 0 {
+            Self::violated(hub, "I5", format!("process {process} stopped gracefully and left {open} open"));
+        }
+    }
+
+    /// Everything up to now outlives a loss of power.
+    pub(super) fn durable(&mut self) {
+        self.unsafe_settles.clear();
+    }
+
+    /// The store went back to its last durable commit.
+    pub(super) fn lost_power(&mut self, hub: &Hub) {
+        self.holders.clear();
+        for key in std::mem::take(&mut self.unsafe_settles) {
+            if let Some(attempt) = self.attempts.get_mut(&key) {
+                attempt.settled = false;
+                attempt.excused = true;
+                hub.mark(Mark::SettleLost);
+            }
+        }
+    }
+
+    /// The store went back to a backup.
+    pub(super) fn restored(&mut self) {
+        self.holders.clear();
+        self.attempts.values_mut().for_each(|attempt| attempt.excused = true);
+        self.unreconciled = true;
+    }
+
+    /// An operator let everything go on after a restore.
+    pub(super) fn reconciled(&mut self) {
+        self.unreconciled = false;
+    }
+
+    pub(super) fn pauses(&mut self, hub: &Hub, campaign: CampaignId) {
+        self.paused.insert(campaign);
+        if self.is_open(campaign) {
+            hub.mark(Mark::PausedWithOpenAttempts);
+        }
+    }
+
+    pub(super) fn resumes(&mut self, campaign: CampaignId) {
+        self.paused.remove(&campaign);
+    }
+
+    pub(super) fn cancels(&mut self, hub: &Hub, campaign: CampaignId) {
+        self.cancelled.insert(campaign);
+        if self.is_open(campaign) {
+            hub.mark(Mark::CancelledWithOpenAttempts);
+        }
+    }
+
+    pub(super) fn cancels_message(&mut self, message: MessageId) {
+        self.cancelled_messages.insert(message);
+    }
+
+    pub(super) fn opts_out(&mut self, phone: Phone) {
+        self.opted_out.insert(phone);
+    }
+
+    /// A number may send again.
+    pub(super) fn resets(&mut self, session: SessionId) {
+        self.stopped.remove(&session);
+    }
+
+    pub(super) fn retries(&mut self, message: MessageId) {
+        self.retried.insert(message);
+    }
+
+    fn is_open(&self, campaign: CampaignId) -> bool {
+        self.attempts.values().any(|attempt| attempt.campaign == Some(campaign) && !attempt.settled)
+    }
+
+    /// Whether somebody can be blamed for the doubt about an attempt: an answer that said nothing, or
+    /// the death of the process that had it open.
+    pub(super) fn is_doubtful(&self, key: AttemptKey) -> bool {
+        let Some(attempt) = self.attempts.get(&key) else { return false };
+        let orphaned = self.dead.contains(&attempt.process)
+            && self.open.get(&attempt.process).is_some_and(|open| open.contains(&key));
+        attempt.excused || attempt.told == Some(Told::Nothing) || orphaned
+    }
+}
