@@ -49,6 +49,14 @@ struct Holder {
     until: DateTime<Utc>,
 }
 
+/// What outcomes decide.
+#[derive(Debug, Clone, Default)]
+struct Decided {
+    no_marketing: BTreeSet<Phone>,
+    /// Numbers that may not send, and until when.
+    stopped: BTreeMap<SessionId, Option<DateTime<Utc>>>,
+}
+
 pub(super) struct Audit {
     attempts: BTreeMap<AttemptKey, Attempt>,
     /// The attempts that each process has begun and not settled.
@@ -64,12 +72,13 @@ pub(super) struct Audit {
     cancelled: BTreeSet<CampaignId>,
     cancelled_messages: BTreeSet<MessageId>,
     opted_out: BTreeSet<Phone>,
-    no_marketing: BTreeSet<Phone>,
-    stopped: BTreeMap<SessionId, Option<DateTime<Utc>>>,
+    decided: Decided,
     /// Messages that were put back by hand.
     retried: BTreeSet<MessageId>,
     /// Settled since the store last wrote durably.
     unsafe_settles: Vec<AttemptKey>,
+    /// What was decided by outcomes when the store last wrote durably.
+    on_disk: Decided,
     /// A backup was restored and nobody has said yet that sending may go on.
     unreconciled: bool,
     labels: BTreeMap<MessageId, u64>,
@@ -93,10 +102,10 @@ impl Audit {
             cancelled: BTreeSet::new(),
             cancelled_messages: BTreeSet::new(),
             opted_out: BTreeSet::new(),
-            no_marketing: BTreeSet::new(),
-            stopped: BTreeMap::new(),
+            decided: Decided::default(),
             retried: BTreeSet::new(),
             unsafe_settles: Vec::new(),
+            on_disk: Decided::default(),
             unreconciled: false,
             labels: BTreeMap::new(),
         }
@@ -228,10 +237,10 @@ impl Audit {
             Self::violated(hub, "I8", format!("message {name} was begun although it was cancelled"));
         }
         let is_marketing = item.category == Category::Marketing;
-        if is_in(&self.opted_out) || (is_marketing && is_in(&self.no_marketing)) {
+        if is_in(&self.opted_out) || (is_marketing && is_in(&self.decided.no_marketing)) {
             Self::violated(hub, "I15", format!("message {name} was begun although its contact opted out"));
         }
-        if self.stopped.get(&session).is_some_and(|until| until.is_none_or(|until| until > now)) {
+        if self.decided.stopped.get(&session).is_some_and(|until| until.is_none_or(|until| until > now)) {
             Self::violated(hub, "I16", format!("message {name} was begun while its number was stopped"));
         }
         if item.needs_window {
@@ -284,7 +293,7 @@ impl Audit {
         }
         for (_, breaker) in &settled.opened {
             let BreakerScope::Session(session) = breaker.scope else { continue };
-            let until = self.stopped.entry(session).or_insert(breaker.until);
+            let until = self.decided.stopped.entry(session).or_insert(breaker.until);
             *until = until.zip(breaker.until).map(|(one, other)| one.max(other));
             let waits = |attempt: &Attempt| attempt.session == session && !attempt.left && !attempt.settled;
             if self.attempts.values().any(waits) {
@@ -302,7 +311,7 @@ impl Audit {
         if let (Outcome::Rejected(failure), Some(phone)) = (outcome, attempt.phone)
             && failure.class == RejectClass::OptedOut
         {
-            self.no_marketing.insert(phone);
+            self.decided.no_marketing.insert(phone);
         }
         let wrong = match outcome {
             Outcome::NotSent => attempt.left.then_some("never left, and its request left"),
@@ -479,11 +488,13 @@ impl Audit {
     /// Everything up to now outlives a loss of power.
     pub(super) fn durable(&mut self) {
         self.unsafe_settles.clear();
+        self.on_disk = self.decided.clone();
     }
 
     /// The store went back to its last durable commit.
     pub(super) fn lost_power(&mut self, hub: &Hub) {
         self.holders.clear();
+        self.decided = self.on_disk.clone();
         for key in std::mem::take(&mut self.unsafe_settles) {
             if let Some(attempt) = self.attempts.get_mut(&key) {
                 attempt.settled = false;
@@ -533,7 +544,7 @@ impl Audit {
 
     /// A number may send again.
     pub(super) fn resets(&mut self, session: SessionId) {
-        self.stopped.remove(&session);
+        self.decided.stopped.remove(&session);
     }
 
     pub(super) fn retries(&mut self, message: MessageId) {

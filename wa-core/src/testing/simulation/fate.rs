@@ -11,7 +11,7 @@ use super::mark::Mark;
 use super::plan::Plan;
 use super::process::Course;
 use super::world::{World, phone};
-use crate::model::{BreakerScope, CampaignState, Consent, MessageState};
+use crate::model::{BreakerScope, CampaignState, Consent, MessageState, MessageView, RejectClass};
 use crate::port::store::{CancelMessage, RetryMessage};
 
 impl World {
@@ -101,7 +101,10 @@ impl World {
             }
         }
         if hub.strikes(retry) {
-            let failed = self.views().into_iter().find(|it| it.state == MessageState::Failed);
+            // What fails again for a day is not waited for.
+            let is_patient = |it: &MessageView| it.failure().is_some_and(|it| it.class == RejectClass::Later);
+            let is_failed = |it: &MessageView| it.state == MessageState::Failed && !is_patient(it);
+            let failed = self.views().into_iter().find(is_failed);
             if let Some(failed) = failed
                 && let Ok(RetryMessage::Requeued(_)) = at_once(self.tenant.messages().retry(failed.id))
             {

@@ -164,12 +164,14 @@ impl Meta {
             return Reply::Error;
         }
         fate.taken = true;
-        if let Some(phone) = phone.filter(|_| !is_open) {
-            self.reached.insert(phone, hub.wall());
-        }
         let id = format!("wamid.{}.{}", key.message, key.n);
         self.ids.insert(id.clone(), *key);
         self.follow_up(hub, request, &id);
+        // The provider counts whom it delivers to.
+        let arrives = self.fates.get(key).is_some_and(|fate| !fate.failed);
+        if let Some(phone) = phone.filter(|_| arrives && !is_open) {
+            self.reached.insert(phone, hub.wall());
+        }
         if fails { Reply::Error } else { Reply::Taken { id } }
     }
 

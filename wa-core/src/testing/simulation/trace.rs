@@ -33,6 +33,13 @@ impl Trace {
         Self { marks: Marks::default(), violations: Vec::new(), lines, hash: mix(seed) }
     }
 
+    /// Writes a line for whoever reads the trace.
+    pub(super) fn say(&mut self, line: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.lines {
+            lines.push(line());
+        }
+    }
+
     pub(super) fn note(&mut self, at: Duration, kind: &'static str, one: u64, other: u64) {
         let at_micros = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
         for word in [at_micros, name(kind), one, other] {

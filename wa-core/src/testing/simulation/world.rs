@@ -19,7 +19,8 @@ use super::{Report, Setup};
 use crate::memory::{MemoryStore, Snapshot};
 use crate::model::{
     AlertSettings, AttemptKey, CampaignContent, CampaignId, Category, ContactAttributes, Content, Lane,
-    ListName, MessageId, NumberId, Phone, SessionId, TemplateContent, TenantSettings, from_micros,
+    ListName, MessageId, NumberId, Phone, SessionId, SessionReport, TemplateContent, TenantSettings,
+    Throughput, Tier, from_micros,
 };
 use crate::port::Clock;
 use crate::service::{CampaignSpec, Kit, Message, Number, TenantHandle};
@@ -71,7 +72,9 @@ impl World {
         let clock = Arc::new(ManualClock::new(from_micros(1_790_000_000_000_000)));
         let dice = Dice::new(seed);
         let plan = Plan::draw(&dice, setup);
-        let hub = Arc::new(Hub::new(Arc::clone(&clock), dice, plan, Trace::new(seed, setup.trace)));
+        let mut trace = Trace::new(seed, setup.trace);
+        trace.say(|| format!("{plan:?}"));
+        let hub = Arc::new(Hub::new(Arc::clone(&clock), dice, plan, trace));
         let store = MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>);
         #[cfg(feature = "mutants")]
         let store = store.with_mutant(setup.mutant);
@@ -114,6 +117,13 @@ impl World {
         for id in ["100", "200"] {
             let number = Number { portfolio: Some("account".to_owned()), ..Number::cloud(id) };
             let session = at_once(self.tenant.sessions().add(&number)).expect("a session");
+            // Until a number was asked about, the engine knows no more than what is usual.
+            let report = SessionReport {
+                throughput: Throughput::try_from(self.hub.plan.rate).ok(),
+                tier: Some(Tier::from_limit(self.hub.plan.tier)),
+                ..SessionReport::default()
+            };
+            at_once(self.tenant.sessions().report(session.id, &report)).expect("a report");
             self.sessions.push((session.id, session.number));
         }
         let list: ListName = "all".parse().expect("a list");
