@@ -10,6 +10,8 @@ mod events;
 mod gate;
 mod intake;
 mod job;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod notices;
 mod overheard;
 mod planner;

@@ -18,6 +18,8 @@ mod journal;
 mod launch;
 mod ledger;
 mod merge;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod numbers;
 mod outbox;
 mod pricing;
@@ -69,6 +71,14 @@ impl MemoryStore {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Arc::default() }
+    }
+
+    /// The same store, broken for tests of its tests; the tenants made from now on are broken with it.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_mutant(self, mutant: Option<crate::testing::Mutant>) -> Self {
+        self.lock().mutant = mutant;
+        self
     }
 
     /// Copies everything.

@@ -49,9 +49,13 @@ struct Holder {
     until: DateTime<Utc>,
 }
 
-/// What outcomes decide.
+/// What binds every later begin.
 #[derive(Debug, Clone, Default)]
 struct Decided {
+    paused: BTreeSet<CampaignId>,
+    cancelled: BTreeSet<CampaignId>,
+    cancelled_messages: BTreeSet<MessageId>,
+    opted_out: BTreeSet<Phone>,
     no_marketing: BTreeSet<Phone>,
     /// Numbers that may not send, and until when.
     stopped: BTreeMap<SessionId, Option<DateTime<Utc>>>,
@@ -68,17 +72,17 @@ pub(super) struct Audit {
     rate: usize,
     holders: BTreeMap<SessionId, Holder>,
     released: BTreeMap<SessionId, VecDeque<Duration>>,
-    paused: BTreeSet<CampaignId>,
-    cancelled: BTreeSet<CampaignId>,
-    cancelled_messages: BTreeSet<MessageId>,
-    opted_out: BTreeSet<Phone>,
     decided: Decided,
     /// Messages that were put back by hand.
     retried: BTreeSet<MessageId>,
     /// Settled since the store last wrote durably.
     unsafe_settles: Vec<AttemptKey>,
-    /// What was decided by outcomes when the store last wrote durably.
+    /// What was decided when the store last wrote durably.
     on_disk: Decided,
+    /// What was decided, and which attempts there were, when a backup was made.
+    in_backup: (Decided, BTreeSet<AttemptKey>),
+    /// Messages of which a restored backup does not know an attempt.
+    forgotten: BTreeSet<MessageId>,
     /// A backup was restored and nobody has said yet that sending may go on.
     unreconciled: bool,
     labels: BTreeMap<MessageId, u64>,
@@ -98,14 +102,12 @@ impl Audit {
             rate: usize::try_from(plan.rate).unwrap_or(usize::MAX),
             holders: BTreeMap::new(),
             released: BTreeMap::new(),
-            paused: BTreeSet::new(),
-            cancelled: BTreeSet::new(),
-            cancelled_messages: BTreeSet::new(),
-            opted_out: BTreeSet::new(),
             decided: Decided::default(),
             retried: BTreeSet::new(),
             unsafe_settles: Vec::new(),
             on_disk: Decided::default(),
+            in_backup: (Decided::default(), BTreeSet::new()),
+            forgotten: BTreeSet::new(),
             unreconciled: false,
             labels: BTreeMap::new(),
         }
@@ -228,16 +230,16 @@ impl Audit {
         let name = self.name(item.message);
         let phone = item.recipient.phone();
         let is_in = |phones: &BTreeSet<Phone>| phone.is_some_and(|phone| phones.contains(&phone));
-        if item.campaign.is_some_and(|campaign| self.paused.contains(&campaign)) {
+        if item.campaign.is_some_and(|campaign| self.decided.paused.contains(&campaign)) {
             Self::violated(hub, "I8", format!("message {name} was begun while its campaign was paused"));
         }
-        let cancelled = item.campaign.is_some_and(|campaign| self.cancelled.contains(&campaign))
-            || self.cancelled_messages.contains(&item.message);
+        let cancelled = item.campaign.is_some_and(|campaign| self.decided.cancelled.contains(&campaign))
+            || self.decided.cancelled_messages.contains(&item.message);
         if cancelled {
             Self::violated(hub, "I8", format!("message {name} was begun although it was cancelled"));
         }
         let is_marketing = item.category == Category::Marketing;
-        if is_in(&self.opted_out) || (is_marketing && is_in(&self.decided.no_marketing)) {
+        if is_in(&self.decided.opted_out) || (is_marketing && is_in(&self.decided.no_marketing)) {
             Self::violated(hub, "I15", format!("message {name} was begun although its contact opted out"));
         }
         if self.decided.stopped.get(&session).is_some_and(|until| until.is_none_or(|until| until > now)) {
@@ -504,11 +506,26 @@ impl Audit {
         }
     }
 
-    /// The store went back to a backup.
+    /// A backup was made.
+    pub(super) fn backed_up(&mut self) {
+        self.in_backup = (self.decided.clone(), self.attempts.keys().copied().collect());
+    }
+
+    /// The store went back to the backup: nobody can be blamed for what it does not know, once an
+    /// operator has let things go on, and for nothing that begins before.
     pub(super) fn restored(&mut self) {
         self.holders.clear();
+        let (decided, known) = self.in_backup.clone();
+        self.decided = decided;
+        self.forgotten.extend(self.attempts.keys().filter(|key| !known.contains(key)).map(|key| key.message));
+        self.attempts.retain(|key, _| known.contains(key));
         self.attempts.values_mut().for_each(|attempt| attempt.excused = true);
         self.unreconciled = true;
+    }
+
+    /// Whether the store once knew of an attempt of a message and was put back to before.
+    pub(super) fn is_forgotten(&self, message: MessageId) -> bool {
+        self.forgotten.contains(&message)
     }
 
     /// An operator let everything go on after a restore.
@@ -517,29 +534,29 @@ impl Audit {
     }
 
     pub(super) fn pauses(&mut self, hub: &Hub, campaign: CampaignId) {
-        self.paused.insert(campaign);
+        self.decided.paused.insert(campaign);
         if self.is_open(campaign) {
             hub.mark(Mark::PausedWithOpenAttempts);
         }
     }
 
     pub(super) fn resumes(&mut self, campaign: CampaignId) {
-        self.paused.remove(&campaign);
+        self.decided.paused.remove(&campaign);
     }
 
     pub(super) fn cancels(&mut self, hub: &Hub, campaign: CampaignId) {
-        self.cancelled.insert(campaign);
+        self.decided.cancelled.insert(campaign);
         if self.is_open(campaign) {
             hub.mark(Mark::CancelledWithOpenAttempts);
         }
     }
 
     pub(super) fn cancels_message(&mut self, message: MessageId) {
-        self.cancelled_messages.insert(message);
+        self.decided.cancelled_messages.insert(message);
     }
 
     pub(super) fn opts_out(&mut self, phone: Phone) {
-        self.opted_out.insert(phone);
+        self.decided.opted_out.insert(phone);
     }
 
     /// A number may send again.

@@ -153,6 +153,7 @@ impl World {
         if self.backup.is_none() {
             if hub.strikes(100) {
                 self.backup = Some(self.store.snapshot());
+                lock(&hub.audit).backed_up();
             }
             return;
         }
@@ -191,6 +192,7 @@ impl World {
         let hub = Arc::clone(&self.hub);
         self.repair();
         let campaigns = self.tenant.campaigns();
+        // Whoever resumes has looked at what was restored.
         lock(&hub.audit).reconciled();
         for campaign in &self.campaigns {
             let state = at_once(campaigns.get(*campaign)).expect("a campaign").state;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::hub::lock;
 use super::link::at_once;
 use super::world::World;
-use crate::model::{AttemptKey, CampaignState, Fact, MessageState, MessageView};
+use crate::model::{AttemptKey, CampaignState, MessageState, MessageView};
 
 impl World {
     /// Every message.
@@ -45,7 +45,10 @@ impl World {
         let violated = |promise, what| lock(&hub.trace).violated(promise, hub.now(), what);
         let views = self.views();
         for view in &views {
-            let name = lock(&hub.audit).name(view.id);
+            let (name, is_known) = {
+                let mut audit = lock(&hub.audit);
+                (audit.name(view.id), !audit.is_forgotten(view.id))
+            };
             let (taken, over, delivered, read) = {
                 let meta = lock(&hub.meta);
                 let mut fates = meta.fates(view.id);
@@ -59,8 +62,10 @@ impl World {
                 MessageState::Accepted | MessageState::Sent if !taken => "the provider knows nothing of it",
                 MessageState::Delivered if !delivered => "it was not delivered",
                 MessageState::Read | MessageState::Played if !read => "nobody read it",
-                MessageState::Failed | MessageState::Skipped if !over => "the provider took it",
-                MessageState::Failed if at_the_end && delivered && self.was_told(view) => "it was delivered",
+                MessageState::Failed | MessageState::Skipped if is_known && !over => "the provider took it",
+                MessageState::Failed | MessageState::Skipped if was_heard(view) => {
+                    "it is known to be delivered"
+                }
                 _ => "",
             };
             if !wrong.is_empty() {
@@ -79,13 +84,6 @@ impl World {
             }
         }
         self.check_counts(&views, at_the_end);
-    }
-
-    /// Whether a status of delivery came for an attempt of a message.
-    fn was_told(&self, view: &MessageView) -> bool {
-        view.attempts
-            .iter()
-            .any(|attempt| attempt.facts.has(Fact::Delivered) || attempt.facts.has(Fact::Read))
     }
 
     fn check_end(&self, view: &MessageView, name: u64) {
@@ -144,4 +142,9 @@ impl World {
             }
         }
     }
+}
+
+/// Whether a status of delivery came for an attempt of a message.
+fn was_heard(view: &MessageView) -> bool {
+    view.attempts.iter().any(|attempt| attempt.facts.is_delivered())
 }

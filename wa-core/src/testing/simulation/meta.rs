@@ -139,7 +139,7 @@ impl Meta {
             failure: FailureCode { code, class, title: "refused".to_owned(), details: None },
             retry_after: hub.strikes(300).then(|| hub.dice.millis(4_000)),
         };
-        let fate = self.fates.entry(*key).or_default();
+        self.fates.entry(*key).or_default();
         if !self.token_is_valid {
             return refused(RejectClass::Credential, 190);
         }
@@ -159,11 +159,16 @@ impl Meta {
             let (class, code) = hub.dice.one_of(&REFUSALS);
             return refused(class, code);
         }
+        // Who got a message although the provider said that it failed does not take it again.
+        let repeats = self.fates(key.message).any(|fate| fate.failed && fate.delivered);
+        if repeats && hub.strikes(500) {
+            return refused(RejectClass::Recipient, 131_026);
+        }
         let fails = hub.strikes(hub.plan.server_error);
         if fails && hub.dice.per_mille(500) {
             return Reply::Error;
         }
-        fate.taken = true;
+        self.fates.entry(*key).or_default().taken = true;
         let id = format!("wamid.{}.{}", key.message, key.n);
         self.ids.insert(id.clone(), *key);
         self.follow_up(hub, request, &id);
@@ -215,7 +220,7 @@ impl Meta {
             }
             for fact in [Fact::Sent, Fact::Delivered, Fact::Read] {
                 after += hub.dice.millis(1_000);
-                if hub.dice.per_mille(hub.plan.statuses) {
+                if hub.dice.per_mille(hub.plan.statuses) || (fails && fact == Fact::Delivered) {
                     all.push((after, status(fact, after, false, None)));
                 }
             }
