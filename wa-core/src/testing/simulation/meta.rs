@@ -161,7 +161,7 @@ impl Meta {
         }
         // Who got a message although the provider said that it failed does not take it again.
         let repeats = self.fates(key.message).any(|fate| fate.failed && fate.delivered);
-        if repeats && hub.strikes(500) {
+        if repeats && hub.strikes(900) {
             return refused(RejectClass::Recipient, 131_026);
         }
         let fails = hub.strikes(hub.plan.server_error);

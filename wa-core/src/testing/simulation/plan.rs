@@ -124,7 +124,7 @@ impl Plan {
             slow_leave: some(60),
             slow_reply: some(100),
             statuses: if dice.per_mille(200) { 0 } else { 1 + dice.below(1_000) },
-            failed: some(250),
+            failed: some(400),
             mute: some(500),
             contradicted: some(1_000),
             twice: some(300),
