@@ -201,11 +201,11 @@ impl Worker {
 
     /// The jobs that give every session back.
     pub(crate) fn release_all(&mut self) -> Vec<Job> {
-        let (now, wall) = (self.now(), self.ports.clock.now());
+        let now = self.now();
         let scope = self.scope();
         std::mem::take(&mut self.held)
             .into_iter()
-            .map(|(id, held)| Job::Release(id, held.planner.pass_on(now, wall), scope.clone()))
+            .map(|(id, held)| Job::Release(id, held.planner.pass_on(now), scope.clone()))
             .collect()
     }
 
