@@ -52,6 +52,7 @@ struct Holder {
 /// What binds every later begin.
 #[derive(Debug, Clone, Default)]
 struct Decided {
+    tenant_paused: bool,
     paused: BTreeSet<CampaignId>,
     cancelled: BTreeSet<CampaignId>,
     cancelled_messages: BTreeSet<MessageId>,
@@ -230,6 +231,9 @@ impl Audit {
         let name = self.name(item.message);
         let phone = item.recipient.phone();
         let is_in = |phones: &BTreeSet<Phone>| phone.is_some_and(|phone| phones.contains(&phone));
+        if self.decided.tenant_paused {
+            Self::violated(hub, "I8", format!("message {name} was begun while its tenant was paused"));
+        }
         if item.campaign.is_some_and(|campaign| self.decided.paused.contains(&campaign)) {
             Self::violated(hub, "I8", format!("message {name} was begun while its campaign was paused"));
         }
@@ -531,6 +535,13 @@ impl Audit {
     /// An operator let everything go on after a restore.
     pub(super) fn reconciled(&mut self) {
         self.unreconciled = false;
+    }
+
+    pub(super) fn pauses_all(&mut self, hub: &Hub, paused: bool) {
+        self.decided.tenant_paused = paused;
+        if paused && self.attempts.values().any(|attempt| !attempt.settled) {
+            hub.mark(Mark::TenantPaused);
+        }
     }
 
     pub(super) fn pauses(&mut self, hub: &Hub, campaign: CampaignId) {

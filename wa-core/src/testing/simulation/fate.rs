@@ -11,7 +11,9 @@ use super::mark::Mark;
 use super::plan::Plan;
 use super::process::Course;
 use super::world::{World, phone};
-use crate::model::{BreakerScope, CampaignState, Consent, MessageState, MessageView, RejectClass};
+use crate::model::{
+    BreakerScope, CampaignState, Consent, MessageState, MessageView, RejectClass, TenantSettings,
+};
 use crate::port::store::{CancelMessage, RetryMessage};
 
 impl World {
@@ -42,7 +44,9 @@ impl World {
                 }
             }
             if hub.strikes(clock_step) {
-                let millis = i64::try_from(hub.dice.below(1_000)).unwrap_or(0) - 500;
+                let most = i64::try_from(hub.plan.skew.as_millis()).unwrap_or(0);
+                let millis =
+                    i64::try_from(hub.dice.below(hub.plan.skew.as_secs() * 2_000)).unwrap_or(0) - most;
                 process.clock.set_ahead(TimeDelta::milliseconds(millis));
             }
         }
@@ -63,7 +67,8 @@ impl World {
     /// The operator and the contacts do something.
     fn interfere(&mut self) {
         let hub = Arc::clone(&self.hub);
-        let Plan { pause, cancel, cancel_message, retry, opt_out, enqueue, .. } = hub.plan;
+        let Plan { pause, cancel, cancel_message, retry, opt_out, stop_word, tenant_pause, enqueue, .. } =
+            hub.plan;
         let campaigns = self.tenant.campaigns();
         if hub.strikes(pause) {
             let campaign = hub.dice.one_of(&self.campaigns);
@@ -75,6 +80,16 @@ impl World {
             } else if at_once(campaigns.pause(campaign)).is_ok() {
                 lock(&hub.audit).pauses(&hub, campaign);
             }
+        }
+        if hub.strikes(tenant_pause) {
+            let paused = hub.dice.per_mille(300);
+            self.pause_all(paused);
+        }
+        if hub.strikes(stop_word) {
+            let (session, number) = self.number();
+            let who = phone(hub.dice.below(hub.plan.members));
+            let later = hub.dice.millis(3_000);
+            lock(&hub.meta).user_writes(&hub, (session, &number), who, hub.wall(), ("STOP", later));
         }
         if hub.strikes(cancel) {
             let campaign = hub.dice.one_of(&self.campaigns);
@@ -115,6 +130,13 @@ impl World {
             self.enqueue();
         }
         flush(&self.store, &hub, &self.disk);
+    }
+
+    /// Pauses the tenant by its settings, or lets it go on.
+    fn pause_all(&self, paused: bool) {
+        let settings = at_once(self.tenant.settings()).expect("settings");
+        lock(&self.hub.audit).pauses_all(&self.hub, paused);
+        at_once(self.tenant.put_settings(&TenantSettings { paused, ..settings })).expect("settings");
     }
 
     /// New credentials, talks with the provider, breakers that are reset.
@@ -191,6 +213,7 @@ impl World {
     pub(super) fn operate(&mut self) {
         let hub = Arc::clone(&self.hub);
         self.repair();
+        self.pause_all(false);
         let campaigns = self.tenant.campaigns();
         // Whoever resumes has looked at what was restored.
         lock(&hub.audit).reconciled();

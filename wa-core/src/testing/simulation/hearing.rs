@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::hub::lock;
 use super::link::{Link, at_once, flush};
-use crate::model::{ContactId, Conversation, ConversationAction, ConversationId, RawId, SessionId};
+use super::mark::Mark;
+use crate::model::{Consent, ContactId, Conversation, ConversationAction, ConversationId, RawId, SessionId};
 use crate::port::store::{
     ConversationFilter, ConversationKey, ConversationMessage, ConversationPlace, Inbox, KeptRaw, Projected,
     ProjectedEvent, Projection, RawBody, Store, StoreError, StoredInbound, WindowEntry, WindowFilter,
@@ -46,6 +47,13 @@ impl Inbox for Link {
             for event in events {
                 if let ProjectedEvent::Status { attempt: Some(key), update } = event {
                     lock(&hub.audit).heard(hub, *key, update.fact);
+                } else if let ProjectedEvent::Message { message, consent: Some(Consent::OptedOut), .. } =
+                    event
+                {
+                    hub.mark(Mark::StopWord);
+                    if let Some(phone) = message.from.phone() {
+                        lock(&hub.audit).opts_out(phone);
+                    }
                 } else if let ProjectedEvent::Status { attempt: None, update } = event {
                     let key = lock(&hub.meta).sent_as(&update.provider_id);
                     if let Some(key) = key {

@@ -71,6 +71,10 @@ marks! {
     BreakerWithPermitsOut = "breaker tripped with permits out",
     /// A contact opted out while a message for it waited.
     OptOutWhileQueued = "opt-out while queued",
+    /// A user wrote a stop word.
+    StopWord = "stop word",
+    /// The whole tenant was paused while attempts of it were open.
+    TenantPaused = "tenant paused with open attempts",
     /// A campaign was paused while attempts of it were open.
     PausedWithOpenAttempts = "campaign paused with open attempts",
     /// A campaign was cancelled while attempts of it were open.

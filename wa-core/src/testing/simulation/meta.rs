@@ -124,11 +124,17 @@ impl Meta {
         (session, number): (SessionId, &NumberId),
         phone: Phone,
         at: DateTime<Utc>,
-        later: Duration,
+        (text, later): (&str, Duration),
     ) {
         let last = self.wrote.entry((session, phone)).or_insert(at);
         *last = at.max(*last);
-        let message = UserMessage { number: number.clone(), phone, at, id: format!("in.{}", self.letters) };
+        let message = UserMessage {
+            number: number.clone(),
+            phone,
+            at,
+            id: format!("in.{}", self.letters),
+            text: text.to_owned(),
+        };
         self.post(hub.now() + later, message.line());
     }
 

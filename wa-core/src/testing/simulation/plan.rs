@@ -64,6 +64,10 @@ pub(super) struct Plan {
     pub(super) retry: u64,
     /// Contacts that opt out, per strike.
     pub(super) opt_out: u64,
+    /// Contacts that write a stop word, per strike.
+    pub(super) stop_word: u64,
+    /// Pauses of the whole tenant, and their ends, per strike.
+    pub(super) tenant_pause: u64,
     /// Messages that are queued meanwhile, per strike.
     pub(super) enqueue: u64,
     /// Credentials that expire, per strike.
@@ -84,6 +88,8 @@ pub(super) struct Plan {
     pub(super) tier: Option<u32>,
     /// Contacts, and so messages of each campaign.
     pub(super) members: u64,
+    /// How far a process's wall clock may be from the store's, either way.
+    pub(super) skew: Duration,
     /// How long things go wrong.
     pub(super) danger: Duration,
     /// The engine's settings.
@@ -139,6 +145,8 @@ impl Plan {
             cancel_message: some(60),
             retry: some(120),
             opt_out: some(60),
+            stop_word: some(60),
+            tenant_pause: some(60),
             enqueue: some(120),
             token: rare(20),
             ban: rare(20),
@@ -153,6 +161,7 @@ impl Plan {
                 None
             },
             members: 4 + dice.below(12),
+            skew: Duration::from_secs(5),
             danger: Duration::from_secs(20),
             config,
         }

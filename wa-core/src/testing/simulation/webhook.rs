@@ -26,6 +26,8 @@ pub(super) struct UserMessage {
     pub(super) phone: Phone,
     pub(super) at: DateTime<Utc>,
     pub(super) id: String,
+    /// One word.
+    pub(super) text: String,
 }
 
 impl Status {
@@ -57,17 +59,18 @@ impl Status {
 
 impl UserMessage {
     pub(super) fn line(&self) -> String {
-        let Self { number, phone, at, id } = self;
-        format!("message {id} {} {number} {}", phone.e164().trim_start_matches('+'), micros(*at))
+        let Self { number, phone, at, id, text } = self;
+        format!("message {id} {} {number} {} {text}", phone.digits(), micros(*at))
     }
 
     fn read(words: &[&str]) -> Option<Self> {
-        let [id, phone, number, at] = words else { return None };
+        let [id, phone, number, at, text] = words else { return None };
         Some(Self {
             id: (*id).to_owned(),
             phone: Phone::from_digits(phone).ok()?,
             number: number.parse().ok()?,
             at: from_micros(at.parse().ok()?),
+            text: (*text).to_owned(),
         })
     }
 }
@@ -103,8 +106,8 @@ fn event(line: &str) -> InboundEvent {
             })
         }),
         Some((&"message", rest)) => UserMessage::read(rest).map(|message| {
-            let UserMessage { number, phone, at, id } = message;
-            InboundEvent::Message(InboundMessage::new(number, id, phone, at, InboundBody::text("hello")))
+            let UserMessage { number, phone, at, id, text } = message;
+            InboundEvent::Message(InboundMessage::new(number, id, phone, at, InboundBody::text(text)))
         }),
         Some(_) | None => None,
     };

@@ -152,7 +152,7 @@ impl World {
                 TimeDelta::hours(24) - TimeDelta::seconds(i64::try_from(5 + hub.dice.below(80)).unwrap_or(5));
             let at = hub.wall() - ago;
             let later = hub.dice.millis(6_000);
-            lock(&hub.meta).user_writes(&hub, (session, &number), phone(n), at, later);
+            lock(&hub.meta).user_writes(&hub, (session, &number), phone(n), at, ("hello", later));
             self.write_freely(session, phone(n));
         }
         for _ in 0..4 {
