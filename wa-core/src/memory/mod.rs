@@ -37,7 +37,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::state::State;
-#[cfg(feature = "testing")]
+#[cfg(all(feature = "engine", feature = "testing"))]
 use crate::model::IncarnationId;
 use crate::model::whole_micros;
 use crate::port::Clock;
@@ -96,7 +96,7 @@ impl MemoryStore {
     }
 
     /// Puts a backup back: what came after it is lost, and the store begins another life.
-    #[cfg(feature = "testing")]
+    #[cfg(all(feature = "engine", feature = "testing"))]
     pub(crate) fn restore_backup(&self, backup: &Snapshot, now: DateTime<Utc>, random: u64) {
         let mut state = backup.0.clone();
         let mut bytes = [0; 10];

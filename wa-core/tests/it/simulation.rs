@@ -35,6 +35,21 @@ fn a_seed_gives_the_same_run_every_time() {
 }
 
 #[test]
+fn a_death_at_any_call_breaks_no_promise() {
+    for seed in 0..3 {
+        let mut dying = setup();
+        dying.crash_at = Some(u64::MAX);
+        let opportunities = simulate(seed, &dying).opportunities;
+        assert!(opportunities > 100, "seed {seed}");
+        for opportunity in (1 + seed..=opportunities).step_by(9) {
+            dying.crash_at = Some(opportunity);
+            let report = simulate(seed, &dying);
+            assert!(report.violations.is_empty(), "seed {seed} at {opportunity}: {:?}", report.violations);
+        }
+    }
+}
+
+#[test]
 fn different_seeds_give_different_runs() {
     let hashes: std::collections::BTreeSet<u64> = (0..40).map(|seed| simulate(seed, &setup()).hash).collect();
     assert_eq!(hashes.len(), 40);

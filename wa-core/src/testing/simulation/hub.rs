@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -46,6 +46,7 @@ pub(super) struct Hub {
     doomed: Mutex<Option<u32>>,
     /// Whether what is dropped is dropped by a death.
     dying: AtomicBool,
+    opportunities: AtomicU64,
 }
 
 type Deed = Box<dyn FnOnce() + Send>;
@@ -71,6 +72,7 @@ impl Hub {
             wanted: Mutex::new(None),
             doomed: Mutex::new(None),
             dying: AtomicBool::new(false),
+            opportunities: AtomicU64::new(0),
         }
     }
 
@@ -107,9 +109,15 @@ impl Hub {
 
     /// Lets a process die before its next poll, if the seed says so.
     pub(super) fn tempt(&self, process: u32) {
-        if self.strikes(self.plan.crash_in_call) {
+        let count = self.opportunities.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.plan.crash_at == Some(count) || self.strikes(self.plan.crash_in_call) {
             *lock(&self.doomed) = Some(process);
         }
+    }
+
+    /// How often a process could have died.
+    pub(super) fn opportunities(&self) -> u64 {
+        self.opportunities.load(Ordering::Relaxed)
     }
 
     /// Whether a process is to die now; asked once.

@@ -44,6 +44,10 @@ pub struct Setup {
     pub restore: bool,
     /// Whether a run keeps its trace as lines.
     pub trace: bool,
+    /// Nothing goes wrong but this: a process dies at its so-manieth opportunity, counted from 1 over all
+    /// processes. Opportunities are before a call on the store or a request is made, and after its answer
+    /// came.
+    pub crash_at: Option<u64>,
     /// What is broken in the engine or the store.
     #[cfg(feature = "mutants")]
     pub mutant: Option<super::Mutant>,
@@ -56,6 +60,8 @@ pub struct Report {
     pub seed: u64,
     /// How often something was done.
     pub steps: u64,
+    /// How often a process could have died between two polls of a step.
+    pub opportunities: u64,
     /// How much time passed in it.
     pub span: Duration,
     /// A number that stands for everything that happened.

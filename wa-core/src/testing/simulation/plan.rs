@@ -46,6 +46,8 @@ pub(super) struct Plan {
     pub(super) delayed: u64,
     /// Crashes between two polls of a step, per call.
     pub(super) crash_in_call: u64,
+    /// The one crash of a run in which nothing else goes wrong, by its opportunity.
+    pub(super) crash_at: Option<u64>,
     /// Crashes at any instant, per strike.
     pub(super) crash: u64,
     /// Processes that stand still, per strike.
@@ -98,8 +100,9 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn draw(dice: &Dice, setup: &Setup) -> Self {
-        let some = |most| if dice.per_mille(500) { 0 } else { 1 + dice.below(most) };
-        let rare = |most| if dice.per_mille(800) { 0 } else { 1 + dice.below(most) };
+        let calm = setup.crash_at.is_some();
+        let some = |most| if calm || dice.per_mille(500) { 0 } else { 1 + dice.below(most) };
+        let rare = |most| if calm || dice.per_mille(800) { 0 } else { 1 + dice.below(most) };
         let config = EngineConfig {
             request_timeout: Duration::from_secs(4),
             start_within: Duration::from_millis(dice.one_of(&[300, 1_000, 3_000])),
@@ -136,6 +139,7 @@ impl Plan {
             twice: some(300),
             delayed: some(300),
             crash_in_call: some(12),
+            crash_at: setup.crash_at,
             crash: some(25),
             freeze: some(50),
             hand_over: some(30),
@@ -151,7 +155,7 @@ impl Plan {
             token: rare(20),
             ban: rare(20),
             power_loss: rare(12),
-            restore: if setup.restore { some(12) } else { 0 },
+            restore: if setup.restore && !calm { some(12) } else { 0 },
             processes: dice.one_of(&[1, 2, 2, 3]),
             in_order,
             rate: dice.one_of(&[2, 5, 20]),

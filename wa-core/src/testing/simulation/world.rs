@@ -212,6 +212,7 @@ impl World {
         Report {
             seed: self.seed,
             steps: self.steps,
+            opportunities: self.hub.opportunities(),
             span: self.hub.now(),
             hash: trace.hash,
             violations: trace.violations,
