@@ -3,24 +3,24 @@
 //! It hears of commits in the order in which the store made them, of requests when they leave, and of
 //! answers when their sender has them. What it concludes it concludes from these alone.
 
+mod orders;
+mod owners;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use self::orders::Decided;
 use super::hub::{Hub, lock};
 use super::mark::Mark;
 use super::plan::Plan;
 use super::wire::Told;
 use crate::model::{
-    AttemptKey, BatchId, BreakerScope, CampaignId, Category, Fact, MessageId, Outcome, Phone, RejectClass,
-    SessionId,
+    AttemptKey, BatchId, BreakerScope, CampaignId, Fact, MessageId, Outcome, Phone, RejectClass, SessionId,
 };
-use crate::port::store::{
-    Abandoned, AttemptFact, BeginBatch, BeginItem, Begun, BegunBatch, Lease, Settled, Swept,
-};
+use crate::port::store::{Abandoned, AttemptFact, BeginBatch, BeginItem, Begun, BegunBatch, Settled, Swept};
 use crate::port::{SendOutcome, SendPermit};
-use crate::rules::window::{self, Guard};
 
 /// What is known of an attempt.
 #[derive(Debug)]
@@ -47,19 +47,6 @@ struct Holder {
     process: u32,
     epoch: u64,
     until: DateTime<Utc>,
-}
-
-/// What binds every later begin.
-#[derive(Debug, Clone, Default)]
-struct Decided {
-    tenant_paused: bool,
-    paused: BTreeSet<CampaignId>,
-    cancelled: BTreeSet<CampaignId>,
-    cancelled_messages: BTreeSet<MessageId>,
-    opted_out: BTreeSet<Phone>,
-    no_marketing: BTreeSet<Phone>,
-    /// Numbers that may not send, and until when.
-    stopped: BTreeMap<SessionId, Option<DateTime<Utc>>>,
 }
 
 pub(super) struct Audit {
@@ -226,39 +213,6 @@ impl Audit {
         }
     }
 
-    /// What was decided before a begin binds it.
-    fn may_begin(&mut self, hub: &Hub, session: SessionId, item: &BeginItem, now: DateTime<Utc>) {
-        let name = self.name(item.message);
-        let phone = item.recipient.phone();
-        let is_in = |phones: &BTreeSet<Phone>| phone.is_some_and(|phone| phones.contains(&phone));
-        if self.decided.tenant_paused {
-            Self::violated(hub, "I8", format!("message {name} was begun while its tenant was paused"));
-        }
-        if item.campaign.is_some_and(|campaign| self.decided.paused.contains(&campaign)) {
-            Self::violated(hub, "I8", format!("message {name} was begun while its campaign was paused"));
-        }
-        let cancelled = item.campaign.is_some_and(|campaign| self.decided.cancelled.contains(&campaign))
-            || self.decided.cancelled_messages.contains(&item.message);
-        if cancelled {
-            Self::violated(hub, "I8", format!("message {name} was begun although it was cancelled"));
-        }
-        let is_marketing = item.category == Category::Marketing;
-        if is_in(&self.decided.opted_out) || (is_marketing && is_in(&self.decided.no_marketing)) {
-            Self::violated(hub, "I15", format!("message {name} was begun although its contact opted out"));
-        }
-        if self.decided.stopped.get(&session).is_some_and(|until| until.is_none_or(|until| until > now)) {
-            Self::violated(hub, "I16", format!("message {name} was begun while its number was stopped"));
-        }
-        if item.needs_window {
-            let guard = Guard::default().of(item.lane);
-            let wrote_at = phone.and_then(|phone| lock(&hub.meta).last_word(session, phone));
-            if !window::is_open(wrote_at, now, guard) {
-                let what = format!("message {name} was begun at {now}; its user last wrote at {wrote_at:?}");
-                Self::violated(hub, "I13", what);
-            }
-        }
-    }
-
     /// An abandoned batch was answered by the store.
     pub(super) fn abandoned(&mut self, hub: &Hub, batch: BatchId, abandoned: Abandoned) {
         match abandoned {
@@ -357,72 +311,6 @@ impl Audit {
         }
     }
 
-    /// A process got sessions.
-    pub(super) fn acquired(&mut self, hub: &Hub, process: u32, leases: &[Lease]) {
-        for lease in leases {
-            let id = lease.session.id;
-            if let Some(former) = self.holders.get(&id) {
-                if former.until > hub.wall() {
-                    Self::violated(
-                        hub,
-                        "I7",
-                        format!("process {process} got a session that {} holds", former.process),
-                    );
-                }
-                if former.epoch >= lease.epoch {
-                    Self::violated(hub, "I7", format!("epoch {} came after {}", lease.epoch, former.epoch));
-                }
-            }
-            if self
-                .attempts
-                .values()
-                .any(|attempt| attempt.session == id && !attempt.settled && !attempt.swept)
-            {
-                hub.mark(Mark::Takeover);
-            }
-            hub.note("acquired", u64::from(process), lease.epoch);
-            self.holders.insert(id, Holder { process, epoch: lease.epoch, until: lease.until });
-        }
-    }
-
-    /// A process keeps sessions.
-    pub(super) fn kept(&mut self, hub: &Hub, process: u32, kept: &[SessionId], until: DateTime<Utc>) {
-        for session in kept {
-            match self.holders.get_mut(session) {
-                Some(holder) if holder.process == process => holder.until = until,
-                Some(_) | None => {
-                    Self::violated(
-                        hub,
-                        "I7",
-                        format!("process {process} prolonged a lease that it does not hold"),
-                    );
-                }
-            }
-        }
-    }
-
-    /// A process gave a session back.
-    pub(super) fn gave_back(&mut self, session: SessionId, now: DateTime<Utc>) {
-        if let Some(holder) = self.holders.get_mut(&session) {
-            holder.until = now;
-        }
-    }
-
-    /// A permit was let go by the gate of a process.
-    pub(super) fn released(&mut self, hub: &Hub, session: SessionId) {
-        let now = hub.now();
-        let released = self.released.entry(session).or_default();
-        released.push_back(now);
-        while released.front().is_some_and(|at| *at + Duration::from_secs(1) <= now) {
-            released.pop_front();
-        }
-        if released.len() > self.rate {
-            let what =
-                format!("{} messages left a number in one second; it may send {}", released.len(), self.rate);
-            Self::violated(hub, "I12", what);
-        }
-    }
-
     /// A request leaves.
     pub(super) fn leaves(&mut self, hub: &Hub, permit: &SendPermit) {
         let key = permit.attempt();
@@ -467,120 +355,6 @@ impl Audit {
             SendOutcome::Ambiguous { .. } => Told::Nothing,
             SendOutcome::NotSent { .. } => Told::NotSent,
         });
-    }
-
-    /// A process died.
-    pub(super) fn died(&mut self, hub: &Hub, process: u32) {
-        self.dead.insert(process);
-        for attempt in self.open.get(&process).into_iter().flatten().filter_map(|key| self.attempts.get(key))
-        {
-            hub.mark(match (attempt.left, attempt.told) {
-                (false, _) => Mark::CrashBeforeSend,
-                (true, None) => Mark::CrashInSend,
-                (true, Some(_)) => Mark::CrashBeforeSettle,
-            });
-        }
-    }
-
-    /// A process ended gracefully.
-    pub(super) fn ended(&mut self, hub: &Hub, process: u32) {
-        hub.mark(Mark::HandOver);
-        let open = self.open.get(&process).map_or(0, BTreeSet::len);
-        if open > 0 {
-            Self::violated(hub, "I5", format!("process {process} stopped gracefully and left {open} open"));
-        }
-    }
-
-    /// Everything up to now outlives a loss of power.
-    pub(super) fn durable(&mut self) {
-        self.unsafe_settles.clear();
-        self.on_disk = self.decided.clone();
-    }
-
-    /// The store went back to its last durable commit.
-    pub(super) fn lost_power(&mut self, hub: &Hub) {
-        self.holders.clear();
-        self.decided = self.on_disk.clone();
-        for key in std::mem::take(&mut self.unsafe_settles) {
-            if let Some(attempt) = self.attempts.get_mut(&key) {
-                attempt.settled = false;
-                attempt.excused = true;
-                hub.mark(Mark::SettleLost);
-            }
-        }
-    }
-
-    /// A backup was made.
-    pub(super) fn backed_up(&mut self) {
-        self.in_backup = (self.decided.clone(), self.attempts.keys().copied().collect());
-    }
-
-    /// The store went back to the backup: nobody can be blamed for what it does not know, once an
-    /// operator has let things go on, and for nothing that begins before.
-    pub(super) fn restored(&mut self) {
-        self.holders.clear();
-        let (decided, known) = self.in_backup.clone();
-        self.decided = decided;
-        self.forgotten.extend(self.attempts.keys().filter(|key| !known.contains(key)).map(|key| key.message));
-        self.attempts.retain(|key, _| known.contains(key));
-        self.attempts.values_mut().for_each(|attempt| attempt.excused = true);
-        self.unreconciled = true;
-    }
-
-    /// Whether the store once knew of an attempt of a message and was put back to before.
-    pub(super) fn is_forgotten(&self, message: MessageId) -> bool {
-        self.forgotten.contains(&message)
-    }
-
-    /// An operator let everything go on after a restore.
-    pub(super) fn reconciled(&mut self) {
-        self.unreconciled = false;
-    }
-
-    pub(super) fn pauses_all(&mut self, hub: &Hub, paused: bool) {
-        self.decided.tenant_paused = paused;
-        if paused && self.attempts.values().any(|attempt| !attempt.settled) {
-            hub.mark(Mark::TenantPaused);
-        }
-    }
-
-    pub(super) fn pauses(&mut self, hub: &Hub, campaign: CampaignId) {
-        self.decided.paused.insert(campaign);
-        if self.is_open(campaign) {
-            hub.mark(Mark::PausedWithOpenAttempts);
-        }
-    }
-
-    pub(super) fn resumes(&mut self, campaign: CampaignId) {
-        self.decided.paused.remove(&campaign);
-    }
-
-    pub(super) fn cancels(&mut self, hub: &Hub, campaign: CampaignId) {
-        self.decided.cancelled.insert(campaign);
-        if self.is_open(campaign) {
-            hub.mark(Mark::CancelledWithOpenAttempts);
-        }
-    }
-
-    pub(super) fn cancels_message(&mut self, message: MessageId) {
-        self.decided.cancelled_messages.insert(message);
-    }
-
-    pub(super) fn opts_out(&mut self, phone: Phone) {
-        self.decided.opted_out.insert(phone);
-    }
-
-    /// A number may send again.
-    pub(super) fn resets(&mut self, session: SessionId) {
-        self.decided.stopped.remove(&session);
-    }
-
-    pub(super) fn retries(&mut self, message: MessageId) {
-        self.retried.insert(message);
-    }
-
-    fn is_open(&self, campaign: CampaignId) -> bool {
-        self.attempts.values().any(|attempt| attempt.campaign == Some(campaign) && !attempt.settled)
     }
 
     /// Whether somebody can be blamed for the doubt about an attempt: an answer that said nothing, or

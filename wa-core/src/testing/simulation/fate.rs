@@ -215,7 +215,8 @@ impl World {
         self.repair();
         self.pause_all(false);
         let campaigns = self.tenant.campaigns();
-        // Whoever resumes has looked at what was restored.
+        // Whoever resumes has looked at what was restored; once the engine waits for that after a restore,
+        // whatever an operator has to call to let it go on is called here.
         lock(&hub.audit).reconciled();
         for campaign in &self.campaigns {
             let state = at_once(campaigns.get(*campaign)).expect("a campaign").state;
