@@ -52,6 +52,9 @@ pub struct EngineConfig {
     pub max_sessions: u32,
     /// Per cent of a number's throughput that bulk messages leave free. 0 to 90, default 0.
     pub transactional_share: u32,
+    /// What is broken in the engine, for tests of its tests.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<crate::testing::Mutant>,
 }
 
 impl Default for EngineConfig {
@@ -77,6 +80,8 @@ impl Default for EngineConfig {
             poll_every: Duration::from_secs(1),
             max_sessions: 10_000,
             transactional_share: 0,
+            #[cfg(feature = "mutants")]
+            mutant: None,
         }
     }
 }

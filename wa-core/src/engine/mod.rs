@@ -10,6 +10,8 @@ mod events;
 mod gate;
 mod intake;
 mod job;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod notices;
 mod overheard;
 mod planner;
@@ -32,6 +34,8 @@ pub(crate) use intake::{Intake, IntakeRequest};
 pub(crate) use job::{Done, Job, Leased};
 #[cfg(feature = "testing")]
 pub(crate) use notices::Notices;
+#[cfg(feature = "testing")]
+pub(crate) use overheard::News;
 pub(crate) use ports::{Ports, draw};
 pub(crate) use question::{Asked, LOOK_BACK, Question, Room};
 pub(crate) use runner::{Signals, start};

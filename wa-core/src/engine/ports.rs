@@ -19,6 +19,9 @@ pub(crate) struct Ports {
     pub(crate) notifiers: Vec<Arc<dyn Notifier>>,
     pub(crate) identity: StoreIdentity,
     pub(crate) worker: WorkerId,
+    /// What is broken in the engine.
+    #[cfg(feature = "mutants")]
+    pub(crate) mutant: Option<crate::testing::Mutant>,
 }
 
 impl Ports {

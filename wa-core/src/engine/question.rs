@@ -71,7 +71,7 @@ impl Asked {
         let now: Micros = 3_600_000_000;
         let mut planner = Planner::new(session.throughput, 0);
         planner.set_pace(pace, gap, 0);
-        let releases = recent.iter().map(|it| micros(it.begun_at)).collect();
+        let releases = recent.iter().map(|it| micros(at).saturating_sub(micros(it.begun_at))).collect();
         planner.take_over(Some(&DispatchState { releases }), recent, now, at);
         if let Some(last) = recent.last() {
             planner.gap_since(

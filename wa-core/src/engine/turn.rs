@@ -25,6 +25,9 @@ pub(crate) struct PreparedBatch {
     pub(crate) epoch: u64,
     pub(crate) letters: BTreeMap<MessageId, Letter>,
     pub(crate) judge: Arc<dyn Judge>,
+    /// Where a request goes that does not wait for its begin.
+    #[cfg(feature = "mutants")]
+    pub(crate) to: crate::port::SessionRef,
 }
 
 /// What is needed to send a message once it has begun.
@@ -123,7 +126,11 @@ async fn settle(ports: &Ports, facts: Vec<AttemptFact>) -> Vec<Settling> {
 impl PreparedBatch {
     async fn begin(self, ports: &Ports, scope: &crate::port::WorkerScope) -> BatchDone {
         let asked_at = ports.clock.monotonic();
-        let outcome = match ports.store.outbox().begin(scope, &self.batch, self.judge).await {
+        #[cfg(feature = "mutants")]
+        let begun = super::mutants::begin(&self, ports, scope).await;
+        #[cfg(not(feature = "mutants"))]
+        let begun = ports.store.outbox().begin(scope, &self.batch, self.judge).await;
+        let outcome = match begun {
             Ok(begun) => BatchOutcome::Begun(begun),
             Err(error) => match error.kind() {
                 StoreErrorKind::Unknown => BatchOutcome::Unknown(self.batch.id, error),

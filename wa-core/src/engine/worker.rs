@@ -14,6 +14,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::config::EngineConfig;
 use super::job::{Done, Job};
+#[cfg(feature = "mutants")]
+use super::mutants;
 use super::overheard::News;
 use super::ports::Ports;
 use super::question::{Asked, Room};
@@ -199,11 +201,11 @@ impl Worker {
 
     /// The jobs that give every session back.
     pub(crate) fn release_all(&mut self) -> Vec<Job> {
-        let (now, wall) = (self.now(), self.ports.clock.now());
+        let now = self.now();
         let scope = self.scope();
         std::mem::take(&mut self.held)
             .into_iter()
-            .map(|(id, held)| Job::Release(id, held.planner.pass_on(now, wall), scope.clone()))
+            .map(|(id, held)| Job::Release(id, held.planner.pass_on(now), scope.clone()))
             .collect()
     }
 
@@ -315,6 +317,8 @@ impl Worker {
     pub(crate) fn record(&mut self, attempt: AttemptKey, outcome: SendOutcome) {
         let (now, wall) = (self.now(), self.ports.clock.now());
         let Some((session, recipient)) = self.book.came_back(attempt) else { return };
+        #[cfg(feature = "mutants")]
+        let outcome = mutants::mistaken(self.ports.mutant, outcome);
         let held = self.held.get_mut(&session);
         let (outcome, retry_after) = match outcome {
             SendOutcome::Accepted { provider_id } => (Outcome::Accepted { provider_id }, None),

@@ -71,6 +71,10 @@ fn present<'a>(
     let mut seen = BTreeSet::new();
     let there = |item: &&BeginItem| is_there(tenant, session, item) && seen.insert(item.message);
     let mut present: Vec<_> = batch.items.iter().filter(there).collect();
+    #[cfg(feature = "mutants")]
+    if super::mutants::takes_twice(tenant) {
+        return present;
+    }
     for (campaign, row) in &tenant.campaigns {
         let is_fed = |item: &&BeginItem| item.source == DueSource::Feed && item.campaign == Some(*campaign);
         let asked: Vec<_> = present.iter().copied().filter(is_fed).map(|item| item.message).collect();
@@ -116,6 +120,10 @@ fn admitted<'a>(
 /// Whether a message waits exactly where and as the item says.
 fn is_there(tenant: &TenantRow, session: &Session, item: &BeginItem) -> bool {
     let Some(message) = tenant.messages.get(&item.message) else { return false };
+    #[cfg(feature = "mutants")]
+    if super::mutants::takes_twice(tenant) {
+        return message.session == session.id;
+    }
     let waits = match item.source {
         DueSource::Feed => tenant.is_in_feed(item.message),
         DueSource::Row => tenant.due.contains_key(&item.message),

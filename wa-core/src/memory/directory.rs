@@ -29,6 +29,8 @@ impl Directory for MemoryStore {
             }
             let tenant = Tenant { id: fresh, name: name.clone(), created_at: now };
             state.tenants.insert(fresh, TenantRow::new(tenant.clone()));
+            #[cfg(feature = "mutants")]
+            super::mutants::infect(state, fresh);
             Ok(tenant)
         })
     }

@@ -18,6 +18,8 @@ mod journal;
 mod launch;
 mod ledger;
 mod merge;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod numbers;
 mod outbox;
 mod pricing;
@@ -35,6 +37,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::state::State;
+#[cfg(all(feature = "engine", feature = "testing"))]
+use crate::model::IncarnationId;
 use crate::model::whole_micros;
 use crate::port::Clock;
 use crate::port::store::{
@@ -69,6 +73,14 @@ impl MemoryStore {
         Self { clock, state: Arc::default() }
     }
 
+    /// The same store, broken for tests of its tests; the tenants made from now on are broken with it.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_mutant(self, mutant: Option<crate::testing::Mutant>) -> Self {
+        self.lock().mutant = mutant;
+        self
+    }
+
     /// Copies everything.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -81,6 +93,18 @@ impl MemoryStore {
     /// restored backup. Who plays the latter has to change it.
     pub fn restore(&self, snapshot: &Snapshot) {
         *self.lock() = snapshot.0.clone();
+    }
+
+    /// Puts a backup back: what came after it is lost, and the store begins another life.
+    #[cfg(all(feature = "engine", feature = "testing"))]
+    pub(crate) fn restore_backup(&self, backup: &Snapshot, now: DateTime<Utc>, random: u64) {
+        let mut state = backup.0.clone();
+        let mut bytes = [0; 10];
+        bytes.iter_mut().zip(random.to_le_bytes()).for_each(|(byte, fresh)| *byte = fresh);
+        if let Some(identity) = &mut state.identity {
+            identity.incarnation = IncarnationId::mint(now, bytes);
+        }
+        *self.lock() = state;
     }
 
     fn read<T>(&self, look: impl FnOnce(&State, DateTime<Utc>) -> T) -> T {

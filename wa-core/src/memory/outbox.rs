@@ -9,6 +9,8 @@ use chrono::{DateTime, Utc};
 
 use super::journal::Entries;
 use super::merge::{Merged, News};
+#[cfg(feature = "mutants")]
+use super::mutants;
 use super::state::{AttemptRow, BatchFate, DueRow, MessageRow, State, TenantRow};
 use super::{MemoryStore, begin, consider, later, page};
 use crate::model::{
@@ -153,7 +155,13 @@ impl Outbox for MemoryStore {
             let open = attempts(state, |attempt| attempt.is_open() && held.contains(&attempt.session));
             let mut merged = Merged::default();
             let mut swept = Swept::default();
-            let news = News::Outcome { outcome: &Outcome::Ambiguous, at: now, retry_after: None };
+            #[cfg(not(feature = "mutants"))]
+            let outcome = Outcome::Ambiguous;
+            #[cfg(feature = "mutants")]
+            let outcome = mutants::swept(state.mutant);
+            #[cfg(feature = "mutants")]
+            mutants::resend(state, &held, now);
+            let news = News::Outcome { outcome: &outcome, at: now, retry_after: None };
             for (key, end_by) in open {
                 let ends = later(end_by, grace);
                 if ends <= now {

@@ -47,6 +47,9 @@ pub(super) struct State {
     pub(super) events: BTreeMap<StreamPosition, Event>,
     pub(super) last_position: StreamPosition,
     pub(super) readers: BTreeMap<ReaderName, StreamPosition>,
+    /// What is broken.
+    #[cfg(feature = "mutants")]
+    pub(super) mutant: Option<crate::testing::Mutant>,
 }
 
 /// Everything of one tenant.
@@ -88,6 +91,9 @@ pub(super) struct TenantRow {
     pub(super) listened: BTreeMap<SessionId, (DateTime<Utc>, Ear)>,
     /// Attempts that were found silent, whatever was heard of them since.
     pub(super) silent: BTreeSet<(MessageId, u16)>,
+    /// What is broken.
+    #[cfg(feature = "mutants")]
+    pub(super) mutant: Option<crate::testing::Mutant>,
 }
 
 /// Who owns a session.
@@ -314,6 +320,8 @@ impl TenantRow {
             meters: BTreeMap::new(),
             listened: BTreeMap::new(),
             silent: BTreeSet::new(),
+            #[cfg(feature = "mutants")]
+            mutant: None,
         }
     }
 
@@ -346,6 +354,8 @@ impl TenantRow {
     /// The state of a message.
     pub(super) fn state_of(&self, id: MessageId) -> MessageState {
         let attempts: Vec<_> = self.chain(id).map(|(_, attempt)| &attempt.facts).collect();
+        #[cfg(feature = "mutants")]
+        let attempts = super::mutants::folded(self.mutant, attempts);
         message_state(&MessageFacts {
             attempts: &attempts,
             closed: self.closed.get(&id).copied(),

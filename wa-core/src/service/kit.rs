@@ -286,6 +286,8 @@ impl KitBuilder {
             notifiers: self.notifiers,
             identity,
             worker,
+            #[cfg(feature = "mutants")]
+            mutant: self.config.mutant,
         };
         let inner = Inner {
             ports,

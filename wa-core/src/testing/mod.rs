@@ -12,9 +12,13 @@ mod clock;
 mod drive;
 mod entropy;
 mod item;
+#[cfg(feature = "mutants")]
+mod mutant;
 pub mod notifier;
 mod permit;
 pub mod scope;
+#[cfg(feature = "engine")]
+pub mod simulation;
 pub mod store;
 mod transport;
 pub mod transport_suite;
@@ -25,5 +29,7 @@ pub use clock::{ManualClock, check_clock};
 pub use drive::Driver;
 pub use entropy::SeededEntropy;
 pub use item::begin_item;
+#[cfg(feature = "mutants")]
+pub use mutant::Mutant;
 pub use permit::{permit, quoting};
 pub use transport::{Reply, ScriptedTransport, SentRequest};

@@ -7,3 +7,4 @@ mod preflight;
 mod rules;
 mod runner;
 mod seams;
+mod simulation;

@@ -302,7 +302,14 @@ impl Held {
             timeout: config.request_timeout,
         };
         let judge = Arc::new(PlannedJudge { rules: Arc::clone(rules), waits });
-        Some(PreparedBatch { batch, epoch: self.epoch, letters, judge })
+        Some(PreparedBatch {
+            batch,
+            epoch: self.epoch,
+            letters,
+            judge,
+            #[cfg(feature = "mutants")]
+            to: self.session.clone(),
+        })
     }
 
     /// Takes out of the gate what can no longer start in time.

@@ -243,7 +243,8 @@ pub struct Lease {
 /// What one owner of a session passes on to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DispatchState {
-    /// The latest releases, oldest first, in microseconds since the Unix epoch.
+    /// How long before the hand-over each of the latest releases was, oldest first, in microseconds: no
+    /// clock of either owner is in it, since they differ.
     pub releases: Vec<i64>,
 }
 

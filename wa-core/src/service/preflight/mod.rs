@@ -139,7 +139,14 @@ impl Flight<'_> {
     }
 
     fn begin(&mut self, prepared: PreparedBatch, now: DateTime<Utc>) -> BatchDone {
-        let PreparedBatch { batch, epoch, letters, judge } = prepared;
+        let PreparedBatch {
+            batch,
+            epoch,
+            letters,
+            judge,
+            #[cfg(feature = "mutants")]
+                to: _,
+        } = prepared;
         let begun = self.scene.begin(&batch, &*judge, now);
         BatchDone {
             session: batch.session,
