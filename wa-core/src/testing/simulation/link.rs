@@ -18,7 +18,7 @@ use crate::model::{
 };
 use crate::port::store::{
     Abandoned, AcquireSessions, AddSession, AttemptFact, Audience, BeginBatch, Begun, CancelMessage,
-    Consider, Considered, Directory, DispatchState, DuePage, DueQuery, Enqueue, Inbox, Journal, Lease,
+    Consider, Considered, Directory, DispatchState, DuePage, DueQuery, Enqueue, Hear, Inbox, Journal, Lease,
     Ledger, Listened, Numbers, Outbox, RecentAttempt, Redrive, Redriven, Reports, RetryMessage, Route,
     Schedules, Settled, Store, StoreError, StoreErrorKind, Swept,
 };
@@ -137,6 +137,9 @@ impl fmt::Debug for Link {
 impl Store for Link {
     fn commits_in_order(&self) -> bool {
         self.hub.plan.in_order
+    }
+    fn subscribe(&self, _hear: Hear) {
+        // Nobody tells a process of this world anything; it asks.
     }
     fn directory(&self) -> &dyn Directory {
         self.store.directory()
