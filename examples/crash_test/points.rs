@@ -140,6 +140,9 @@ impl Store for CrashingStore {
     fn reports(&self) -> &dyn Reports {
         self.inner.reports()
     }
+    fn archive(&self) -> &dyn Archive {
+        self.inner.archive()
+    }
 }
 
 #[async_trait]

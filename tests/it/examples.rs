@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::program::{count, example};
+use super::program::{Run, count, example};
 
 #[test]
 fn a_preflight_is_said_and_nothing_is_sent() {

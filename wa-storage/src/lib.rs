@@ -7,7 +7,9 @@
 //! [`wa_core::port::store::Store`]; the contracts are written there.
 //!
 //! Beside the database lies `<file>.lock`, by which a process that takes over knows at once that the
-//! former one is dead. Do not delete it while a process runs. Back up the database with SQLite's own
+//! former one is dead, and by which an older copy of the database is noticed that was put back: without it,
+//! or with one that knows more than the database, nothing is sent until somebody says so
+//! (`kit.reconcile()`). Do not delete it, and let it move together with the database. Back up the database with SQLite's own
 //! means, not by copying the file alone: what was committed last may still be in `<file>-wal`.
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

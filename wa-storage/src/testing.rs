@@ -199,6 +199,11 @@ async fn make_template(options: &PgConnectOptions) -> String {
         let fresh = options.clone().username(ROLE).password(ROLE).database(&format!("{template}_new"));
         let store = PostgresStore::connect(PostgresOptions::new(fresh.to_url_lossy().as_str())).await;
         store.expect("the schema is made").close().await;
+        // A copy of it would be taken for a restored one.
+        let made = options.clone().database(&format!("{template}_new")).connect().await;
+        let mut made = made.expect("the server answers");
+        execute(&mut made, "DELETE FROM wa_kit.origin".to_owned()).await;
+        made.close().await.expect("the connection closes");
         execute(&mut admin, format!("ALTER DATABASE {template}_new RENAME TO {template}")).await;
     }
     admin.close().await.expect("the connection closes");

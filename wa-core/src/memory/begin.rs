@@ -36,7 +36,7 @@ pub(super) fn begin(
     let Some(session) = tenant.sessions.get(&batch.session) else { return Begun::LeaseLost };
     let mut begun = BegunBatch { at: Some(now), ..BegunBatch::default() };
     let present = present(tenant, session, batch, &mut begun);
-    let present = admitted(tenant, session, present, judge, now, &mut begun);
+    let present = admitted(state, tenant, session, present, judge, now, &mut begun);
     let mut court = Court::open(state, tenant, session, judge, now);
     let steps = judge_all(&mut court, &present, now, &mut begun);
     let writing = Writing { batch, epoch, account: account(session), warm_up_day: court.warm_up_day(), now };
@@ -93,6 +93,7 @@ fn present<'a>(
 
 /// The items whose group the judge admits; refused groups stay as a whole.
 fn admitted<'a>(
+    state: &State,
     tenant: &TenantRow,
     session: &Session,
     mut present: Vec<&'a BeginItem>,
@@ -103,7 +104,7 @@ fn admitted<'a>(
     let mut groups: BTreeMap<Option<CampaignId>, bool> = BTreeMap::new();
     for item in &present {
         groups.entry(item.campaign).or_insert_with(|| {
-            let Some(group) = group(tenant, session, item.campaign, now) else { return false };
+            let Some(group) = group(state, tenant, session, item.campaign, now) else { return false };
             match judge.admit(&group, now) {
                 Admission::Admit => true,
                 Admission::Refuse { why, until } => {

@@ -26,8 +26,8 @@ pub(super) fn consider(
             continue;
         }
         // A campaign that is not there yet stands behind nothing that is.
-        let facts = group(tenant, session, item.campaign, now);
-        let facts = facts.or_else(|| group(tenant, session, None, now));
+        let facts = group(state, tenant, session, item.campaign, now);
+        let facts = facts.or_else(|| group(state, tenant, session, None, now));
         let admission = facts.map(|facts: GroupFacts| judge.admit(&facts, now));
         groups.extend(admission.map(|admission| (item.campaign, admission)));
     }

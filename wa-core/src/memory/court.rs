@@ -23,6 +23,7 @@ pub(super) fn account(session: &Session) -> (TransportName, String) {
 
 /// What is known of a group; `None` when there is no such campaign.
 pub(super) fn group(
+    state: &State,
     tenant: &TenantRow,
     session: &Session,
     campaign: Option<CampaignId>,
@@ -33,6 +34,7 @@ pub(super) fn group(
         None => None,
     };
     Some(GroupFacts {
+        awaits_reconcile: state.awaits.is_some(),
         tenant_paused: tenant.settings.paused,
         suspended: tenant.entitlement.suspended,
         session: session.state,

@@ -27,14 +27,15 @@ pub(super) fn launch(
     let minted_at = free_millisecond(tenant, now);
     let Some(row) = tenant.campaigns.get_mut(&id) else { return LaunchStep::Missing };
     match row.campaign.state {
-        CampaignState::Draft => {
+        // One that was held as a draft goes on as a launch that has not begun.
+        CampaignState::Draft | CampaignState::Launching if row.minted_at.is_none() => {
             row.campaign.state = CampaignState::Launching;
             row.minted_at = Some(minted_at);
             row.campaign.launched_at = Some(now);
             row.last_member = tenant.lists.get(&row.campaign.list).map_or(0, |list| list.last_member());
             entries.moved(tenant.tenant.id, id, CampaignState::Launching);
         }
-        CampaignState::Launching => {}
+        CampaignState::Draft | CampaignState::Launching => {}
         CampaignState::Scheduled
         | CampaignState::Running
         | CampaignState::Paused

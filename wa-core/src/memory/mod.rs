@@ -6,6 +6,7 @@
 //! an owner of a session is dead before the lease has ended.
 
 mod alerts;
+mod archive;
 mod audience;
 mod begin;
 mod consider;
@@ -42,8 +43,8 @@ use crate::model::IncarnationId;
 use crate::model::whole_micros;
 use crate::port::Clock;
 use crate::port::store::{
-    Audience, Directory, Hear, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Schedules, Store,
-    StoreError, StoreErrorKind,
+    Archive, Audience, Directory, Hear, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports,
+    Schedules, Store, StoreError, StoreErrorKind,
 };
 
 /// A store in memory. A clone is another handle on the same data, as a reopened database is.
@@ -90,7 +91,7 @@ impl MemoryStore {
     /// Puts back what a snapshot holds, for every handle; what came after it is lost.
     ///
     /// The incarnation stays that of the snapshot: a simulated loss of the last commits is not a
-    /// restored backup. Who plays the latter has to change it.
+    /// restored backup. Who plays the latter calls [`Archive::suspend`].
     pub fn restore(&self, snapshot: &Snapshot) {
         *self.lock() = snapshot.0.clone();
     }
@@ -165,6 +166,10 @@ impl Store for MemoryStore {
     }
 
     fn reports(&self) -> &dyn Reports {
+        self
+    }
+
+    fn archive(&self) -> &dyn Archive {
         self
     }
 }

@@ -121,6 +121,9 @@ impl Schedules for MemoryStore {
 
     async fn due_schedules(&self, _: &AdminScope, limit: u32) -> Result<DueSchedules, StoreError> {
         Ok(self.read(|state, now| {
+            if state.awaits.is_some() {
+                return DueSchedules::default();
+            }
             let (mut due, mut launch, mut next_at) = (Vec::new(), Vec::new(), None);
             for (id, tenant) in &state.tenants {
                 for it in tenant.schedules.values() {
@@ -154,9 +157,14 @@ impl Schedules for MemoryStore {
     ) -> Result<RunSchedule, StoreError> {
         self.write(|state, now| {
             let mut entries = Entries::default();
+            let waits = state.awaits.is_some();
             let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else {
                 return Ok(RunSchedule::Missing);
             };
+            if waits {
+                let known = tenant.schedules.get(&id);
+                return Ok(known.map_or(RunSchedule::Missing, |known| RunSchedule::Waits(known.state)));
+            }
             let ran = run(tenant, id, fresh, now, &mut entries)?;
             state.enter(entries, now);
             Ok(ran)

@@ -13,9 +13,10 @@ use crate::model::{
     AttemptKey, AttemptView, BatchId, Breaker, BreakerScope, Campaign, CampaignCounts, CampaignId, Chosen,
     ContactId, ConversationId, DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason,
     ImportId, ImportProgress, Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, NumberId,
-    Period, Phone, PriceBook, ProviderMessageId, RawId, Recipient, Schedule, ScheduleId, ScheduleRun,
-    SendKey, Session, SessionId, SkipReason, StatusUpdate, StreamPosition, TemplateContent, TemplateKey,
-    TemplateName, TemplateRecord, Tenant, TenantId, TenantSettings, Thread, TransportName, WorkerId,
+    Period, Phone, PriceBook, ProviderMessageId, RawId, Recipient, ReconcileNeed, Schedule, ScheduleId,
+    ScheduleRun, SendKey, Session, SessionId, SkipReason, StatusUpdate, StreamPosition, TemplateContent,
+    TemplateKey, TemplateName, TemplateRecord, Tenant, TenantId, TenantSettings, Thread, TransportName,
+    WorkerId,
 };
 use crate::port::store::{
     DispatchState, DueBody, RawBody, ReaderName, ReportedLine, StoreIdentity, StoredInbound,
@@ -34,6 +35,8 @@ use crate::rules::touch::Touch;
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) identity: Option<StoreIdentity>,
+    /// That nothing may begin until somebody says so.
+    pub(super) awaits: Option<ReconcileNeed>,
     pub(super) tenants: BTreeMap<TenantId, TenantRow>,
     pub(super) leases: BTreeMap<SessionId, LeaseRow>,
     pub(super) batches: BTreeMap<BatchId, BatchFate>,

@@ -160,6 +160,8 @@ pub enum HoldReason {
     WarmUpFull,
     /// The provider asked to try this recipient another day.
     Later,
+    /// The store was restored, and nobody has said yet that it may send.
+    NeedsReconcile,
 }
 
 /// Which of a message's contents goes.
@@ -329,6 +331,7 @@ names!(HoldReason {
     QualityLow = "quality_low",
     WarmUpFull = "warm_up_full",
     Later = "later",
+    NeedsReconcile = "needs_reconcile",
 });
 
 names!(Chosen { Own = "own", Fallback = "fallback" });
@@ -417,6 +420,10 @@ impl HoldReason {
                 "There is a budget, and nobody knows what the message costs. Give the tenant its prices."
             }
             Self::WarmUpFull => "The number is new, and today's share is used up. It goes on tomorrow.",
+            Self::NeedsReconcile => {
+                "The store was restored or moved. Find out what was sent since the copy was made, then lift the \
+                 hold and resume the campaigns."
+            }
             Self::Later => {
                 "The provider limits marketing to this person at present. It is tried again in a day or more."
             }

@@ -31,6 +31,7 @@ mod price;
 mod provider_id;
 mod quiet;
 mod recipient;
+mod reconcile;
 mod recurrence;
 mod schedule;
 mod session;
@@ -92,6 +93,7 @@ pub use price::{
 pub use provider_id::ProviderMessageId;
 pub use quiet::{QuietHours, QuietSettings};
 pub use recipient::{Bsuid, Recipient, RecipientError};
+pub use reconcile::{ReconcileCause, ReconcileNeed};
 pub use recurrence::{Nth, Recurrence, RecurrenceEnd, Repeat, Slot};
 pub use schedule::{
     MissedRuns, NewSchedule, Schedule, ScheduleAction, ScheduleName, ScheduleRun, ScheduleSpec,

@@ -56,6 +56,20 @@ pub fn launched(start_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Campaign
     }
 }
 
+/// Whether a campaign would send without anybody's doing. `of_run` says whether it is a schedule's, whose
+/// drafts are launched by the scheduler.
+#[must_use]
+pub fn goes_on(state: CampaignState, of_run: impl FnOnce() -> bool) -> bool {
+    match state {
+        CampaignState::Launching | CampaignState::Scheduled | CampaignState::Running => true,
+        CampaignState::Draft => of_run(),
+        CampaignState::Paused
+        | CampaignState::NeedsReconcile
+        | CampaignState::Completed
+        | CampaignState::Cancelled => false,
+    }
+}
+
 /// Where time and progress move a campaign, if anywhere.
 #[must_use]
 pub fn advance(

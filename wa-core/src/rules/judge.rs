@@ -31,6 +31,8 @@ const _OBJECT_SAFE: fn(&dyn Judge) = |_| {};
 /// What is known of a group of messages: those of one campaign, or those without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupFacts {
+    /// Whether the store was restored and nobody has said yet that it may send.
+    pub awaits_reconcile: bool,
     /// Whether the tenant is paused by its settings.
     pub tenant_paused: bool,
     /// Whether billing suspended the tenant.
@@ -166,7 +168,10 @@ impl Default for StandardJudge {
 
 impl Judge for StandardJudge {
     fn admit(&self, group: &GroupFacts, now: DateTime<Utc>) -> Admission {
-        let GroupFacts { tenant_paused, suspended, session, breaker, campaign } = group;
+        let GroupFacts { awaits_reconcile, tenant_paused, suspended, session, breaker, campaign } = group;
+        if *awaits_reconcile {
+            return Admission::Refuse { why: HoldReason::NeedsReconcile, until: None };
+        }
         if *tenant_paused || *suspended {
             return Admission::Refuse { why: HoldReason::TenantPaused, until: None };
         }

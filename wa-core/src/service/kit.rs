@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures::channel::mpsc;
 
 use super::error::KitError;
+use super::reconcile::Reconcile;
 use super::tenant::TenantHandle;
 use super::webhooks::Webhooks;
 use crate::engine::{self, EngineConfig, IntakeRequest, Ports, Signal};
@@ -115,6 +116,12 @@ impl Kit {
     #[must_use]
     pub const fn webhooks(&self) -> Webhooks<'_> {
         Webhooks::new(self)
+    }
+
+    /// What to do after the store was restored, moved or failed over: until then nothing is sent.
+    #[must_use]
+    pub const fn reconcile(&self) -> Reconcile<'_> {
+        Reconcile::new(self)
     }
 
     /// The events of all tenants, from where this reader last acknowledged.
@@ -275,7 +282,11 @@ impl KitBuilder {
             incarnation: IncarnationId::mint(now, engine::draw(entropy)),
             tag_key: TagKey::new(engine::draw(entropy)),
         };
-        let identity = self.store.directory().identity(&AdminScope::new(worker), &fresh).await?;
+        let admin = AdminScope::new(worker);
+        let identity = self.store.directory().identity(&admin, &fresh).await?;
+        if let Some(need) = self.store.archive().awaits(&admin).await? {
+            tracing::warn!(since = %need.since, cause = need.cause.as_str(), "the store sends nothing until it is reconciled");
+        }
         let ports = Ports {
             store: self.store,
             clock: self.clock,

@@ -23,6 +23,8 @@ use wa_core::rules::warmup::{self, WarmUpFacts};
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) now: DateTime<Utc>,
+    /// Nothing may begin until somebody says that the store may send.
+    pub(crate) awaits_reconcile: bool,
     pub(crate) tenant: TenantId,
     pub(crate) session: Session,
     pub(crate) settings: TenantSettings,
@@ -142,6 +144,7 @@ impl Court {
     pub(crate) fn admit(&self, judge: &dyn Judge, campaign: Option<CampaignId>) -> Admission {
         let campaign = campaign.and_then(|campaign| self.shared.campaigns.get(&campaign));
         let facts = GroupFacts {
+            awaits_reconcile: self.shared.awaits_reconcile,
             tenant_paused: self.shared.settings.paused,
             suspended: self.shared.entitlement.suspended,
             session: self.shared.session.state,

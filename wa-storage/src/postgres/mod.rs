@@ -5,6 +5,7 @@
 //! locks, all at once and in one order (`tx`); row-level security keeps tenants apart beside the queries.
 
 mod alerts;
+mod archive;
 mod audience;
 mod booked;
 mod changes;
@@ -35,8 +36,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use wa_core::port::store::{
-    Audience, Directory, Hear, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Schedules, Store,
-    StoreError, StoreErrorKind,
+    Archive, Audience, Directory, Hear, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports,
+    Schedules, Store, StoreError, StoreErrorKind,
 };
 use wa_core::port::{Clock, Entropy};
 
@@ -63,6 +64,8 @@ struct Shared {
     clock: Option<Arc<dyn Clock>>,
     entropy: Arc<dyn Entropy>,
     patience: Duration,
+    /// Whether this role can see on which timeline the server writes.
+    reads_timeline: bool,
     counters: Counters,
 }
 
@@ -84,6 +87,11 @@ impl Shared {
 impl PostgresStore {
     /// Connects and brings the schema up to date.
     ///
+    /// A database that is another than before, or that went on from another point of its history (it was
+    /// copied, restored from a dump or a backup, or failed over to a replica), is noticed here and while
+    /// sessions are held, and at each begin where the role can read the server's timeline, as any role can
+    /// on a plain server: nothing is sent from it until [`Archive::lift`].
+    ///
     /// # Errors
     /// When the database cannot be reached, the schema's name is none, the role may not create what is
     /// missing, or the schema is more than one version ahead of this program.
@@ -96,9 +104,13 @@ impl PostgresStore {
             );
         }
         let PostgresOptions { source: _, schema, clock, entropy, patience } = options;
-        let shared = Arc::new(Shared { schema, clock, entropy, patience, counters: Counters::default() });
+        let reads_timeline = archive::reads_timeline(&pool).await;
+        let counters = Counters::default();
+        let shared = Arc::new(Shared { schema, clock, entropy, patience, reads_timeline, counters });
         let listening = news::Listening::default();
-        Ok(Self { pool, owns_pool, is_closed: AtomicBool::new(false), shared, listening })
+        let store = Self { pool, owns_pool, is_closed: AtomicBool::new(false), shared, listening };
+        store.recognise().await?;
+        Ok(store)
     }
 
     /// Lets go of the database. Every later call gives
@@ -171,6 +183,9 @@ impl Store for PostgresStore {
         self
     }
     fn reports(&self) -> &dyn Reports {
+        self
+    }
+    fn archive(&self) -> &dyn Archive {
         self
     }
 }

@@ -15,6 +15,7 @@ use wa_core::port::store::{
 use wa_core::port::{AdminScope, Scope};
 use wa_core::rules::schedule::{self as rule, Step};
 
+use super::archive;
 use super::audience::create_campaign;
 use super::codec::{at, id, int, json, named, opt_at, opt_uint, parsed, to_json, ts, uint};
 use super::error::{Fallible, Fault};
@@ -109,7 +110,8 @@ impl Schedules for PostgresStore {
         fresh: CampaignId,
     ) -> Result<RunSchedule, StoreError> {
         let tenant = scope.tenant();
-        let mut tx = self.write(Access::Tenant(tenant), Locks::tenant(&self.shared, tenant)).await?;
+        let locks = Locks::tenant(&self.shared, tenant).and_store(&self.shared);
+        let mut tx = self.write(Access::Tenant(tenant), locks).await?;
         let done = run(&mut tx, tenant, id, fresh).await;
         tx.end_telling(done, News::Work).await
     }
@@ -172,6 +174,9 @@ async fn act(
 
 async fn due(tx: &mut Tx, limit: u32) -> Fallible<DueSchedules> {
     let now = tx.now;
+    if archive::need(tx.conn()).await?.is_some() {
+        return Ok(DueSchedules::default());
+    }
     let due = sqlx::query(DUE)
         .bind(now)
         .bind(page_size(limit))
@@ -189,6 +194,9 @@ async fn due(tx: &mut Tx, limit: u32) -> Fallible<DueSchedules> {
 
 async fn run(tx: &mut Tx, tenant: TenantId, id: ScheduleId, fresh: CampaignId) -> Fallible<RunSchedule> {
     let Some(mut known) = by_id(tx.conn(), tenant, id).await? else { return Ok(RunSchedule::Missing) };
+    if archive::need(tx.conn()).await?.is_some() {
+        return Ok(RunSchedule::Waits(known.state));
+    }
     let step = rule::step(&known, tx.now);
     if let Step::Run { slot, due_at: _, next } = &step
         && let Some(run) = run_of(tx.conn(), tenant, id, slot.number).await?
@@ -228,6 +236,29 @@ async fn run(tx: &mut Tx, tenant: TenantId, id: ScheduleId, fresh: CampaignId) -
     store(tx.conn(), tenant, &known).await?;
     tx.write(changes).await?;
     Ok(told)
+}
+
+/// Leaves out the slots that have come, of every tenant.
+pub(super) async fn pass_over(tx: &mut Tx) -> Fallible<()> {
+    let now = tx.now;
+    let sql = format!(
+        "SELECT {COLUMNS}, tenant FROM schedule WHERE state = 'active' AND next_at < $1 \
+         ORDER BY tenant, id FOR UPDATE"
+    );
+    let passed: Vec<(TenantId, Schedule)> = sqlx::query(AssertSqlSafe(sql))
+        .bind(now)
+        .try_map(|row: PgRow| Ok((id(&row, 10)?, schedule(&row)?)))
+        .fetch_all(tx.conn())
+        .await?;
+    let mut changes = Changes::default();
+    for (tenant, mut known) in passed {
+        known.go_on(ScheduleState::Active, rule::first(&known.spec.recurrence, now));
+        store(tx.conn(), tenant, &known).await?;
+        if known.state == ScheduleState::Ended {
+            changes.event(tenant, EventBody::Schedule { schedule: known.id, state: known.state });
+        }
+    }
+    tx.write(changes).await
 }
 
 /// The run of a slot, if it was made.

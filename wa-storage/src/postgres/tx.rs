@@ -38,6 +38,8 @@ pub(super) struct Tx {
 /// What is locked, in the order in which it is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
+    /// The store as a whole: shared by those who send, exclusive to those who say whether anybody may.
+    Store,
     /// Names that are unique across tenants, and what there is one of.
     Directory,
     /// A tenant: shared by those who send, exclusive to those whose change binds every later begin.
@@ -62,6 +64,16 @@ impl Locks {
     /// None: for what only appends.
     pub(super) fn none() -> Self {
         Self::default()
+    }
+
+    /// The store by itself: nothing begins beside this.
+    pub(super) fn store(shared: &Shared) -> Self {
+        Self::none().with(Place::Store, shared.lock_name("store", ""), true)
+    }
+
+    /// Beside what else is taken, the store, shared with others that send.
+    pub(super) fn and_store(self, shared: &Shared) -> Self {
+        self.with(Place::Store, shared.lock_name("store", ""), false)
     }
 
     /// A tenant by itself: nothing of it begins, settles or changes beside this.

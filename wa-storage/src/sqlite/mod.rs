@@ -5,6 +5,7 @@
 //! several processes, are correct, not fast: the file itself is the only shared state.
 
 mod alerts;
+mod archive;
 mod audience;
 mod booked;
 mod changes;
@@ -41,8 +42,8 @@ use rusqlite::params;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use wa_core::model::micros;
 use wa_core::port::store::{
-    Audience, Directory, Hear, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports, Schedules, Store,
-    StoreError,
+    Archive, Audience, Directory, Hear, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports,
+    Schedules, Store, StoreError,
 };
 
 pub use config::SqliteOptions;
@@ -101,6 +102,9 @@ impl<T> fmt::Debug for Queue<T> {
 impl SqliteStore {
     /// Opens the file, brings its schema up to date and starts the threads.
     ///
+    /// A file that is older than what was last begun in it, or that came without `<file>.lock`, is a copy that
+    /// was put back: nothing is sent from it until [`Archive::lift`].
+    ///
     /// # Errors
     /// When the file cannot be opened or written, is no `SQLite` database, or has a schema more than
     /// one version ahead of this program.
@@ -117,6 +121,7 @@ impl SqliteStore {
             counters: Counters::default(),
             is_closing: AtomicBool::new(false),
         });
+        archive::recognise(&conn, &shared, options.busy).map_err(Fault::into_store)?;
         let open = start(conn, &shared, &options)?;
         Ok(Self { shared, open: Mutex::new(Some(open)) })
     }
@@ -244,6 +249,9 @@ impl Store for SqliteStore {
         self
     }
     fn reports(&self) -> &dyn Reports {
+        self
+    }
+    fn archive(&self) -> &dyn Archive {
         self
     }
 }

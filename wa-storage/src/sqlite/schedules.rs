@@ -13,6 +13,7 @@ use wa_core::port::store::{
 use wa_core::port::{AdminScope, Scope};
 use wa_core::rules::schedule::{self as rule, Step};
 
+use super::archive;
 use super::audience::create_campaign;
 use super::codec::{at, id, int, json, named, opt_at, opt_micros, parsed, to_json, uint};
 use super::error::{Fallible, Fault};
@@ -170,6 +171,9 @@ fn act(tx: &Tx<'_>, tenant: TenantId, id: ScheduleId, action: ScheduleAction) ->
 
 fn due(snapshot: &Snapshot<'_>, limit: u32) -> Fallible<DueSchedules> {
     let (conn, now) = (snapshot.conn, micros(snapshot.now));
+    if archive::need(conn)?.is_some() {
+        return Ok(DueSchedules::default());
+    }
     let pair = |row: &Row<'_>| Ok((id(row, 0)?, id(row, 1)?));
     let due = conn
         .prepare_cached(DUE)?
@@ -186,6 +190,9 @@ fn due(snapshot: &Snapshot<'_>, limit: u32) -> Fallible<DueSchedules> {
 
 fn run(tx: &Tx<'_>, tenant: TenantId, id: ScheduleId, fresh: CampaignId) -> Fallible<RunSchedule> {
     let Some(mut known) = by_id(tx.conn, tenant, id)? else { return Ok(RunSchedule::Missing) };
+    if archive::need(tx.conn)?.is_some() {
+        return Ok(RunSchedule::Waits(known.state));
+    }
     let step = rule::step(&known, tx.now);
     if let Step::Run { slot, due_at: _, next } = &step
         && let Some(run) = run_of(tx.conn, tenant, id, slot.number)?
@@ -225,6 +232,25 @@ fn run(tx: &Tx<'_>, tenant: TenantId, id: ScheduleId, fresh: CampaignId) -> Fall
     store(tx, tenant, &known)?;
     tx.write(changes)?;
     Ok(told)
+}
+
+/// Leaves out the slots that have come, of every tenant.
+pub(super) fn pass_over(tx: &Tx<'_>) -> Fallible<()> {
+    let mut passed: Vec<(TenantId, Schedule)> = tx
+        .conn
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS}, tenant FROM schedule WHERE state = 'active' AND next_at < ?1 ORDER BY tenant, id"
+        ))?
+        .query_map(params![micros(tx.now)], |row| Ok((id(row, 10)?, schedule(row)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (tenant, known) in &mut passed {
+        known.go_on(ScheduleState::Active, rule::first(&known.spec.recurrence, tx.now));
+        store(tx, *tenant, known)?;
+        if known.state == ScheduleState::Ended {
+            tx.journal(*tenant, EventBody::Schedule { schedule: known.id, state: known.state })?;
+        }
+    }
+    Ok(())
 }
 
 /// The run of a slot, if it was made.

@@ -17,6 +17,7 @@ use wa_core::port::store::{StoreError, StoreErrorKind};
 use wa_core::port::{Clock, Entropy};
 
 use super::Queued;
+use super::archive;
 use super::connect::patiently_while;
 use super::error::{Fallible, Fault, is_busy, of_commit};
 use super::lock::FileLock;
@@ -231,6 +232,8 @@ impl Writer {
 
     fn commit(&mut self, changes_before: u64) -> Result<(), StoreError> {
         let changed = self.conn.total_changes() != changes_before;
+        let mark =
+            if changed && self.durability == Durability::Full { archive::mark(&self.conn) } else { None };
         let mut tries = 0_u32;
         let failure = loop {
             match self.conn.prepare_cached("COMMIT").and_then(|mut it| it.execute([])) {
@@ -239,6 +242,9 @@ impl Writer {
                         self.shared.counters.commits.fetch_add(1, Ordering::Relaxed);
                         if self.durability == Durability::Full {
                             self.shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
+                        }
+                        if let Some(mark) = mark {
+                            self.shared.lock.note(mark);
                         }
                     }
                     return Ok(());

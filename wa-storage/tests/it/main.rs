@@ -14,6 +14,7 @@ mod lease;
 mod ledger;
 mod model;
 mod protocol;
+mod restored;
 mod scale;
 mod schedules;
 mod transaction;

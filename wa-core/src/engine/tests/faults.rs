@@ -117,6 +117,9 @@ impl Store for FaultyStore {
     fn reports(&self) -> &dyn Reports {
         self.inner.reports()
     }
+    fn archive(&self) -> &dyn Archive {
+        self.inner.archive()
+    }
 }
 
 #[async_trait]

@@ -7,6 +7,7 @@ mod limits;
 mod overheard;
 mod ownership;
 mod provider;
+mod restored;
 mod running;
 mod schedules;
 mod simulation;

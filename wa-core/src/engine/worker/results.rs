@@ -153,7 +153,7 @@ impl Worker {
             let again = until.map_or(now.saturating_add(1_000_000), |at| self.until(at, now));
             let again = again.clamp(now.saturating_add(APART), now.saturating_add(self.recheck));
             match campaign {
-                Some(campaign) if *why != HoldReason::SessionStopped && *why != HoldReason::TenantPaused => {
+                Some(campaign) if !is_of_all(*why) => {
                     if let Some(held) = self.held.get_mut(&session) {
                         held.skip.insert(*campaign, Skip { until: again, why: *why, feed_only: *feed_only });
                     }
@@ -243,4 +243,9 @@ impl Worker {
             }
         }
     }
+}
+
+/// Whether a reason holds up everything of a session, and not one campaign.
+fn is_of_all(why: HoldReason) -> bool {
+    matches!(why, HoldReason::SessionStopped | HoldReason::TenantPaused | HoldReason::NeedsReconcile)
 }

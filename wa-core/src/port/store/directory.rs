@@ -11,7 +11,8 @@ use crate::port::{AdminScope, Scope};
 pub trait Directory: Send + Sync {
     /// Who this store is; `fresh` becomes its identity if it has none yet.
     ///
-    /// - `identity_is_made_once`: the first call keeps `fresh`, every later one returns the first, also after a reopen.
+    /// - `identity_is_made_once`: the first call keeps `fresh`, every later one returns the first, also after a reopen; only
+    ///   [`Archive::suspend`](super::Archive::suspend) changes its incarnation.
     ///
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).

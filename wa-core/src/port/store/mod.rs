@@ -17,6 +17,7 @@
 //! A clause is a list item that starts with a name in backquotes. `wa_core::testing` has a test of
 //! that name for each, and compares the two lists.
 
+mod archive;
 mod audience;
 mod directory;
 mod error;
@@ -31,6 +32,7 @@ mod schedules;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+pub use archive::Archive;
 pub use audience::{
     ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member,
     ReportedLine, StartImport, SuppressedAddress, UpsertContact,
@@ -85,6 +87,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn journal(&self) -> &dyn Journal;
     /// The read side: messages, counts, failures, trends.
     fn reports(&self) -> &dyn Reports;
+    /// The store's lives: what a restored store waits for.
+    fn archive(&self) -> &dyn Archive;
 }
 
 const _OBJECT_SAFE: fn(&dyn Store) = |_| {};

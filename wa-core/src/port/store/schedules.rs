@@ -89,7 +89,8 @@ pub trait Schedules: Send + Sync {
     ) -> Result<ScheduleOutcome, StoreError>;
 
     /// What the scheduler has to do: active schedules whose next slot has come, the oldest first, and
-    /// campaigns of runs whose audience is not frozen yet, which are draft or launching. Writes nothing.
+    /// campaigns of runs whose audience is not frozen yet, which are draft or launching. Nothing while the
+    /// store waits to be reconciled ([`Archive`](super::Archive)). Writes nothing.
     ///
     /// - `due_schedules_names_what_has_come`: and nothing of a paused or ended schedule.
     /// - `due_schedules_names_runs_to_launch`: until their audience is frozen, also after a reopen.
@@ -100,7 +101,8 @@ pub trait Schedules: Send + Sync {
     async fn due_schedules(&self, scope: &AdminScope, limit: u32) -> Result<DueSchedules, StoreError>;
 
     /// Takes one schedule one step on, as [`rules::schedule`](crate::rules::schedule) says: a slot
-    /// becomes a draft campaign, or slots are skipped. Written to the journal.
+    /// becomes a draft campaign, or slots are skipped. Written to the journal. Does nothing while the store
+    /// waits to be reconciled.
     ///
     /// A slot whose campaign cannot be made, because another one has its name or a session is not
     /// the tenant's, is skipped. A campaign of this name and the same definition is the run's.

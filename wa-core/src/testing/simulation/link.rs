@@ -17,7 +17,7 @@ use crate::model::{
     SessionReport, SessionSetting, TemplateKey, TemplateRecord, TransportName,
 };
 use crate::port::store::{
-    Abandoned, AcquireSessions, AddSession, AttemptFact, Audience, BeginBatch, Begun, CancelMessage,
+    Abandoned, AcquireSessions, AddSession, Archive, AttemptFact, Audience, BeginBatch, Begun, CancelMessage,
     Consider, Considered, Directory, DispatchState, DuePage, DueQuery, Enqueue, Hear, Inbox, Journal, Lease,
     Ledger, Listened, Numbers, Outbox, RecentAttempt, Redrive, Redriven, Reports, RetryMessage, Route,
     Schedules, Settled, Store, StoreError, StoreErrorKind, Swept,
@@ -164,6 +164,9 @@ impl Store for Link {
     }
     fn journal(&self) -> &dyn Journal {
         self.store.journal()
+    }
+    fn archive(&self) -> &dyn Archive {
+        self.store.archive()
     }
     fn reports(&self) -> &dyn Reports {
         self.store.reports()

@@ -41,6 +41,7 @@
 
 #![expect(clippy::panic, reason = "a case whose clause does not hold panics with what it saw")]
 
+mod archive;
 mod audience;
 mod directory;
 mod failures;
@@ -441,6 +442,17 @@ macro_rules! __store_clauses {
                 prune_keeps_what_a_reader_needs
                 a_notice_is_kept_once
                 notices_are_paged_by_id
+            }
+            archive in archive {
+                a_new_store_waits_for_nobody
+                suspend_binds_the_next_begin
+                suspend_holds_what_would_go_on
+                suspend_starts_a_new_incarnation
+                suspend_keeps_the_first_cause
+                suspend_stops_schedules
+                unreconciled_is_paged_by_key
+                lift_lets_singles_go
+                lift_makes_up_for_no_slot
             }
             reports in reports {
                 counts_equal_a_recount

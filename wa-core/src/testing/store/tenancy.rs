@@ -5,6 +5,7 @@
 //! itself. A case that holds without the stranger and fails with it has found a hole. A method that is
 //! added to a room does not compile until the stranger tries it too.
 
+mod archive;
 mod audience;
 mod inbox;
 mod journal;
@@ -21,7 +22,7 @@ use async_trait::async_trait;
 use super::{OpenStore, StoreFixture};
 use crate::model::{Tenant, TenantId, TenantName, TenantSettings, WorkerId, from_micros};
 use crate::port::store::{
-    Audience, Directory, Hear, Inbox, Journal, Ledger, Numbers, Outbox, Reports, Schedules, Store,
+    Archive, Audience, Directory, Hear, Inbox, Journal, Ledger, Numbers, Outbox, Reports, Schedules, Store,
     StoreError, StoreIdentity,
 };
 use crate::port::{AdminScope, Clock, Scope, WorkerScope};
@@ -112,6 +113,9 @@ impl Store for Trespassing {
         self
     }
     fn reports(&self) -> &dyn Reports {
+        self
+    }
+    fn archive(&self) -> &dyn Archive {
         self
     }
 }

@@ -22,8 +22,9 @@ use crate::model::{
     SessionReport, SessionState, TenantId, TenantSettings, Tier, WorkerId, from_micros,
 };
 use crate::port::store::{
-    AcquireSessions, ActOutcome, AddSession, Audience, CreateCampaign, Directory, Enqueue, Inbox, Journal,
-    LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Reports, Schedules, Store, UpsertContact,
+    AcquireSessions, ActOutcome, AddSession, Archive, Audience, CreateCampaign, Directory, Enqueue, Inbox,
+    Journal, LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Reports, Schedules, Store,
+    UpsertContact,
 };
 use crate::port::{AdminScope, Clock, Entropy, Scope, WorkerScope};
 use crate::testing::{ManualClock, SeededEntropy, scope};
@@ -103,6 +104,10 @@ impl World {
 
     pub(super) fn journal(&self) -> &dyn Journal {
         self.store().journal()
+    }
+
+    pub(super) fn archive(&self) -> &dyn Archive {
+        self.store().archive()
     }
 
     pub(super) fn reports(&self) -> &dyn Reports {

@@ -273,6 +273,7 @@ fn the_price_is_that_of_the_category_or_unknown() {
 
 fn group() -> GroupFacts {
     GroupFacts {
+        awaits_reconcile: false,
         tenant_paused: false,
         suspended: false,
         session: SessionState::Connected,
@@ -315,6 +316,7 @@ fn only_connected_sessions_without_breaker_are_admitted() {
 #[test]
 fn a_pause_of_the_tenant_is_named_first() {
     let everything = GroupFacts {
+        awaits_reconcile: false,
         tenant_paused: true,
         suspended: true,
         session: SessionState::Banned,
@@ -325,6 +327,12 @@ fn a_pause_of_the_tenant_is_named_first() {
     assert_eq!(admit(&everything), paused);
     assert_eq!(admit(&GroupFacts { tenant_paused: true, ..group() }), paused);
     assert_eq!(admit(&GroupFacts { suspended: true, ..group() }), paused);
+    let restored = Admission::Refuse { why: HoldReason::NeedsReconcile, until: None };
+    assert_eq!(
+        admit(&GroupFacts { awaits_reconcile: true, ..everything }),
+        restored,
+        "but for a restored store"
+    );
 }
 
 #[test]

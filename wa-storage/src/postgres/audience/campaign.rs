@@ -17,7 +17,7 @@ use crate::postgres::numbers::session_of;
 use crate::postgres::page_size;
 use crate::postgres::tx::Tx;
 
-const COLUMNS: &str = "id, name, content, list_name, sessions, lane, valid_until, start_at, rate, \
+pub(in crate::postgres) const COLUMNS: &str = "id, name, content, list_name, sessions, lane, valid_until, start_at, rate, \
      definition, state, created_at, launched_at, completed_at, fallback, budget, budget_currency, paused_for";
 
 pub(in crate::postgres) async fn create(
@@ -164,7 +164,7 @@ pub(super) async fn page(
     Ok(rows.try_map(|row| campaign(&row)).fetch_all(conn).await?)
 }
 
-fn campaign(row: &PgRow) -> Result<Campaign, Error> {
+pub(in crate::postgres) fn campaign(row: &PgRow) -> Result<Campaign, Error> {
     let budget = match get::<Option<i64>>(row, 15)? {
         Some(micros) => Some(Money { micros, currency: parsed(row, 16)? }),
         None => None,

@@ -50,8 +50,11 @@ pub(super) async fn launch(
     };
     let mut changes = Changes::default();
     match campaign.state {
-        CampaignState::Draft => open(tx, tenant, &mut campaign, &mut changes).await?,
-        CampaignState::Launching => {}
+        // One that was held as a draft goes on as a launch that has not begun.
+        CampaignState::Draft | CampaignState::Launching if campaign.launched_at.is_none() => {
+            open(tx, tenant, &mut campaign, &mut changes).await?;
+        }
+        CampaignState::Draft | CampaignState::Launching => {}
         CampaignState::Scheduled
         | CampaignState::Running
         | CampaignState::Paused

@@ -21,7 +21,10 @@ use wa_core::port::{AdminScope, Scope};
 
 use super::PostgresStore;
 use super::tx::{Access, Locks, Tx};
-pub(super) use campaign::{create as create_campaign, exists as campaign_exists};
+pub(super) use campaign::{
+    COLUMNS as CAMPAIGN_COLUMNS, campaign as campaign_row, create as create_campaign,
+    exists as campaign_exists,
+};
 
 impl PostgresStore {
     /// A chunk of a tenant's contacts, lists or campaigns; sends go on beside it.

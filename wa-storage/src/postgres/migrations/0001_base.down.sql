@@ -54,4 +54,6 @@ DROP TABLE session_news;
 DROP TABLE session;
 DROP TABLE price_book;
 DROP TABLE tenant;
+DROP TABLE reconcile_need;
+DROP TABLE origin;
 DROP TABLE identity;

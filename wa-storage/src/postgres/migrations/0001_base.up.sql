@@ -8,6 +8,21 @@ CREATE TABLE identity (
     tag_key BYTEA NOT NULL
 );
 
+-- Where these tables lie, as the server tells them apart: a copy, a restored dump or a promoted replica differs.
+CREATE TABLE origin (
+    one BIGINT PRIMARY KEY CHECK (one = 1),
+    system TEXT COLLATE "C",
+    timeline TEXT COLLATE "C",
+    database TEXT COLLATE "C"
+);
+
+-- Since when and why nothing may begin; no row while the store sends.
+CREATE TABLE reconcile_need (
+    one BIGINT PRIMARY KEY CHECK (one = 1),
+    since TIMESTAMPTZ NOT NULL,
+    cause TEXT COLLATE "C" NOT NULL
+);
+
 CREATE TABLE tenant (
     id UUID PRIMARY KEY,
     name TEXT COLLATE "C" NOT NULL UNIQUE,
@@ -208,6 +223,8 @@ CREATE TABLE campaign (
 );
 CREATE UNIQUE INDEX campaign_by_name ON campaign (tenant, name);
 CREATE UNIQUE INDEX campaign_by_mint ON campaign (tenant, minted_ms) WHERE minted_ms IS NOT NULL;
+-- Campaigns that a restored store holds.
+CREATE INDEX campaign_unreconciled ON campaign (tenant, id) WHERE state = 'needs_reconcile';
 CREATE INDEX campaign_alive ON campaign (state, start_at) WHERE state IN ('scheduled', 'running');
 
 -- What a run of a schedule has still to freeze is looked for at every step of the scheduler.
@@ -708,7 +725,7 @@ BEGIN
         FROM pg_class c
         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant'
         WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
-            AND c.relname NOT IN ('identity', 'schema_version')
+            AND c.relname NOT IN ('identity', 'origin', 'reconcile_need', 'schema_version')
     LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', owned.name);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', owned.name);

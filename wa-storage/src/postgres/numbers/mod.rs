@@ -100,6 +100,7 @@ impl Numbers for PostgresStore {
     }
 
     async fn acquire(&self, _scope: &AdminScope, ask: &AcquireSessions) -> Result<Vec<Lease>, StoreError> {
+        self.recognise().await?;
         let mut tx = self.write(Access::Engine, Locks::none()).await?;
         let done = lease::acquire(&mut tx, ask).await;
         tx.end(done).await

@@ -25,8 +25,9 @@ use crate::postgres::message;
 use crate::postgres::tx::{Access, Tx};
 use crate::postgres::{PostgresStore, Shared};
 
-/// Locks the tenant's gate, the session, the slots and the money, in this order, and holds the lease.
+/// Locks the store, the tenant's gate, the session, the slots and the money, in this order, and holds the lease.
 const LOCK: &str = "SELECT s.tenant, s.transport, s.portfolio, \
+     pg_advisory_xact_lock_shared(hashtextextended($2 || ' store ', 0))::text, \
      pg_advisory_xact_lock_shared(hashtextextended($2 || ' tenant ' || s.tenant, 0))::text, \
      pg_advisory_xact_lock(hashtextextended($2 || ' session ' || s.id, 0))::text, \
      pg_advisory_xact_lock(hashtextextended($2 || ' portfolio ' || s.transport || ' ' || s.portfolio, 0))::text, \
@@ -89,6 +90,7 @@ async fn in_transaction(
         batch: Some(batch.id.as_uuid()),
         items: &batch.items,
         now: own_time(&shared),
+        reads_timeline: shared.reads_timeline,
     };
     let Some(bench) = court::read(tx.conn(), &ask).await? else {
         return Err(Fault::Broken("a session with a lease is not there"));

@@ -34,6 +34,7 @@ pub(super) async fn consider(
         batch: None,
         items,
         now: own_time(&tx.shared),
+        reads_timeline: tx.shared.reads_timeline,
     };
     let Some(bench) = court::read(tx.conn(), &question).await? else { return Ok(Considered::NoSession) };
     let at = bench.court.shared.now;

@@ -21,6 +21,7 @@ use wa_core::rules::{warmup, window};
 use crate::common::begin::Feed;
 use crate::common::court::{Budgets, CampaignFacts, Court, ItemFacts, Shared, goes_by_contact};
 use crate::common::message::Due;
+use crate::postgres::archive::TIMELINE;
 use crate::postgres::codec::{
     addresses, at, get, int, lane_rank, opt_at, opt_id, opt_json, opt_named, opt_uint, phone_number, uint,
     undecodable, uuids,
@@ -59,6 +60,8 @@ pub(super) struct Question<'a> {
     pub(super) items: &'a [BeginItem],
     /// The store's own clock, where it has one.
     pub(super) now: Option<DateTime<Utc>>,
+    /// Whether the server's timeline can be compared.
+    pub(super) reads_timeline: bool,
 }
 
 /// The longest that any setting looks back: a frequency cap of ninety days is the widest.
@@ -78,7 +81,7 @@ pub(super) async fn read(conn: &mut PgConnection, ask: &Question<'_>) -> Fallibl
     let campaigns: HashSet<Uuid> =
         items.iter().filter_map(|item| item.campaign).map(|it| it.as_uuid()).collect();
     let budgets: Vec<Vec<u8>> = campaigns.iter().map(|campaign| campaign.as_bytes().to_vec()).collect();
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql()))
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql(ask.reads_timeline)))
         .bind(ask.now)
         .bind(ask.tenant.as_uuid())
         .bind(ask.session.as_uuid())
@@ -153,8 +156,9 @@ const ARRAYS: usize = 26;
 const FEEDS: usize = 49;
 const SESSION: usize = 55;
 const SESSION_WIDTH: usize = 13;
+const AWAITS: usize = SESSION + SESSION_WIDTH + 2;
 
-fn sql() -> String {
+fn sql(reads_timeline: bool) -> String {
     // A subquery behind each LEFT JOIN LATERAL is an index lookup per item; a plain join would be left to
     // statistics, which know nothing of an array's length.
     format!(
@@ -182,7 +186,7 @@ fn sql() -> String {
              {session}, \
              EXISTS (SELECT 1 FROM suppressed x WHERE x.tenant = $2 \
                  AND x.address IN ('+' || i.phone, i.bsuid, '+' || c.phone, c.bsuid)), \
-             h.next_ids \
+             h.next_ids, h.awaits_reconcile \
          FROM item i \
          CROSS JOIN clock \
          LEFT JOIN LATERAL ( \
@@ -208,17 +212,24 @@ fn sql() -> String {
          ORDER BY i.place",
         session =
             SESSION_COLUMNS.split(", ").map(|column| format!("h.{column}")).collect::<Vec<_>>().join(", "),
-        head = head_sql(),
+        head = head_sql(reads_timeline),
     )
 }
 
-fn head_sql() -> String {
+fn head_sql(reads_timeline: bool) -> String {
+    // A running worker meets a promoted replica here first: its connections are simply made anew.
+    let elsewhere = if reads_timeline {
+        format!("EXISTS (SELECT 1 FROM origin x WHERE x.timeline <> {TIMELINE})")
+    } else {
+        "false".to_owned()
+    };
     let session =
         SESSION_COLUMNS.split(", ").map(|column| format!("s.{column}")).collect::<Vec<_>>().join(", ");
     format!(
         "SELECT {session}, t.settings AS tenant_settings, t.entitlement, t.book, \
              (SELECT x.incarnation FROM identity x WHERE x.one = 1) AS incarnation, \
              EXISTS (SELECT 1 FROM batch x WHERE x.id = $5) AS is_used, \
+             EXISTS (SELECT 1 FROM reconcile_need) OR {elsewhere} AS awaits_reconcile, \
              l.worker, l.epoch, l.until AS lease_until, \
              coalesce((SELECT x.used FROM tier_usage x WHERE x.portfolio = $4), 0) \
                  - (SELECT count(*) FROM tier_slot x WHERE x.portfolio = $4 AND x.until <= clock.now) \
@@ -305,6 +316,7 @@ fn shared(row: &PgRow, ask: &Question<'_>) -> Fallible<Shared> {
     let campaigns = campaigns(&mut list)?;
     Ok(Shared {
         now,
+        awaits_reconcile: get(row, AWAITS)?,
         tenant: ask.tenant,
         breaker,
         templates,

@@ -16,7 +16,7 @@ use crate::sqlite::page_size;
 use crate::sqlite::reader::Snapshot;
 use crate::sqlite::writer::Tx;
 
-pub(super) const COLUMNS: &str = "id, name, content, list_name, sessions, lane, valid_until, start_at, rate, \
+pub(in crate::sqlite) const COLUMNS: &str = "id, name, content, list_name, sessions, lane, valid_until, start_at, rate, \
      definition, state, created_at, launched_at, completed_at, fallback, budget, budget_currency, paused_for";
 
 pub(in crate::sqlite) fn create(
@@ -158,7 +158,7 @@ pub(super) fn page(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
+pub(in crate::sqlite) fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
     let budget = match row.get::<_, Option<i64>>(15)? {
         Some(micros) => Some(Money { micros, currency: parsed(row, 16)? }),
         None => None,

@@ -44,8 +44,11 @@ pub(super) fn launch(
     let Some(mut campaign) = campaign::by_id(tx.conn, tenant, id)? else { return Ok(LaunchStep::Missing) };
     let mut changes = Changes::default();
     match campaign.state {
-        CampaignState::Draft => open(tx, tenant, &mut campaign, &mut changes)?,
-        CampaignState::Launching => {}
+        // One that was held as a draft goes on as a launch that has not begun.
+        CampaignState::Draft | CampaignState::Launching if campaign.launched_at.is_none() => {
+            open(tx, tenant, &mut campaign, &mut changes)?
+        }
+        CampaignState::Draft | CampaignState::Launching => {}
         CampaignState::Scheduled
         | CampaignState::Running
         | CampaignState::Paused

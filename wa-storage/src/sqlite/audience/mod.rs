@@ -20,7 +20,10 @@ use wa_core::port::store::{
 use wa_core::port::{AdminScope, Scope};
 
 use super::{Durability, SqliteStore};
-pub(super) use campaign::{create as create_campaign, exists as campaign_exists};
+pub(super) use campaign::{
+    COLUMNS as CAMPAIGN_COLUMNS, campaign as campaign_row, create as create_campaign,
+    exists as campaign_exists,
+};
 #[cfg(test)]
 pub(super) use launch::NEXT_MEMBERS;
 #[cfg(test)]

@@ -8,6 +8,13 @@ CREATE TABLE identity (
     tag_key BLOB NOT NULL
 ) STRICT;
 
+-- Since when and why nothing may begin; no row while the store sends.
+CREATE TABLE reconcile_need (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    since INTEGER NOT NULL,
+    cause TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE tenant (
     id BLOB PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -206,6 +213,8 @@ CREATE TABLE campaign (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX campaign_by_name ON campaign (tenant, name);
 CREATE UNIQUE INDEX campaign_by_mint ON campaign (tenant, minted_ms) WHERE minted_ms IS NOT NULL;
+-- Campaigns that a restored store holds.
+CREATE INDEX campaign_unreconciled ON campaign (tenant, id) WHERE state = 'needs_reconcile';
 CREATE INDEX campaign_alive ON campaign (state, start_at) WHERE state IN ('scheduled', 'running');
 
 -- What a run of a schedule has still to freeze is looked for at every step of the scheduler.

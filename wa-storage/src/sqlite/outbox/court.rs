@@ -16,6 +16,7 @@ use super::lane_of;
 use super::reserve::{self, portfolio_key, used_of};
 use crate::common::booked::budget_key;
 use crate::common::court::{CampaignFacts, Court, ItemFacts, Shared, goes_by_contact};
+use crate::sqlite::archive;
 use crate::sqlite::audience::contacts;
 use crate::sqlite::codec::{at, column, named, opt_at, parsed, recipient, uint};
 use crate::sqlite::directory::tenant_rules;
@@ -149,6 +150,7 @@ pub(super) fn open<'a>(
     };
     let court = Court::new(Shared {
         now,
+        awaits_reconcile: archive::need(conn)?.is_some(),
         tenant,
         breaker: breakers::open_at(conn, tenant, &BreakerScope::Session(session.id), now)?,
         templates: templates.into_iter().filter_map(|(name, breaker)| Some((name, breaker?))).collect(),

@@ -52,6 +52,7 @@ impl Script {
                 }
             }
         }
+        self.compare_archive().await?;
         every!(stores, s => s.inbox().unprojected(&admin(), None, 1_000)).expect("a page");
         every!(stores, s => s.journal().read(&admin(), StreamPosition(0), 10_000), bodies).expect("events");
         Ok(())

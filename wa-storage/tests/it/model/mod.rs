@@ -7,6 +7,7 @@
 //!
 //! `WA_MODEL_SCRIPTS` sets how many scripts run, `WA_MODEL_SEED` the first seed.
 
+mod archive;
 mod audience;
 mod export;
 mod heard;
@@ -103,5 +104,5 @@ async fn all_stores_give_the_same_answers_and_leave_the_same_behind() {
     }
 }
 
-/// The methods of the nine rooms, the steps of time and the re-opens.
-const OPERATIONS: usize = 94;
+/// The methods of the ten rooms, the steps of time and the re-opens.
+const OPERATIONS: usize = 98;

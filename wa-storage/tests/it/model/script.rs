@@ -39,6 +39,8 @@ pub(super) struct Script {
     pub(super) last_batch: Option<BeginBatch>,
     pub(super) bodies: Vec<RawBody>,
     pub(super) imports: Vec<(TenantId, ImportId, u64)>,
+    /// Nothing may begin until it is lifted.
+    pub(super) suspended: bool,
     /// The tenants that have got messages.
     pub(super) heard: Vec<TenantId>,
 }
@@ -73,6 +75,7 @@ impl Script {
             last_batch: None,
             bodies: Vec::new(),
             imports: Vec::new(),
+            suspended: false,
             heard: Vec::new(),
         }
     }
@@ -94,6 +97,12 @@ impl Script {
     }
 
     pub(super) async fn step(&mut self) -> Step {
+        if self.suspended && self.percent(25) {
+            return self.lift().await;
+        }
+        if self.percent(2) {
+            return self.archive().await;
+        }
         match self.roll(100) {
             0..=7 => self.time().await,
             8..=16 => self.reopen().await,

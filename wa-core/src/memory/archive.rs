@@ -1,0 +1,96 @@
+//! The room of the store's lives.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::journal::Entries;
+use super::state::{State, TenantRow};
+use super::{MemoryStore, page};
+use crate::model::{
+    Campaign, CampaignId, CampaignState, EventBody, HoldReason, IncarnationId, ReconcileCause, ReconcileNeed,
+    ScheduleState, TenantId,
+};
+use crate::port::AdminScope;
+use crate::port::store::{Archive, StoreError};
+use crate::rules::{campaign, schedule};
+
+#[async_trait]
+impl Archive for MemoryStore {
+    async fn awaits(&self, _: &AdminScope) -> Result<Option<ReconcileNeed>, StoreError> {
+        Ok(self.read(|state, _| state.awaits))
+    }
+
+    async fn suspend(
+        &self,
+        _: &AdminScope,
+        fresh: IncarnationId,
+        cause: ReconcileCause,
+    ) -> Result<ReconcileNeed, StoreError> {
+        Ok(self.write(|state, now| {
+            if let Some(identity) = &mut state.identity {
+                identity.incarnation = fresh;
+            }
+            let need = *state.awaits.get_or_insert(ReconcileNeed { since: now, cause });
+            let mut entries = Entries::default();
+            for tenant in state.tenants.values_mut() {
+                hold(tenant, &mut entries);
+            }
+            state.enter(entries, now);
+            need
+        }))
+    }
+
+    async fn unreconciled(
+        &self,
+        _: &AdminScope,
+        after: Option<(TenantId, CampaignId)>,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, Campaign)>, StoreError> {
+        Ok(self.read(|state, _| {
+            let all = state.tenants.iter().flat_map(|(tenant, row)| {
+                row.campaigns.values().map(|campaign| (*tenant, campaign.campaign.clone()))
+            });
+            let held = all.filter(|(_, campaign)| campaign.state == CampaignState::NeedsReconcile);
+            page(held.filter(|(tenant, campaign)| after < Some((*tenant, campaign.id))), limit)
+        }))
+    }
+
+    async fn lift(&self, _: &AdminScope) -> Result<bool, StoreError> {
+        Ok(self.write(|state, now| {
+            if state.awaits.take().is_none() {
+                return false;
+            }
+            pass_over(state, now);
+            true
+        }))
+    }
+}
+
+/// Holds what would go on by itself.
+fn hold(tenant: &mut TenantRow, entries: &mut Entries) {
+    let runs = &tenant.schedule_runs;
+    let of_run = |id| runs.values().any(|run| run.campaign == id);
+    for (id, row) in &mut tenant.campaigns {
+        if campaign::goes_on(row.campaign.state, || of_run(*id)) {
+            row.campaign.state = CampaignState::NeedsReconcile;
+            row.campaign.paused_for = Some(HoldReason::NeedsReconcile);
+            entries.moved(tenant.tenant.id, *id, CampaignState::NeedsReconcile);
+        }
+    }
+}
+
+/// Leaves out the slots of schedules that have come.
+fn pass_over(state: &mut State, now: DateTime<Utc>) {
+    let mut entries = Entries::default();
+    for (tenant, row) in &mut state.tenants {
+        for (id, known) in &mut row.schedules {
+            if known.state == ScheduleState::Active && known.next_at.is_some_and(|at| at < now) {
+                known.go_on(ScheduleState::Active, schedule::first(&known.spec.recurrence, now));
+                if known.state == ScheduleState::Ended {
+                    entries.note(*tenant, EventBody::Schedule { schedule: *id, state: known.state });
+                }
+            }
+        }
+    }
+    state.enter(entries, now);
+}

@@ -1,0 +1,251 @@
+//! The room of the store's lives, and how a database is recognised as the one that was last sent from.
+//!
+//! Invariant: where the tables lie is kept beside them: the server's identifier, the timeline of its
+//! history, the database and the schema's own table. A copy, a restored dump and a promoted replica
+//! differ in at least one of them. What this role cannot read is left out of the comparison; on a plain
+//! server it can read all of it (checked on Postgres 15), some managed ones hide the timeline.
+
+use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use uuid::Uuid;
+use wa_core::model::{
+    Campaign, CampaignId, CampaignState, EventBody, HoldReason, IncarnationId, ReconcileCause, ReconcileNeed,
+    TenantId,
+};
+use wa_core::port::AdminScope;
+use wa_core::port::store::{Archive, News, StoreError};
+
+use super::audience::{CAMPAIGN_COLUMNS, campaign_row};
+use super::codec::{at, id, named};
+use super::error::{Fallible, Fault};
+use super::tx::{Access, Locks, Tx};
+use super::{PostgresStore, page_size, schedules};
+use crate::common::changes::Changes;
+
+/// The timeline on which the server writes.
+pub(super) const TIMELINE: &str = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
+
+const SYSTEM: &str = "SELECT system_identifier::text FROM pg_control_system()";
+/// Alone, what only this schema of this database has: a dump that was put back made the table anew.
+const DATABASE: &str = "SELECT d.oid::text || '.' || c.oid FROM pg_database d, pg_class c \
+     JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE d.datname = current_database() AND n.nspname = $1 AND c.relname = 'identity'";
+/// What would go on by itself, as `rules::campaign::goes_on` has it.
+const HOLD: &str = "WITH held AS (UPDATE campaign c SET state = $1, paused_for = $2 \
+     WHERE c.state IN ('launching', 'scheduled', 'running') OR (c.state = 'draft' AND EXISTS \
+     (SELECT 1 FROM schedule_run r WHERE r.tenant = c.tenant AND r.campaign = c.id)) \
+     RETURNING c.tenant, c.id) SELECT tenant, id FROM held ORDER BY tenant, id";
+
+#[async_trait]
+impl Archive for PostgresStore {
+    async fn awaits(&self, _scope: &AdminScope) -> Result<Option<ReconcileNeed>, StoreError> {
+        self.recognise().await?;
+        let mut tx = self.read(Access::Engine).await?;
+        let found = need(tx.conn()).await;
+        tx.close(found).await
+    }
+
+    async fn suspend(
+        &self,
+        _scope: &AdminScope,
+        fresh: IncarnationId,
+        cause: ReconcileCause,
+    ) -> Result<ReconcileNeed, StoreError> {
+        let mut tx = self.write(Access::Engine, Locks::store(&self.shared)).await?;
+        let done = suspend(&mut tx, fresh, cause).await;
+        tx.end_telling(done, News::Work).await
+    }
+
+    async fn unreconciled(
+        &self,
+        _scope: &AdminScope,
+        after: Option<(TenantId, CampaignId)>,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, Campaign)>, StoreError> {
+        let mut tx = self.read(Access::Engine).await?;
+        let found = unreconciled(tx.conn(), after, limit).await;
+        tx.close(found).await
+    }
+
+    async fn lift(&self, _scope: &AdminScope) -> Result<bool, StoreError> {
+        let mut tx = self.write(Access::Engine, Locks::store(&self.shared)).await?;
+        let done = lift(&mut tx).await;
+        tx.end_telling(done, News::Work).await
+    }
+}
+
+/// Where the tables lie, as far as this role can see.
+#[derive(Debug, PartialEq, Eq)]
+struct Origin {
+    system: Option<String>,
+    timeline: Option<String>,
+    database: Option<String>,
+}
+
+impl Origin {
+    async fn read(pool: &PgPool, schema: &str) -> Self {
+        // Each by itself: one that is refused takes no other along.
+        let system = sqlx::query_scalar(SYSTEM).fetch_one(pool).await;
+        let timeline = sqlx::query_scalar(AssertSqlSafe(format!("SELECT {TIMELINE}"))).fetch_one(pool).await;
+        let database = sqlx::query_scalar(DATABASE).bind(schema).fetch_one(pool).await;
+        Self { system: seen(system), timeline: seen(timeline), database: seen(database) }
+    }
+
+    /// Whether a part that both know differs.
+    fn is_another(&self, other: &Self) -> bool {
+        let Self { system, timeline, database } = self;
+        [(system, &other.system), (timeline, &other.timeline), (database, &other.database)]
+            .iter()
+            .any(|(own, other)| own.is_some() && other.is_some() && own != other)
+    }
+
+    /// What is known now, and what was known of the parts that are hidden now.
+    fn or(self, other: Self) -> Self {
+        Self {
+            system: self.system.or(other.system),
+            timeline: self.timeline.or(other.timeline),
+            database: self.database.or(other.database),
+        }
+    }
+}
+
+fn seen(part: Result<String, sqlx::Error>) -> Option<String> {
+    part.inspect_err(|error| tracing::debug!(%error, "a part of the database's origin is hidden")).ok()
+}
+
+/// Whether this role can read the timeline.
+pub(super) async fn reads_timeline(pool: &PgPool) -> bool {
+    let timeline = sqlx::query_scalar(AssertSqlSafe(format!("SELECT {TIMELINE}"))).fetch_one(pool).await;
+    seen(timeline).is_some()
+}
+
+impl PostgresStore {
+    /// Suspends the store if its database is not the one that was last sent from.
+    pub(super) async fn recognise(&self) -> Result<(), StoreError> {
+        let now = Origin::read(self.pool()?, &self.shared.schema).await;
+        let mut tx = self.read(Access::Engine).await?;
+        let known = known(tx.conn()).await;
+        let known = tx.close(known).await?;
+        if known.as_ref().is_some_and(|known| *known == now) {
+            return Ok(());
+        }
+        let mut tx = self.write(Access::Engine, Locks::store(&self.shared)).await?;
+        let done = compare(&mut tx, now).await;
+        tx.end_telling(done, News::Work).await
+    }
+}
+
+async fn compare(tx: &mut Tx, now: Origin) -> Fallible<()> {
+    let known = known(tx.conn()).await?;
+    if let Some(known) = &known
+        && known.is_another(&now)
+    {
+        let mut random = [0; 10];
+        tx.shared.entropy.fill(&mut random);
+        let cause = ReconcileCause::OtherDatabase;
+        let need = suspend(tx, IncarnationId::mint(tx.now, random), cause).await?;
+        tracing::warn!(cause = cause.as_str(), since = %need.since, "the database is a copy or was failed over: nothing is sent from it until it is reconciled");
+    }
+    let Origin { system, timeline, database } = match known {
+        Some(known) => now.or(known),
+        None => now,
+    };
+    sqlx::query(
+        "INSERT INTO origin (one, system, timeline, database) VALUES (1, $1, $2, $3) \
+         ON CONFLICT (one) DO UPDATE SET system = excluded.system, timeline = excluded.timeline, \
+         database = excluded.database",
+    )
+    .bind(system)
+    .bind(timeline)
+    .bind(database)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+async fn known(conn: &mut PgConnection) -> Fallible<Option<Origin>> {
+    let found: Option<(Option<String>, Option<String>, Option<String>)> =
+        sqlx::query_as("SELECT system, timeline, database FROM origin WHERE one = 1")
+            .fetch_optional(conn)
+            .await?;
+    Ok(found.map(|(system, timeline, database)| Origin { system, timeline, database }))
+}
+
+/// Whether the store waits until somebody says that it may send.
+pub(super) async fn need(conn: &mut PgConnection) -> Fallible<Option<ReconcileNeed>> {
+    let found = sqlx::query("SELECT since, cause FROM reconcile_need WHERE one = 1").try_map(|row: PgRow| {
+        Ok(ReconcileNeed { since: at(&row, 0)?, cause: named(&row, 1, ReconcileCause::from_name)? })
+    });
+    Ok(found.fetch_optional(conn).await?)
+}
+
+async fn suspend(tx: &mut Tx, fresh: IncarnationId, cause: ReconcileCause) -> Fallible<ReconcileNeed> {
+    let now = tx.now;
+    sqlx::query(
+        "INSERT INTO reconcile_need (one, since, cause) VALUES (1, $1, $2) ON CONFLICT (one) DO NOTHING",
+    )
+    .bind(now)
+    .bind(cause.as_str())
+    .execute(tx.conn())
+    .await?;
+    sqlx::query("UPDATE identity SET incarnation = $1").bind(fresh.as_uuid()).execute(tx.conn()).await?;
+    let state = CampaignState::NeedsReconcile;
+    let held: Vec<(TenantId, CampaignId)> = sqlx::query(HOLD)
+        .bind(state.as_str())
+        .bind(HoldReason::NeedsReconcile.as_str())
+        .try_map(|row: PgRow| Ok((id(&row, 0)?, id(&row, 1)?)))
+        .fetch_all(tx.conn())
+        .await?;
+    let mut changes = Changes::default();
+    for (tenant, campaign) in held {
+        changes.event(tenant, EventBody::Campaign { campaign, state });
+    }
+    tx.write(changes).await?;
+    need(tx.conn()).await?.ok_or(Fault::Broken("what was just written is not there"))
+}
+
+async fn unreconciled(
+    conn: &mut PgConnection,
+    after: Option<(TenantId, CampaignId)>,
+    limit: u32,
+) -> Fallible<Vec<(TenantId, Campaign)>> {
+    let sql = format!(
+        "SELECT {CAMPAIGN_COLUMNS}, tenant FROM campaign WHERE state = 'needs_reconcile' \
+         AND (tenant, id) > ($1, $2) ORDER BY tenant, id LIMIT $3"
+    );
+    // No id is nil.
+    let (tenant, campaign) =
+        after.map_or((Uuid::nil(), Uuid::nil()), |(tenant, id)| (tenant.as_uuid(), id.as_uuid()));
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(campaign).bind(page_size(limit));
+    Ok(rows.try_map(|row| Ok((id(&row, 18)?, campaign_row(&row)?))).fetch_all(conn).await?)
+}
+
+async fn lift(tx: &mut Tx) -> Fallible<bool> {
+    let waited = sqlx::query("DELETE FROM reconcile_need").execute(tx.conn()).await?.rows_affected() > 0;
+    if waited {
+        schedules::pass_over(tx).await?;
+    }
+    Ok(waited)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(system: Option<&str>, timeline: Option<&str>, database: Option<&str>) -> Origin {
+        let own = |part: Option<&str>| part.map(str::to_owned);
+        Origin { system: own(system), timeline: own(timeline), database: own(database) }
+    }
+
+    #[test]
+    fn what_is_hidden_makes_no_difference() {
+        let whole = origin(Some("7"), Some("1"), Some("5.1"));
+        let hidden = origin(None, None, Some("5.1"));
+        assert!(!whole.is_another(&hidden) && !hidden.is_another(&whole));
+        assert!(whole.is_another(&origin(Some("7"), Some("2"), Some("5.1"))), "a replica was promoted");
+        assert!(whole.is_another(&origin(Some("8"), Some("1"), None)), "another server");
+        assert!(hidden.is_another(&origin(None, None, Some("6.1"))), "a copy of the database");
+        assert_eq!(hidden.or(origin(Some("7"), Some("1"), Some("4.1"))), whole, "what was known stays");
+    }
+}

@@ -1,0 +1,167 @@
+//! The room of the store's lives, and how a file is recognised as the one that was last sent from.
+//!
+//! Invariant: the mark of a file, its last position in the journal, grows with every begin, and
+//! `<file>.lock` holds the mark of a commit that was synced before. So a file whose mark lies below that
+//! is an older copy, and one that has sent but has no such file beside it is a copy. A power cut can
+//! take back what the system had not written of the lock file, which then says less than it could, and
+//! never too much.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+use wa_core::model::{
+    Campaign, CampaignId, CampaignState, EventBody, HoldReason, IncarnationId, ReconcileCause, ReconcileNeed,
+    TenantId, micros,
+};
+use wa_core::port::AdminScope;
+use wa_core::port::store::{Archive, StoreError};
+
+use super::audience::{CAMPAIGN_COLUMNS, campaign_row};
+use super::codec::{at, id, int, named, uint};
+use super::connect::patiently;
+use super::error::{Fallible, Fault};
+use super::lock::Noted;
+use super::schedules;
+use super::writer::{Shared, Tx};
+use super::{Durability, SqliteStore, page_size};
+
+const NEED: &str = "SELECT since, cause FROM reconcile_need WHERE one = 1";
+const MARK: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'journal'";
+/// What would go on by itself, as `rules::campaign::goes_on` has it.
+const GOING_ON: &str = "SELECT c.tenant, c.id FROM campaign c \
+     WHERE c.state IN ('launching', 'scheduled', 'running') OR (c.state = 'draft' AND EXISTS \
+     (SELECT 1 FROM schedule_run r WHERE r.tenant = c.tenant AND r.campaign = c.id)) \
+     ORDER BY c.tenant, c.id";
+const HOLD: &str = "UPDATE campaign SET state = ?3, paused_for = ?4 WHERE tenant = ?1 AND id = ?2";
+
+#[async_trait]
+impl Archive for SqliteStore {
+    async fn awaits(&self, _scope: &AdminScope) -> Result<Option<ReconcileNeed>, StoreError> {
+        self.read(|snapshot| need(snapshot.conn)).await
+    }
+
+    async fn suspend(
+        &self,
+        _scope: &AdminScope,
+        fresh: IncarnationId,
+        cause: ReconcileCause,
+    ) -> Result<ReconcileNeed, StoreError> {
+        self.write(Durability::Full, move |tx| suspend(tx, fresh, cause)).await
+    }
+
+    async fn unreconciled(
+        &self,
+        _scope: &AdminScope,
+        after: Option<(TenantId, CampaignId)>,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, Campaign)>, StoreError> {
+        self.read(move |snapshot| {
+            let (tenant, campaign) = match &after {
+                Some((tenant, campaign)) => (tenant.as_bytes().as_slice(), campaign.as_bytes().as_slice()),
+                None => Default::default(),
+            };
+            let mut statement = snapshot.conn.prepare_cached(&format!(
+                "SELECT {CAMPAIGN_COLUMNS}, tenant FROM campaign WHERE state = 'needs_reconcile' \
+                 AND (tenant, id) > (?1, ?2) ORDER BY tenant, id LIMIT ?3"
+            ))?;
+            let rows = statement.query_map(params![tenant, campaign, page_size(limit)], |row| {
+                Ok((id(row, 18)?, campaign_row(row)?))
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn lift(&self, _scope: &AdminScope) -> Result<bool, StoreError> {
+        self.write(Durability::Full, |tx| {
+            let waited = tx.conn.prepare_cached("DELETE FROM reconcile_need")?.execute([])? > 0;
+            if waited {
+                schedules::pass_over(tx)?;
+            }
+            Ok(waited)
+        })
+        .await
+    }
+}
+
+/// Whether the store waits until somebody says that it may send.
+pub(super) fn need(conn: &Connection) -> Fallible<Option<ReconcileNeed>> {
+    let need = conn
+        .prepare_cached(NEED)?
+        .query_row([], |row| {
+            Ok(ReconcileNeed { since: at(row, 0)?, cause: named(row, 1, ReconcileCause::from_name)? })
+        })
+        .optional()?;
+    Ok(need)
+}
+
+fn suspend(tx: &Tx<'_>, fresh: IncarnationId, cause: ReconcileCause) -> Fallible<ReconcileNeed> {
+    tx.conn
+        .prepare_cached("INSERT OR IGNORE INTO reconcile_need (one, since, cause) VALUES (1, ?1, ?2)")?
+        .execute(params![micros(tx.now), cause.as_str()])?;
+    tx.conn.prepare_cached("UPDATE identity SET incarnation = ?1")?.execute(params![fresh.as_bytes()])?;
+    let going_on: Vec<(TenantId, CampaignId)> = tx
+        .conn
+        .prepare_cached(GOING_ON)?
+        .query_map([], |row| Ok((id(row, 0)?, id(row, 1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let state = CampaignState::NeedsReconcile;
+    for (tenant, campaign) in going_on {
+        tx.conn.prepare_cached(HOLD)?.execute(params![
+            tenant.as_bytes(),
+            campaign.as_bytes(),
+            state.as_str(),
+            HoldReason::NeedsReconcile.as_str()
+        ])?;
+        tx.journal(tenant, EventBody::Campaign { campaign, state })?;
+    }
+    need(tx.conn)?.ok_or(Fault::Broken("what was just written is not there"))
+}
+
+/// The file's mark; `None` before anything was told, or when it cannot be read.
+pub(super) fn mark(conn: &Connection) -> Option<u64> {
+    // Whoever commits has the file open and locked; should it fail all the same, the next commit notes more.
+    conn.prepare_cached(MARK).and_then(|mut it| it.query_row([], |row| uint(row, 0))).ok()
+}
+
+/// Suspends the store if its file is not the one that was last sent from, and leaves word for the next time.
+pub(super) fn recognise(conn: &Connection, shared: &Shared, patience: Duration) -> Fallible<()> {
+    // Before the file's own mark: a process that works beside this one raises the file's first.
+    let noted = shared.lock.noted();
+    patiently(patience, || Ok(conn.execute_batch("BEGIN IMMEDIATE")?))?;
+    let done = compare(&Tx { conn, now: shared.clock.now(), shared }, noted);
+    match done {
+        Ok(()) => conn.execute_batch("COMMIT")?,
+        Err(fault) => {
+            conn.execute_batch("ROLLBACK")?;
+            return Err(fault);
+        }
+    }
+    if matches!(noted, Noted::Missing) {
+        shared.lock.start(mark(conn).unwrap_or(0));
+    }
+    Ok(())
+}
+
+fn compare(tx: &Tx<'_>, noted: Noted) -> Fallible<()> {
+    let own = mark(tx.conn).unwrap_or(0);
+    let cause = match noted {
+        Noted::Missing if own > 0 => ReconcileCause::Copied,
+        Noted::Mark(noted) if noted > own => {
+            // Behind what is noted, so that no other copy of that time passes for this file.
+            tx.conn.execute("DELETE FROM sqlite_sequence WHERE name = 'journal'", [])?;
+            tx.conn.execute(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES ('journal', ?1)",
+                [int(noted + 1)],
+            )?;
+            ReconcileCause::OlderCopy
+        }
+        Noted::Missing | Noted::Mark(_) | Noted::Unknown => return Ok(()),
+    };
+    let mut random = [0; 10];
+    tx.shared.entropy.fill(&mut random);
+    let need = suspend(tx, IncarnationId::mint(tx.now, random), cause)?;
+    tracing::warn!(cause = cause.as_str(), since = %need.since, "the file is a copy: nothing is sent from it until it is reconciled");
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! The calls of a script on what keeps a restored store from sending.
+
+use wa_core::model::{IncarnationId, ReconcileCause};
+
+use super::script::{Script, Step};
+use super::stores::every;
+use crate::world::admin;
+
+impl Script {
+    pub(super) async fn archive(&mut self) -> Step {
+        match self.roll(6) {
+            0 => {
+                let found = every!(self.stores, s => s.archive().awaits(&admin()));
+                self.tell("awaits", found.is_ok(), found);
+            }
+            1 | 2 => {
+                let known = self.campaigns.clone();
+                let after = self.pick(&known).copied().filter(|_| self.percent(20));
+                let limit = self.limit();
+                let page = every!(self.stores, s => s.archive().unreconciled(&admin(), after, limit));
+                self.tell("unreconciled", page.is_ok_and(|page| !page.is_empty()), after);
+            }
+            3 => self.lift().await?,
+            _ => {
+                let fresh = IncarnationId::from_uuid(self.uuid());
+                let all = ReconcileCause::ALL;
+                let cause = all[self.index(all.len())];
+                let need = every!(self.stores, s => s.archive().suspend(&admin(), fresh, cause));
+                self.suspended = true;
+                self.tell("suspend", need.is_ok(), need);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn lift(&mut self) -> Step {
+        let lifted = every!(self.stores, s => s.archive().lift(&admin()));
+        self.suspended = false;
+        self.tell("lift", lifted.is_ok_and(|it| it), ());
+        Ok(())
+    }
+
+    pub(super) async fn compare_archive(&self) -> Step {
+        every!(self.stores, s => s.archive().awaits(&admin())).expect("an answer");
+        every!(self.stores, s => s.archive().unreconciled(&admin(), None, 1_000)).expect("a page");
+        Ok(())
+    }
+}
