@@ -4,6 +4,7 @@
 
 mod binding;
 mod commit;
+mod deadlocks;
 mod frozen;
 mod migrate;
 mod proxy;

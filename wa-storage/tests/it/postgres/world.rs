@@ -324,10 +324,15 @@ pub(super) async fn number(on: &mut PgConnection, sql: &str) -> i64 {
     asked.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
-/// Attempts with what is known of them; `kept` are those that were not given back.
-const ATTEMPTS: &str = "WITH every AS (SELECT a.*, r.facts, r.released_at FROM attempt a LEFT JOIN result r \
-     ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n), \
-     kept AS (SELECT * FROM every WHERE released_at IS NULL) ";
+/// Attempts with what is known of them; `kept` are those that were not given back, `charged` those that may
+/// have arrived, of which a status can tell after all.
+const ATTEMPTS: &str = "WITH every AS (SELECT a.*, r.facts, r.released_at, \
+     num_nonnulls(r.delivered_at, r.read_at, r.played_at) > 0 AS delivered, \
+     num_nonnulls(r.accepted_at, r.sent_at, r.delivered_at, r.read_at, r.played_at) > 0 AS taken, \
+     r.failed_at IS NOT NULL AS failed, num_nonnulls(r.not_sent_at, r.rejected_at) > 0 AS refused \
+     FROM attempt a LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n), \
+     kept AS (SELECT * FROM every WHERE released_at IS NULL), \
+     charged AS (SELECT * FROM every WHERE delivered OR NOT (failed OR (refused AND NOT taken))) ";
 
 /// Counts what limits have taken anew, from the attempts, and compares; every message is a template and has
 /// the price of [`settings`].
@@ -374,12 +379,12 @@ pub(super) async fn recount(on: &mut PgConnection) {
         (
             "the budget of a tenant",
             "SELECT b.tenant FROM budget_use b WHERE b.of = '' AND b.committed <> \
-             (SELECT coalesce(sum(reserve), 0) FROM kept k WHERE k.tenant = b.tenant)",
+             (SELECT coalesce(sum(reserve), 0) FROM charged k WHERE k.tenant = b.tenant)",
         ),
         (
             "the budget of a campaign",
             "SELECT b.of FROM budget_use b WHERE length(b.of) = 16 AND b.committed <> \
-             (SELECT coalesce(sum(reserve), 0) FROM kept k JOIN message m ON m.tenant = k.tenant \
+             (SELECT coalesce(sum(reserve), 0) FROM charged k JOIN message m ON m.tenant = k.tenant \
              AND m.id = k.message WHERE k.tenant = b.tenant AND uuid_send(m.campaign) = b.of)",
         ),
         ("both due and closed", "SELECT d.message FROM due d JOIN closed c USING (tenant, message)"),
