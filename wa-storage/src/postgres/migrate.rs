@@ -97,7 +97,7 @@ async fn step(conn: &mut PgConnection, schema: &str, migrations: &[Migration]) -
             .await?
             .is_none()
         {
-            sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).execute(&mut *conn).await?;
+            sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA \"{schema}\""))).execute(&mut *conn).await?;
         }
         sqlx::query(
             "CREATE TABLE schema_version (version BIGINT PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL)",
@@ -189,7 +189,7 @@ async fn begin(pool: &PgPool, schema: &str) -> Result<Transaction<'static, Postg
     }
     let key = Fingerprint::of(format!("migrate {schema}").as_bytes()).short().cast_signed();
     let begin = format!(
-        "BEGIN; SET LOCAL search_path = {schema}, pg_catalog; SET LOCAL wa.schema = '{schema}'; \
+        "BEGIN; SET LOCAL search_path = \"{schema}\", pg_catalog; SET LOCAL wa.schema = '{schema}'; \
          SELECT pg_advisory_xact_lock({key})"
     );
     let begun = pool.begin_with(AssertSqlSafe(begin)).await;

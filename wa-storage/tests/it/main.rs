@@ -1,4 +1,4 @@
-//! What the suite of `wa_core::testing` proves of the SQLite store, what only this store has, and
+//! What the suite of `wa_core::testing` proves of both stores, what only one of them has, and
 //! the protocol as far as its tables make it delicate.
 
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "a helper of tests fails as a test does")]
@@ -13,6 +13,7 @@ mod kill;
 mod lease;
 mod ledger;
 mod model;
+mod postgres;
 mod protocol;
 mod restored;
 mod scale;

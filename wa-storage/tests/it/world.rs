@@ -243,7 +243,7 @@ impl World {
     }
 }
 
-fn recount_one(counts: &mut CampaignCounts, view: &MessageView) {
+pub(crate) fn recount_one(counts: &mut CampaignCounts, view: &MessageView) {
     use wa_core::rules::tally::{Counter, Standing, apply, counted_in};
     let facts: Vec<_> = view.attempts.iter().map(|attempt| &attempt.facts).collect();
     apply(counts, &Counter::Audience, 1);

@@ -37,7 +37,7 @@ pub(in crate::postgres) async fn enqueue(
     // Instants are not part of it: a caller who repeats a call "now" means the same message.
     let digest = Fingerprint::of_json(&(session, recipient, content, reply_to, fallback, lane))
         .ok_or(Fault::Broken("a message has no JSON form"))?;
-    let sql = format!("SELECT 1 FROM {schema}.session WHERE id = $1 AND tenant = $2");
+    let sql = format!("SELECT 1 FROM \"{schema}\".session WHERE id = $1 AND tenant = $2");
     let owns = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(session.as_uuid())
         .bind(tenant.as_uuid())
@@ -49,7 +49,7 @@ pub(in crate::postgres) async fn enqueue(
     let (phone, bsuid) = addresses(recipient);
     // The row with the key decides: it is written first, and nothing else unless it was new.
     let sql = format!(
-        "INSERT INTO {schema}.single (tenant, message, session, lane, content, reply_to, valid_until, key, \
+        "INSERT INTO \"{schema}\".single (tenant, message, session, lane, content, reply_to, valid_until, key, \
          fingerprint, fallback) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
     );
     let taken = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -71,8 +71,8 @@ pub(in crate::postgres) async fn enqueue(
         return Ok(if stored == digest { Enqueue::Known(known) } else { Enqueue::Different(known) });
     }
     let sql = format!(
-        "WITH m AS (INSERT INTO {schema}.message (tenant, id, phone, bsuid) VALUES ($1, $2, $3, $4)) \
-         INSERT INTO {schema}.due (tenant, message, session, lane, due_at, n) VALUES ($1, $2, $5, $6, $7, 1)"
+        "WITH m AS (INSERT INTO \"{schema}\".message (tenant, id, phone, bsuid) VALUES ($1, $2, $3, $4)) \
+         INSERT INTO \"{schema}\".due (tenant, message, session, lane, due_at, n) VALUES ($1, $2, $5, $6, $7, 1)"
     );
     sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(tenant.as_uuid())
@@ -96,7 +96,7 @@ async fn known(
     message: &NewMessage,
 ) -> Fallible<Option<(MessageId, Fingerprint)>> {
     let sql = format!(
-        "SELECT message, fingerprint FROM {schema}.single WHERE tenant = $1 AND (key = $2 OR message = $3) \
+        "SELECT message, fingerprint FROM \"{schema}\".single WHERE tenant = $1 AND (key = $2 OR message = $3) \
          ORDER BY (key = $2) DESC NULLS LAST LIMIT 1"
     );
     let found = sqlx::query(sqlx::AssertSqlSafe(sql))
