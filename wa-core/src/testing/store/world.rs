@@ -262,6 +262,7 @@ impl World {
             start_at: None,
             rate: None,
             budget: None,
+            in_doubt: None,
         }
     }
 
@@ -323,6 +324,7 @@ impl World {
             due_at: self.now(),
             valid_until: None,
             key: None,
+            in_doubt: None,
         }
     }
 
