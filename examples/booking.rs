@@ -60,7 +60,8 @@ impl Database {
             Self::Sqlite(store) => {
                 let (seat, confirmation) = (seat.to_owned(), confirmation.clone());
                 let booked = store.transaction(move |tx| {
-                    let bookings = "CREATE TABLE IF NOT EXISTS booking (id INTEGER PRIMARY KEY, seat TEXT NOT NULL)";
+                    let bookings =
+                        "CREATE TABLE IF NOT EXISTS booking (id INTEGER PRIMARY KEY, seat TEXT NOT NULL)";
                     tx.connection().execute_batch(bookings)?;
                     tx.connection().execute("INSERT INTO booking VALUES (?1, ?2)", (id, seat))?;
                     tx.enqueue(&confirmation)?;
@@ -115,7 +116,8 @@ async fn main() -> Result<(), Failure> {
     for (place, guest) in (1_i64..).zip(guests) {
         let id = started.timestamp() * 10 + place;
         let seat = format!("table {place}");
-        let text = TemplateContent::with_body("booked".parse()?, "en".parse()?, Category::Utility, [seat.clone()])?;
+        let text =
+            TemplateContent::with_body("booked".parse()?, "en".parse()?, Category::Utility, [seat.clone()])?;
         let message = Message::new(session, Phone::parse(guest, None)?, Content::Template(text));
         let confirmation = cafe.messages().prepare(message.key(format!("booking-{id}").parse()?))?;
         database.book(id, &seat, &confirmation).await?;
@@ -174,7 +176,10 @@ fn serve(listener: tokio::net::TcpListener, kit: Kit) {
     use axum::http::StatusCode;
     let receive = async move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
         let answer = kit.webhooks().meta(&headers, &body).await;
-        answer.ok().and_then(|it| StatusCode::from_u16(it.status).ok()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+        answer
+            .ok()
+            .and_then(|it| StatusCode::from_u16(it.status).ok())
+            .unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
     };
     let app = axum::Router::new().route("/webhooks/meta", axum::routing::post(receive));
     #[expect(clippy::disallowed_methods, reason = "a program's own listener")]

@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 use wa_kit::cloud::CloudTransport;
 use wa_kit::model::{
-    CampaignId, CampaignName, ContactAttributes, ListName, Session, SessionReport, Throughput,
+    CampaignId, CampaignName, ContactAttributes, InDoubtPolicy, ListName, Session, SessionReport, Throughput,
 };
 use wa_kit::postgres::{Disk, TestCluster, TestDatabase};
 use wa_kit::prelude::*;
@@ -140,6 +140,13 @@ pub(crate) async fn run(test: &Test) -> Result<bool, Anyhow> {
         balance.max_in_doubt_after_one_kill = balance.max_in_doubt_after_one_kill.max(open);
         *worker = scene.start(slot, None)?;
     }
+    if matches!(
+        test.policy,
+        InDoubtPolicy::ResendAfterProvenSilence { .. } | InDoubtPolicy::ResendAfter { .. }
+    ) {
+        // Until the last message in doubt has waited for as long as its policy says.
+        tokio::time::sleep(Duration::from_secs(70)).await;
+    }
     scene.heal().await?;
     for mut worker in running {
         // Closing its pipe asks a worker to end.
@@ -161,7 +168,7 @@ pub(crate) async fn run(test: &Test) -> Result<bool, Anyhow> {
     balance.seconds = started.elapsed().as_secs();
     let shown = if test.json { balance.json().to_string() } else { format!("{balance:#?}") };
     writeln!(std::io::stdout(), "{shown}")?;
-    Ok(balance.is_good())
+    Ok(balance.is_good(matches!(test.policy, InDoubtPolicy::AtMostOnce | InDoubtPolicy::Manual)))
 }
 
 /// What happens to a worker, or to the server.
@@ -229,6 +236,7 @@ impl Scene {
         let tenant = kit.tenants().ensure("crash test").await?;
         let mut settings = tenant.settings().await?;
         settings.template_cooldown = None;
+        settings.in_doubt = test.policy;
         tenant.put_settings(&settings).await?;
         let mut sessions = Vec::new();
         for place in 0..numbers {

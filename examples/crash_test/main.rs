@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use points::Point;
+use wa_kit::model::InDoubtPolicy;
 
 /// Kills workers while they send, and counts what came of it.
 #[derive(Debug, Parser)]
@@ -50,6 +51,10 @@ struct Test {
     /// The bound on messages begun and not settled, of each worker
     #[arg(long, default_value_t = 16)]
     max_in_doubt: usize,
+    /// What becomes of messages in doubt: at-most-once, manual, proven-silence or resend-after; the last two
+    /// wait for a minute
+    #[arg(long, default_value = "at-most-once", value_parser = policy)]
+    policy: InDoubtPolicy,
     /// Recipients of each campaign; a new one starts whenever the last one is nearly done
     #[arg(long, default_value_t = 1_000)]
     audience: u32,
@@ -109,6 +114,17 @@ fn free_address() -> Result<SocketAddr, Anyhow> {
 
 fn number(place: u16) -> String {
     format!("1000000000{place:05}")
+}
+
+fn policy(text: &str) -> Result<InDoubtPolicy, String> {
+    let after = std::time::Duration::from_secs(60);
+    match text {
+        "at-most-once" => Ok(InDoubtPolicy::AtMostOnce),
+        "manual" => Ok(InDoubtPolicy::Manual),
+        "proven-silence" => Ok(InDoubtPolicy::ResendAfterProvenSilence { after }),
+        "resend-after" => Ok(InDoubtPolicy::ResendAfter { after }),
+        _ => Err("at-most-once, manual, proven-silence or resend-after".to_owned()),
+    }
 }
 
 fn point(text: &str) -> Result<Point, String> {

@@ -197,6 +197,17 @@ impl Outbox for CrashingStore {
     async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Result<Swept, StoreError> {
         self.inner.outbox().sweep(scope, grace).await
     }
+    async fn recover(&self, scope: &WorkerScope, ask: &Recover) -> Result<Recovered, StoreError> {
+        self.inner.outbox().recover(scope, ask).await
+    }
+    async fn resolve(
+        &self,
+        scope: &Scope,
+        message: MessageId,
+        resolution: Resolution,
+    ) -> Result<ResolveMessage, StoreError> {
+        self.inner.outbox().resolve(scope, message, resolution).await
+    }
 }
 
 #[async_trait]

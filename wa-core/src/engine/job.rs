@@ -16,14 +16,17 @@ use super::scheduler::{Round, round};
 use super::turn::{Turn, TurnDone};
 use crate::model::{BatchId, Lane, SessionId, SessionReport};
 use crate::port::store::{
-    Abandoned, AcquireSessions, DispatchState, DuePage, DueQuery, Lease, Listened, RecentAttempt, StoreError,
-    Swept,
+    Abandoned, AcquireSessions, DispatchState, DuePage, DueQuery, Lease, Listened, RecentAttempt, Recover,
+    Recovered, StoreError, Swept,
 };
 use crate::port::{Scope, SessionRef, Transport, TransportError, TransportErrorKind, WorkerScope};
 use crate::rules::pair;
 
 /// How many attempts of a number are listened to in one call.
 const LISTEN_AT_ONCE: u32 = 1_000;
+
+/// How many messages in doubt are looked at in one call.
+const RECOVER_AT_ONCE: u32 = 500;
 
 /// A call to make.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub(crate) enum Job {
     Report(SessionRef, Arc<dyn Transport>),
     Sweep(WorkerScope, Duration),
     Listen(WorkerScope),
+    Recover(WorkerScope, Duration),
     Advance,
     Abandon(BatchId, usize, WorkerScope),
     Release(SessionId, DispatchState, WorkerScope),
@@ -50,6 +54,7 @@ pub(crate) enum Done {
     Report(SessionRef, Result<SessionReport, TransportError>, Result<(), StoreError>),
     Sweep(Result<Swept, StoreError>),
     Listen(Result<Listened, StoreError>),
+    Recover(Result<Recovered, StoreError>),
     Advance(Result<Round, StoreError>),
     Abandon(BatchId, usize, Result<Abandoned, StoreError>),
     Release(SessionId, Result<bool, StoreError>),
@@ -74,6 +79,7 @@ impl Job {
             Self::Report(..) => "report",
             Self::Sweep(..) => "sweep",
             Self::Listen(..) => "listen",
+            Self::Recover(..) => "recover",
             Self::Advance => "advance",
             Self::Abandon(..) => "abandon",
             Self::Release(..) => "release",
@@ -105,6 +111,10 @@ impl Job {
             }
             Self::Sweep(scope, grace) => Done::Sweep(store.outbox().sweep(&scope, grace).await),
             Self::Listen(scope) => Done::Listen(store.outbox().listen(&scope, LISTEN_AT_ONCE).await),
+            Self::Recover(scope, grace) => {
+                let ask = Recover { grace, limit: RECOVER_AT_ONCE };
+                Done::Recover(store.outbox().recover(&scope, &ask).await)
+            }
             Self::Advance => Done::Advance(round(ports).await),
             Self::Abandon(batch, size, scope) => {
                 Done::Abandon(batch, size, store.outbox().abandon(&scope, batch).await)

@@ -133,6 +133,9 @@ fn notice_of(body: &EventBody) -> Option<NoticeKind> {
         EventBody::Messages { .. }
         | EventBody::Undeliverable { .. }
         | EventBody::Silent { .. }
+        | EventBody::Resend { .. }
+        | EventBody::GivenUp { .. }
+        | EventBody::Resolved { .. }
         | EventBody::Inbound { .. }
         | EventBody::Schedule { .. }
         | EventBody::ScheduleRun { .. }

@@ -65,6 +65,7 @@ pub(crate) struct Worker {
     lease: Every,
     sweep: Every,
     listen: Every,
+    recover: Every,
     advance: Every,
     entitle: Every,
     prune: Every,
@@ -108,6 +109,7 @@ impl Worker {
             lease: Every::new(config.heartbeat, now),
             sweep: Every::new(config.heartbeat, now),
             listen: Every::new(LISTEN_EVERY, now),
+            recover: Every::new(config.heartbeat, now),
             advance: Every::new(poll, now),
             entitle: Every::new(config.health_every, now),
             prune: Every::new(Duration::from_secs(600), now),
@@ -256,6 +258,9 @@ impl Worker {
             if self.listen.start(now) {
                 jobs.push(Job::Listen(self.scope()));
             }
+            if self.recover.start(now) {
+                jobs.push(Job::Recover(self.scope(), self.config.grace));
+            }
             if self.advance.start(now) {
                 jobs.push(Job::Advance);
             }
@@ -394,6 +399,7 @@ impl Worker {
                     Err(error) => tracing::warn!(%error, "numbers were not listened to"),
                 }
             }
+            Done::Recover(recovered) => self.recovered(recovered, now),
             Done::Advance(advanced) => {
                 self.advance.done(now);
                 match advanced {
@@ -427,7 +433,7 @@ impl Worker {
         let mut at = [&self.lease, &self.sweep].iter().filter_map(|every| every.next_at()).min();
         let mut sooner = |other: Option<Micros>| at = at.into_iter().chain(other).min();
         if !self.stopping {
-            for every in [&self.listen, &self.advance, &self.entitle, &self.prune] {
+            for every in [&self.listen, &self.recover, &self.advance, &self.entitle, &self.prune] {
                 sooner(every.next_at());
             }
         }

@@ -426,7 +426,8 @@ fn advance(tenant: &mut TenantRow, now: DateTime<Utc>, advanced: &mut Advanced) 
         let Some(row) = tenant.campaigns.get(&id) else { continue };
         let counts = tenant.counts(row);
         let Campaign { state, start_at, .. } = row.campaign;
-        let to = campaign::advance(state, start_at, counts.pending + counts.attempting, now);
+        let to =
+            campaign::advance(state, start_at, counts.pending + counts.attempting + counts.resending, now);
         let Some(row) = tenant.campaigns.get_mut(&id) else { continue };
         if let Some(to) = to {
             row.campaign.state = to;

@@ -8,7 +8,9 @@ use chrono::{DateTime, Utc};
 
 use super::pricing::Pricing;
 use super::state::{State, TenantRow};
-use crate::model::{Breaker, BreakerScope, CampaignId, Consent, Period, Recipient, Session, TransportName};
+use crate::model::{
+    Breaker, BreakerScope, CampaignId, Consent, MessageId, Period, Recipient, Session, TransportName,
+};
 use crate::port::store::BeginItem;
 use crate::rules::judge::{Facts, Grant, GroupFacts, Judge, QuotaFacts, Verdict, is_open};
 use crate::rules::tier::{SLOT, TierFacts};
@@ -126,15 +128,15 @@ impl<'a> Court<'a> {
         stored.unwrap_or(&item.recipient).key()
     }
 
-    /// Templates that a recipient got within reach, newest first.
-    fn touches(&self, recipient: u64) -> Vec<Touch> {
+    /// Templates that a recipient got within reach but for those of a message, newest first.
+    fn touches(&self, recipient: u64, message: MessageId) -> Vec<Touch> {
         let Some(reach) = touch::reach(&self.tenant.settings) else { return Vec::new() };
         let since = self.now.checked_sub_signed(reach).unwrap_or(DateTime::<Utc>::MIN_UTC);
         let mut stored: Vec<_> = self
             .tenant
             .attempts
             .iter()
-            .filter(|(_, attempt)| attempt.counts())
+            .filter(|((id, _), attempt)| *id != message && attempt.counts())
             .filter_map(|(key, attempt)| Some((key, attempt.touch.filter(|touch| touch.at > since)?)))
             .filter(|((id, _), _)| {
                 self.tenant.messages.get(id).is_some_and(|message| message.recipient.key() == recipient)
@@ -164,7 +166,7 @@ impl<'a> Court<'a> {
             let (name, language) = template.cloned()?;
             tenant.open_breaker(&BreakerScope::Template(self.session.id, name, language), now)
         };
-        let touches = self.touches(self.meter_of(item));
+        let touches = self.touches(self.meter_of(item), item.message);
         let facts = Facts {
             item,
             settings: &tenant.settings,

@@ -55,8 +55,11 @@ impl Directory for MemoryStore {
     }
 
     async fn put_settings(&self, scope: &Scope, settings: &TenantSettings) -> Result<bool, StoreError> {
-        Ok(self.write(|state, _| {
+        Ok(self.write(|state, now| {
             let Some(row) = state.tenants.get_mut(&scope.tenant()) else { return false };
+            if row.settings.in_doubt != settings.in_doubt {
+                row.doubt_anew(now);
+            }
             row.settings = settings.clone();
             true
         }))

@@ -86,6 +86,11 @@ impl State {
         for (tenant, message, state) in entries.net() {
             by_tenant.entry(tenant).or_default().push((message, state));
         }
+        for (tenant, message, old, new) in entries.differing() {
+            if let Some(tenant) = self.tenants.get_mut(tenant) {
+                tenant.doubts(*message, *old, *new, now);
+            }
+        }
         let failures = self.failures(&entries);
         let alerts = self.look_at_campaigns(&entries, now);
         let changes =

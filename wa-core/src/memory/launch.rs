@@ -81,6 +81,7 @@ fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactI
         fallback: None,
         lane: row.campaign.lane,
         valid_until: row.campaign.valid_until,
+        in_doubt: None,
     };
     tenant.messages.insert(message, frozen);
     if !is_complete {

@@ -27,6 +27,8 @@ pub(super) enum News<'a> {
     Outcome { outcome: &'a Outcome, at: DateTime<Utc>, retry_after: Option<Duration> },
     /// What a webhook says.
     Status(&'a StatusUpdate),
+    /// Somebody says that it was delivered.
+    Delivered(DateTime<Utc>),
 }
 
 impl<'a> News<'a> {
@@ -38,6 +40,7 @@ impl<'a> News<'a> {
                 outcome: Outcome::NotSent | Outcome::Rejected(_) | Outcome::Ambiguous, ..
             } => None,
             Self::Status(update) => Some(&update.provider_id),
+            Self::Delivered(_) => None,
         }
     }
 }
@@ -109,13 +112,16 @@ impl TenantRow {
                 merge_status(&mut attempt.facts, update);
                 None
             }
+            News::Delivered(at) => {
+                attempt.facts.add(Fact::Delivered, at);
+                None
+            }
         };
         early.iter().for_each(|update| merge_status(&mut attempt.facts, update));
         let chain: Vec<_> = self.chain(key.message).collect();
         let place = chain.iter().position(|(n, _)| *n == key.n).unwrap_or(usize::MAX);
         let facts: Vec<&DeliveryFacts> = chain.iter().map(|(_, attempt)| &attempt.facts).collect();
         let refused_at = attempt_refused_at(facts.get(place).copied());
-        let all_dead = facts.iter().all(|facts| facts.is_definitely_undelivered());
         let redriven = self.redriven.get(&key.message).map_or(0, |n| usize::from(*n));
         let merge = Merge { key, before: &before, chain: &facts, place, redriven, retry_after };
         let follows = consequences(&merge, &self.settings, now);
@@ -124,8 +130,8 @@ impl TenantRow {
         {
             attempt.facts.add(Fact::Released, now);
         }
-        if !all_dead {
-            // An attempt that was thought dead may deliver after all: the retry would be a second message.
+        if follows.withdraws {
+            // An attempt may deliver after all, and another would be a second message; or none is to follow.
             self.due.remove(&key.message);
         }
         if let Some(Next::Again { at, why }) = follows.next {

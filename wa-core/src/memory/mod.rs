@@ -14,6 +14,7 @@ mod contacts;
 mod cost;
 mod court;
 mod directory;
+mod doubt;
 mod inbox;
 mod journal;
 mod launch;

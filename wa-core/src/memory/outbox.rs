@@ -15,12 +15,12 @@ use super::state::{AttemptRow, BatchFate, DueRow, MessageRow, State, TenantRow};
 use super::{MemoryStore, begin, consider, later, page};
 use crate::model::{
     AttemptKey, BatchId, CampaignId, CampaignState, Lane, MessageId, MessageState, NewMessage, Outcome,
-    SkipReason,
+    Resolution, SkipReason,
 };
 use crate::port::store::{
     Abandoned, AttemptFact, BeginBatch, Begun, CampaignBrief, CancelMessage, Consider, Considered, DueBody,
-    DueMessage, DuePage, DueQuery, DueSource, Enqueue, Listened, Outbox, Redrive, Redriven, RetryMessage,
-    Settled, StoreError, Swept,
+    DueMessage, DuePage, DueQuery, DueSource, Enqueue, Listened, Outbox, Recover, Recovered, Redrive,
+    Redriven, ResolveMessage, RetryMessage, Settled, StoreError, Swept,
 };
 use crate::port::{Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -175,11 +175,35 @@ impl Outbox for MemoryStore {
             swept
         }))
     }
+
+    async fn recover(&self, scope: &WorkerScope, ask: &Recover) -> Result<Recovered, StoreError> {
+        Ok(self.write(|state, now| state.recover(scope, ask, now)))
+    }
+
+    async fn resolve(
+        &self,
+        scope: &Scope,
+        message: MessageId,
+        resolution: Resolution,
+    ) -> Result<ResolveMessage, StoreError> {
+        Ok(self.write(|state, now| state.resolve(scope.tenant(), message, resolution, now)))
+    }
 }
 
 fn enqueue(tenant: &mut TenantRow, message: &NewMessage) -> Enqueue {
-    let NewMessage { id, session, recipient, content, reply_to, fallback, lane, due_at, valid_until, key } =
-        message.clone();
+    let NewMessage {
+        id,
+        session,
+        recipient,
+        content,
+        reply_to,
+        fallback,
+        lane,
+        due_at,
+        valid_until,
+        key,
+        in_doubt,
+    } = message.clone();
     if !tenant.sessions.contains_key(&session) {
         return Enqueue::NoSession;
     }
@@ -193,6 +217,7 @@ fn enqueue(tenant: &mut TenantRow, message: &NewMessage) -> Enqueue {
         reply_to,
         lane,
         valid_until,
+        in_doubt,
     };
     // A call that is repeated after an unknown commit brings the same id.
     let known = key.as_ref().and_then(|key| tenant.keys.get(key)).copied().unwrap_or(id);
@@ -218,9 +243,19 @@ fn is_same(known: &MessageRow, new: &MessageRow) -> bool {
         fallback,
         lane,
         valid_until: _,
+        in_doubt,
     } = known;
-    (campaign, session, recipient, body, reply_to, fallback, lane)
-        == (&new.campaign, &new.session, &new.recipient, &new.body, &new.reply_to, &new.fallback, &new.lane)
+    (campaign, session, recipient, body, reply_to, fallback, lane, in_doubt)
+        == (
+            &new.campaign,
+            &new.session,
+            &new.recipient,
+            &new.body,
+            &new.reply_to,
+            &new.fallback,
+            &new.lane,
+            &new.in_doubt,
+        )
 }
 
 fn cancel(tenant: &mut TenantRow, id: MessageId, entries: &mut Entries) -> CancelMessage {
@@ -237,8 +272,14 @@ fn cancel(tenant: &mut TenantRow, id: MessageId, entries: &mut Entries) -> Cance
             entries.changed(tenant.tenant.id, id, old, tenant.state_of(id));
             CancelMessage::Cancelled
         }
+        MessageState::InDoubt => {
+            // What has left cannot be called back; what would follow it can.
+            if !tenant.closed.contains_key(&id) {
+                tenant.close(id, SkipReason::Cancelled);
+            }
+            CancelMessage::TooLate(old)
+        }
         MessageState::Attempting
-        | MessageState::InDoubt
         | MessageState::Accepted
         | MessageState::Sent
         | MessageState::Delivered

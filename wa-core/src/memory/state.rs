@@ -1,7 +1,8 @@
 //! What the reference store keeps, and what follows from it.
 //!
 //! Invariant: a message waits in at most one place (its campaign's feed or a due row), and a closed
-//! message in none. A message that waits has no attempt that could still deliver.
+//! message in none. A message that waits has no attempt that is known to be able to deliver; one that
+//! waits to be sent again has one of which nobody knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,14 +10,15 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::contacts::Contacts;
+use super::doubt::DoubtRow;
 use crate::model::{
     AttemptKey, AttemptView, BatchId, Breaker, BreakerScope, Campaign, CampaignCounts, CampaignId, Chosen,
     ContactId, ConversationId, DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason,
-    ImportId, ImportProgress, Lane, LanguageCode, ListName, MessageId, MessageState, MessageView, NumberId,
-    Period, Phone, PriceBook, ProviderMessageId, RawId, Recipient, ReconcileNeed, Schedule, ScheduleId,
-    ScheduleRun, SendKey, Session, SessionId, SkipReason, StatusUpdate, StreamPosition, TemplateContent,
-    TemplateKey, TemplateName, TemplateRecord, Tenant, TenantId, TenantSettings, Thread, TransportName,
-    WorkerId,
+    ImportId, ImportProgress, InDoubtPolicy, Lane, LanguageCode, ListName, MessageId, MessageState,
+    MessageView, NumberId, Period, Phone, PriceBook, ProviderMessageId, RawId, Recipient, ReconcileNeed,
+    Schedule, ScheduleId, ScheduleRun, SendKey, Session, SessionId, SkipReason, StatusUpdate, StreamPosition,
+    TemplateContent, TemplateKey, TemplateName, TemplateRecord, Tenant, TenantId, TenantSettings, Thread,
+    TransportName, WorkerId,
 };
 use crate::port::store::{
     DispatchState, DueBody, RawBody, ReaderName, ReportedLine, StoreIdentity, StoredInbound,
@@ -92,6 +94,8 @@ pub(super) struct TenantRow {
     pub(super) meters: BTreeMap<CampaignId, Meter>,
     /// How far each session's attempts were listened to, and what was heard.
     pub(super) listened: BTreeMap<SessionId, (DateTime<Utc>, Ear)>,
+    /// Messages that are in doubt.
+    pub(super) doubts: BTreeMap<MessageId, DoubtRow>,
     /// Attempts that were found silent, whatever was heard of them since.
     pub(super) silent: BTreeSet<(MessageId, u16)>,
     /// What is broken.
@@ -180,6 +184,8 @@ pub(super) struct MessageRow {
     pub(super) fallback: Option<TemplateContent>,
     pub(super) lane: Lane,
     pub(super) valid_until: Option<DateTime<Utc>>,
+    /// What a single message says of itself.
+    pub(super) in_doubt: Option<InDoubtPolicy>,
 }
 
 /// A message that waits outside a feed.
@@ -322,6 +328,7 @@ impl TenantRow {
             redriven: BTreeMap::new(),
             meters: BTreeMap::new(),
             listened: BTreeMap::new(),
+            doubts: BTreeMap::new(),
             silent: BTreeSet::new(),
             #[cfg(feature = "mutants")]
             mutant: None,
@@ -401,7 +408,7 @@ impl TenantRow {
     pub(super) fn view(&self, id: MessageId) -> Option<MessageView> {
         let message = self.messages.get(&id)?;
         let state = self.state_of(id);
-        let due = self.due.get(&id).filter(|_| state == MessageState::Held);
+        let due = self.due.get(&id);
         Some(MessageView {
             id,
             campaign: message.campaign,
@@ -410,6 +417,7 @@ impl TenantRow {
             state,
             skipped: self.closed.get(&id).copied().filter(|_| state == MessageState::Skipped),
             held: due.and_then(|due| due.why.map(|why| (why, due.due_at))),
+            given_up_at: self.doubts.get(&id).and_then(|row| row.given_up_at),
             attempts: self
                 .chain(id)
                 .map(|(n, attempt)| AttemptView {
@@ -431,6 +439,7 @@ impl TenantRow {
             let Some(message) = self.messages.get(&id) else { continue };
             let facts: Vec<_> = self.chain(id).map(|(_, attempt)| &attempt.facts).collect();
             let standing = Standing::new(self.state_of(id), self.closed.get(&id).copied(), &facts);
+            let standing = standing.waiting(self.queued(id).is_some());
             for (counter, change) in tally::delta(None, &standing) {
                 tally::apply(&mut counts, &counter, change);
             }

@@ -95,6 +95,7 @@ impl Bench {
             due_at: self.now(),
             valid_until: None,
             key: None,
+            in_doubt: None,
         };
         let queued = self.store.enqueue(&self.scope, &message).await.expect("an answer");
         assert_eq!(queued, Enqueue::Queued(message.id));

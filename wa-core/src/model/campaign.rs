@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::contact::{ContactAttributes, ListName};
 use super::content::texts::Texts;
 use super::content::{Content, InvalidContent, TextError};
+use super::doubt::InDoubtPolicy;
 use super::fingerprint::Fingerprint;
 use super::ids::{CampaignId, SessionId};
 use super::message::{HoldReason, Lane, names};
@@ -93,6 +94,8 @@ pub struct NewCampaign {
     pub rate: Option<u32>,
     /// What its messages may cost altogether; it is paused before it would pass that.
     pub budget: Option<Money>,
+    /// What becomes of those of which nobody knows whether they were sent; `None` for what the tenant set.
+    pub in_doubt: Option<InDoubtPolicy>,
 }
 
 /// The states of a campaign; see `rules::campaign` for the legal moves.
@@ -155,6 +158,8 @@ pub struct Campaign {
     pub rate: Option<u32>,
     /// What its messages may cost altogether.
     pub budget: Option<Money>,
+    /// What becomes of those of which nobody knows whether they were sent; `None` for what the tenant set.
+    pub in_doubt: Option<InDoubtPolicy>,
     /// What was asked for, as one digest.
     pub definition: Fingerprint,
     /// Its state.
@@ -190,6 +195,9 @@ pub struct CampaignCounts {
     pub critical: u64,
     /// Nobody knows.
     pub in_doubt: u64,
+    /// Of those in doubt: another attempt is waited for.
+    #[serde(default)]
+    pub resending: u64,
     /// Closed without an attempt that could have delivered.
     pub skipped: u64,
     /// Of the accepted: sent, delivered, read or played.
@@ -378,6 +386,7 @@ impl Campaign {
             start_at,
             rate,
             budget,
+            in_doubt,
         } = new.clone();
         Self {
             id,
@@ -391,6 +400,7 @@ impl Campaign {
             start_at,
             rate,
             budget,
+            in_doubt,
             definition,
             state: CampaignState::Draft,
             paused_for: None,
@@ -417,10 +427,11 @@ impl NewCampaign {
             start_at,
             rate,
             budget,
+            in_doubt,
         } = self;
         // Rate and budget may be changed between runs without changing who gets what.
         let _ = (rate, budget);
-        let form = (name, content, fallback, list, sessions, lane, valid_until, start_at);
+        let form = (name, content, fallback, list, sessions, lane, valid_until, start_at, in_doubt);
         Fingerprint::of_json(&form).unwrap_or_else(|| Fingerprint::of(b"no JSON form"))
     }
 }

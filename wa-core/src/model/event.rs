@@ -9,6 +9,7 @@ use super::campaign::CampaignState;
 use super::contact::{Consent, ConsentSource};
 use super::content::Category;
 use super::conversation::Agent;
+use super::doubt::Resolution;
 use super::ids::{CampaignId, ContactId, EventId, MessageId, ScheduleId, SessionId, TenantId};
 use super::inbound::TemplateEvent;
 use super::message::MessageState;
@@ -75,6 +76,27 @@ pub enum EventBody {
         session: SessionId,
         /// How many attempts in a row were taken and never heard of.
         silent: u32,
+    },
+    /// Messages that are in doubt wait for another attempt, by their policy or because somebody said so.
+    Resend {
+        /// The number that sends them.
+        session: SessionId,
+        /// The messages.
+        messages: Vec<MessageId>,
+    },
+    /// Messages are in doubt for good: no webhook about them can come any more.
+    GivenUp {
+        /// The number that sent them.
+        session: SessionId,
+        /// The messages.
+        messages: Vec<MessageId>,
+    },
+    /// Somebody said what became of a message that was in doubt.
+    Resolved {
+        /// The message.
+        message: MessageId,
+        /// What they said.
+        resolution: Resolution,
     },
     /// A user wrote.
     Inbound {

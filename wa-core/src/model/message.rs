@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::{DeliveryFacts, FailureCode};
 use super::content::Content;
+use super::doubt::InDoubtPolicy;
 use super::ids::{CampaignId, MessageId, SessionId};
 use super::price::AttemptPrice;
 use super::provider_id::ProviderMessageId;
@@ -52,6 +53,8 @@ pub struct NewMessage {
     pub valid_until: Option<DateTime<Utc>>,
     /// The caller's key, unique per tenant.
     pub key: Option<SendKey>,
+    /// What becomes of it should nobody know whether it was sent; `None` for what the tenant set.
+    pub in_doubt: Option<InDoubtPolicy>,
 }
 
 /// The state of a message, folded from all that is known.
@@ -66,7 +69,8 @@ pub enum MessageState {
     Held,
     /// An attempt has begun and its outcome is not recorded yet.
     Attempting,
-    /// An attempt has begun and nobody knows whether the provider took it.
+    /// An attempt has begun and nobody knows whether the provider took it. Also while another one is
+    /// waited for, and after one that definitely failed.
     InDoubt,
     /// The provider took it.
     Accepted,
@@ -162,6 +166,8 @@ pub enum HoldReason {
     Later,
     /// The store was restored, and nobody has said yet that it may send.
     NeedsReconcile,
+    /// Nobody knows whether it was sent, and it goes once more.
+    Resend,
 }
 
 /// Which of a message's contents goes.
@@ -190,8 +196,10 @@ pub struct MessageView {
     pub state: MessageState,
     /// Why it was skipped.
     pub skipped: Option<SkipReason>,
-    /// Why and until when it waits.
+    /// Why and until when it waits; also in doubt, where another attempt follows.
     pub held: Option<(HoldReason, DateTime<Utc>)>,
+    /// In doubt for good since then: nothing more is expected to be heard of it.
+    pub given_up_at: Option<DateTime<Utc>>,
     /// Its attempts, oldest first.
     pub attempts: Vec<AttemptView>,
 }
@@ -332,6 +340,7 @@ names!(HoldReason {
     WarmUpFull = "warm_up_full",
     Later = "later",
     NeedsReconcile = "needs_reconcile",
+    Resend = "resend",
 });
 
 names!(Chosen { Own = "own", Fallback = "fallback" });
@@ -402,6 +411,9 @@ impl HoldReason {
             }
             Self::Throttled => "The provider asked to slow down. It goes on by itself.",
             Self::PairThrottled => "This person got many messages in a short time. It goes on by itself.",
+            Self::Resend => {
+                "Nobody knows whether it was sent, and it goes once more, by its policy or because you said so."
+            }
             Self::Retry => "It failed for a reason that may pass, and is tried again by itself.",
             Self::NotSent => "It did not leave. It goes again when the connection is back.",
             Self::Poison => "Its processing failed repeatedly. An operator must look at it.",

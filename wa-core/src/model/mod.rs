@@ -14,6 +14,7 @@ mod civil;
 mod contact;
 mod content;
 mod conversation;
+mod doubt;
 mod event;
 mod fingerprint;
 mod ids;
@@ -60,6 +61,7 @@ pub use content::{
     MediaKind, MediaRef, Reaction, Text, TextError, interactive,
 };
 pub use conversation::{Agent, Conversation, ConversationAction, ConversationId, ConversationState, Thread};
+pub use doubt::{InDoubtPolicy, Resolution};
 pub use event::{Event, EventBody, StreamPosition};
 pub use fingerprint::Fingerprint;
 pub use ids::{

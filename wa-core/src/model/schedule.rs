@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::campaign::{CampaignContent, CampaignName, NewCampaign};
 use super::contact::ListName;
+use super::doubt::InDoubtPolicy;
 use super::fingerprint::Fingerprint;
 use super::ids::{CampaignId, ScheduleId, SessionId};
 use super::message::{Lane, names};
@@ -45,6 +46,9 @@ pub struct ScheduleSpec {
     /// What each of its campaigns may cost.
     #[serde(default)]
     pub budget: Option<Money>,
+    /// What becomes of messages of which nobody knows whether they were sent, as for a campaign.
+    #[serde(default)]
+    pub in_doubt: Option<InDoubtPolicy>,
     /// When it runs.
     pub recurrence: Recurrence,
     /// What becomes of runs whose time passed while nothing ran.
@@ -171,8 +175,10 @@ impl ScheduleSpec {
             rate,
             recurrence,
             budget: _,
+            in_doubt,
             missed,
         } = self;
+        in_doubt.map_or(Ok(()), InDoubtPolicy::validate)?;
         if valid_for.is_some_and(|span| span < Duration::from_secs(1) || span > LONGEST) {
             return Err(ValueError::new("the validity of a run", "1 second to 1,000 days"));
         }
@@ -251,6 +257,7 @@ impl Schedule {
             rate,
             recurrence: _,
             budget,
+            in_doubt,
             missed: _,
         } = self.spec.clone();
         let span = valid_for.map(|span| TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX));
@@ -266,6 +273,7 @@ impl Schedule {
             start_at: None,
             rate,
             budget,
+            in_doubt,
         })
     }
 

@@ -11,6 +11,7 @@ use super::alert::{AlertSettings, RetryBackoff};
 use super::budget::TenantBudget;
 use super::civil::TimeZone;
 use super::content::Category;
+use super::doubt::InDoubtPolicy;
 use super::offset::UtcOffset;
 use super::price::PriceBook;
 use super::quiet::QuietSettings;
@@ -61,6 +62,9 @@ pub struct TenantSettings {
     pub quiet_hours: Option<QuietSettings>,
     /// Where set, only these are written to: at most [`MOST_ALLOWED`](Self::MOST_ALLOWED).
     pub safe_mode: Option<BTreeSet<Recipient>>,
+    /// What becomes of messages of which nobody knows whether they were sent, unless they or their
+    /// campaigns say otherwise. A change holds also for those that are in doubt already.
+    pub in_doubt: InDoubtPolicy,
 }
 
 /// How long a recipient gets no second template.
@@ -203,7 +207,8 @@ pub struct Gap {
 impl Default for TenantSettings {
     /// Not paused; up to 3 retries after 5, 10 and 15 seconds; no prices, no budget, bills in UTC; 12 hours between templates;
     /// windows and costs tracked; free-form content outside the window is blocked; no frequency cap;
-    /// marketing at half speed on yellow and held on red; no opt-in needed; UTC; no quiet hours; no safe mode.
+    /// marketing at half speed on yellow and held on red; no opt-in needed; UTC; no quiet hours; no safe mode;
+    /// what is in doubt is never sent again.
     fn default() -> Self {
         Self {
             paused: false,
@@ -225,6 +230,7 @@ impl Default for TenantSettings {
             time_zone: TimeZone::UTC,
             quiet_hours: None,
             safe_mode: None,
+            in_doubt: InDoubtPolicy::AtMostOnce,
         }
     }
 }
@@ -258,6 +264,7 @@ impl TenantSettings {
             time_zone: _,
             quiet_hours,
             safe_mode,
+            in_doubt,
         } = self;
         if *max_retries > 10 {
             return Err(ValueError::new("max_retries", "0 to 10"));
@@ -289,6 +296,7 @@ impl TenantSettings {
         if let Some(quiet) = quiet_hours {
             quiet.validate()?;
         }
+        in_doubt.validate()?;
         let allowed = safe_mode.iter().flatten();
         let addressed = allowed.clone().all(|it| it.phone().is_some() || it.bsuid().is_some());
         if allowed.count() > Self::MOST_ALLOWED || !addressed {

@@ -70,7 +70,8 @@ pub fn goes_on(state: CampaignState, of_run: impl FnOnce() -> bool) -> bool {
     }
 }
 
-/// Where time and progress move a campaign, if anywhere.
+/// Where time and progress move a campaign, if anywhere. `open` counts the messages that wait, are being
+/// sent, or are in doubt and wait to be sent again.
 #[must_use]
 pub fn advance(
     state: CampaignState,
@@ -83,7 +84,7 @@ pub fn advance(
             (launched(start_at, now) == CampaignState::Running).then_some(CampaignState::Running)
         }
         CampaignState::Running => (open == 0).then_some(CampaignState::Completed),
-        // A failed webhook can put a message of a completed campaign back for another try.
+        // A failed webhook, or silence, can put a message of a completed campaign back for another try.
         CampaignState::Completed => (open > 0).then_some(CampaignState::Running),
         CampaignState::Draft
         | CampaignState::Launching

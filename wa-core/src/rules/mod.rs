@@ -7,7 +7,7 @@
 //!   [`cooldown`], [`frequency`], [`quiet`], [`quality`], [`tier`], [`warmup`] and [`budget`]; [`touch`] and
 //!   [`owned`] hold what it is told.
 //! - How fast: [`throughput`], [`pair`], [`pace`], [`pause`], [`adapt`].
-//! - What came of it: [`classify`], [`settle`], [`status`], [`retry`], [`redrive`], [`failure`], [`advice`],
+//! - What came of it: [`classify`], [`settle`], [`status`], [`retry`], [`redrive`], [`doubt`], [`failure`], [`advice`],
 //!   [`alert`], [`silence`], [`tally`].
 //! - What it costs: [`price`], [`cost`], [`rollup`].
 //! - What webhooks change: [`effects`], [`conversation`], [`address`].
@@ -27,6 +27,7 @@ pub mod consent;
 pub mod conversation;
 pub mod cooldown;
 pub mod cost;
+pub mod doubt;
 pub mod effects;
 pub mod failure;
 pub mod fallback;

@@ -69,7 +69,7 @@ fn counts(attempt: &Counted<'_>) -> Vec<(Count, i64)> {
     let Counted { n, facts, booking } = attempt;
     let state = message_state(&MessageFacts { attempts: &[facts], closed: None, queued: None });
     let mut counts = vec![(Count::Begun, 1)];
-    let standing = Standing { state, reason: None, critical: false };
+    let standing = Standing { state, reason: None, critical: false, resends: false };
     counts.extend(counted_in(&standing).into_iter().filter_map(|counter| Some((of(&counter)?, 1))));
     if *n > 1 {
         let accepted = counts.contains(&(Count::Accepted, 1)).then_some((Count::RetriesAccepted, 1));
@@ -95,6 +95,7 @@ fn of(counter: &Counter) -> Option<Count> {
         | Counter::Retries
         | Counter::Cost(_)
         | Counter::Critical
+        | Counter::Resending
         | Counter::Reason(_) => None,
     }
 }

@@ -16,6 +16,8 @@ pub struct Consequences {
     pub gives_back: bool,
     /// What becomes of the message, if this made it definitely undelivered.
     pub next: Option<Next>,
+    /// The message waits for no further attempt: it may have been delivered, or has failed for good.
+    pub withdraws: bool,
     /// What stops, if anything.
     pub breaker: Option<BreakerRule>,
     /// A marketing opt-out of the contact.
@@ -58,18 +60,28 @@ pub struct Merge<'a> {
 pub fn consequences(merge: &Merge<'_>, settings: &TenantSettings, now: DateTime<Utc>) -> Consequences {
     let Merge { key, before, chain, place, redriven, retry_after } = *merge;
     let Some(after) = chain.get(place) else {
-        return Consequences { gives_back: false, next: None, breaker: None, consent: None };
+        return Consequences {
+            gives_back: false,
+            next: None,
+            withdraws: false,
+            breaker: None,
+            consent: None,
+        };
     };
     let newly_dead = after.is_definitely_undelivered() && !before.is_definitely_undelivered();
     let new_failure = (after.mask() & !before.mask()) & (Fact::Rejected.bit() | Fact::Failed.bit()) != 0;
     let all_dead = chain.iter().all(|facts| facts.is_definitely_undelivered());
     let failure = after.failure.as_ref().filter(|_| new_failure);
+    let next = (newly_dead && all_dead).then(|| {
+        let since = chain.get(redriven..).unwrap_or_default();
+        retry::next(since, settings, retry_after, retry::word(key), now)
+    });
+    // One that is only in doubt withdraws nothing: it may wait for being sent again.
+    let may_live = chain.iter().any(|facts| facts.is_taken() && !facts.is_definitely_undelivered());
     Consequences {
         gives_back: after.is_definitely_undelivered() && !before.has(Fact::Released),
-        next: (newly_dead && all_dead).then(|| {
-            let since = chain.get(redriven..).unwrap_or_default();
-            retry::next(since, settings, retry_after, retry::word(key), now)
-        }),
+        next,
+        withdraws: may_live || next == Some(Next::Fail),
         breaker: failure.and_then(breaker_for),
         consent: failure
             .filter(|failure| failure.class == RejectClass::OptedOut)

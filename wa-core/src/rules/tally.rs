@@ -23,6 +23,8 @@ pub enum Counter {
     Critical,
     /// Unknown.
     InDoubt,
+    /// Of the unknown: another attempt is waited for.
+    Resending,
     /// Closed.
     Skipped,
     /// Sent, delivered or read.
@@ -48,6 +50,8 @@ pub struct Standing {
     pub reason: Option<String>,
     /// Whether it failed although the failure could have passed.
     pub critical: bool,
+    /// Whether it is in doubt and waits for another attempt.
+    pub resends: bool,
 }
 
 impl Standing {
@@ -68,7 +72,14 @@ impl Standing {
             | MessageState::Played => None,
         };
         let critical = state == MessageState::Failed && failure::is_critical(attempts);
-        Self { state, reason, critical }
+        Self { state, reason, critical, resends: false }
+    }
+
+    /// The standing of a message that waits, or does not, for its next attempt.
+    #[must_use]
+    pub fn waiting(mut self, queued: bool) -> Self {
+        self.resends = queued && self.state == MessageState::InDoubt;
+        self
     }
 }
 
@@ -88,6 +99,7 @@ pub fn counted_in(standing: &Standing) -> Vec<Counter> {
         MessageState::Skipped => vec![Skipped],
     };
     counters.extend(standing.critical.then_some(Counter::Critical));
+    counters.extend(standing.resends.then_some(Counter::Resending));
     counters.extend(standing.reason.clone().map(Counter::Reason));
     counters
 }
@@ -118,6 +130,7 @@ impl Counter {
             Self::Failed => "failed".to_owned(),
             Self::Critical => "critical".to_owned(),
             Self::InDoubt => "in_doubt".to_owned(),
+            Self::Resending => "resending".to_owned(),
             Self::Skipped => "skipped".to_owned(),
             Self::Sent => "sent".to_owned(),
             Self::Delivered => "delivered".to_owned(),
@@ -145,6 +158,7 @@ impl Counter {
             "failed" => Self::Failed,
             "critical" => Self::Critical,
             "in_doubt" => Self::InDoubt,
+            "resending" => Self::Resending,
             "skipped" => Self::Skipped,
             "sent" => Self::Sent,
             "delivered" => Self::Delivered,
@@ -166,6 +180,7 @@ pub fn apply(counts: &mut CampaignCounts, counter: &Counter, change: i64) {
         Counter::Failed => add(&mut counts.failed),
         Counter::Critical => add(&mut counts.critical),
         Counter::InDoubt => add(&mut counts.in_doubt),
+        Counter::Resending => add(&mut counts.resending),
         Counter::Skipped => add(&mut counts.skipped),
         Counter::Sent => add(&mut counts.sent),
         Counter::Delivered => add(&mut counts.delivered),

@@ -6,8 +6,8 @@ use super::error::KitError;
 use super::preflight::{self, Preflight};
 use super::tenant::TenantHandle;
 use crate::model::{
-    Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignId, CampaignName, Content, Lane,
-    ListName, MessageId, MessageView, Money, NewCampaign, SessionId, ValueError,
+    Campaign, CampaignAction, CampaignContent, CampaignCounts, CampaignId, CampaignName, Content,
+    InDoubtPolicy, Lane, ListName, MessageId, MessageView, Money, NewCampaign, SessionId, ValueError,
 };
 use crate::port::store::{ActOutcome, CreateCampaign, LaunchChunk, LaunchStep};
 
@@ -72,6 +72,8 @@ pub struct CampaignSpec {
     pub rate: Option<u32>,
     /// What its messages may cost altogether; it is paused before it would pass that.
     pub budget: Option<Money>,
+    /// What becomes of messages of which nobody knows whether they were sent; `None` for what the tenant set.
+    pub in_doubt: Option<InDoubtPolicy>,
 }
 
 impl CampaignSpec {
@@ -89,6 +91,7 @@ impl CampaignSpec {
             start_at: None,
             rate: None,
             budget: None,
+            in_doubt: None,
         }
     }
 }
@@ -300,8 +303,10 @@ impl<'a> Campaigns<'a> {
             start_at,
             rate,
             budget,
+            in_doubt,
         } = spec;
         not_negative(budget)?;
+        in_doubt.map_or(Ok(()), InDoubtPolicy::validate)?;
         if let Some(fallback) = &fallback
             && !matches!(fallback.pattern(), Content::Template(_))
         {
@@ -320,6 +325,7 @@ impl<'a> Campaigns<'a> {
             start_at,
             rate,
             budget,
+            in_doubt,
         })
     }
 

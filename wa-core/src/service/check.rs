@@ -250,8 +250,18 @@ async fn ask_engine(tenant: &TenantHandle, asked: Asked) -> Option<Room> {
 
 /// The message as a worker would read it.
 fn due(tenant: &TenantHandle, message: &Message, id: MessageId) -> DueMessage {
-    let Message { session: _, recipient, content, reply_to, fallback, lane, key: _, send_at: _, valid_until } =
-        message.clone();
+    let Message {
+        session: _,
+        recipient,
+        content,
+        reply_to,
+        fallback,
+        lane,
+        key: _,
+        send_at: _,
+        valid_until,
+        in_doubt: _,
+    } = message.clone();
     DueMessage {
         tenant: tenant.id(),
         id,

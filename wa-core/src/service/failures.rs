@@ -132,7 +132,7 @@ impl Campaigns<'_> {
     }
 }
 
-fn tell_engine(tenant: &TenantHandle) {
+pub(super) fn tell_engine(tenant: &TenantHandle) {
     tenant.kit.inner.work.raise();
     tenant.kit.inner.journal.raise();
 }

@@ -8,8 +8,8 @@ use super::check::{self, SendCheck};
 use super::error::KitError;
 use super::tenant::TenantHandle;
 use crate::model::{
-    Content, ContentError, Lane, MessageId, MessageView, NewMessage, ProviderMessageId, Recipient, SendKey,
-    SessionId, TemplateContent,
+    Content, ContentError, InDoubtPolicy, Lane, MessageId, MessageView, NewMessage, ProviderMessageId,
+    Recipient, SendKey, SessionId, TemplateContent,
 };
 use crate::port::store::{CancelMessage, Enqueue, Prepared};
 use crate::port::{Acknowledge, Typing};
@@ -56,6 +56,7 @@ pub struct Message {
     pub(super) key: Option<SendKey>,
     pub(super) send_at: Option<DateTime<Utc>>,
     pub(super) valid_until: Option<DateTime<Utc>>,
+    pub(super) in_doubt: Option<InDoubtPolicy>,
 }
 
 /// What became of a message handed in.
@@ -80,6 +81,7 @@ impl Message {
             key: None,
             send_at: None,
             valid_until: None,
+            in_doubt: None,
         }
     }
 
@@ -126,6 +128,28 @@ impl Message {
         self.valid_until = Some(at);
         self
     }
+
+    /// What becomes of it should nobody know whether it was sent, whatever the tenant set.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use wa_core::{model::{Content, InDoubtPolicy, Phone, SessionId}, service::Message};
+    /// # fn offer(session: SessionId, to: Phone) -> Result<Message, Box<dyn std::error::Error>> {
+    /// // Better twice than never.
+    /// let after = Duration::from_secs(120);
+    /// let code = Message::new(session, to, Content::text("Your code is 123456")?)
+    ///     .in_doubt(InDoubtPolicy::ResendAfter { after });
+    /// # Ok(code)
+    /// # }
+    /// # let offered = offer(SessionId::from_uuid(Default::default()), Phone::parse("+4915112345678", None)?)?;
+    /// # assert_eq!(offered, offered.clone());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn in_doubt(mut self, policy: InDoubtPolicy) -> Self {
+        self.in_doubt = Some(policy);
+        self
+    }
 }
 
 impl<'a> Messages<'a> {
@@ -164,12 +188,23 @@ impl<'a> Messages<'a> {
     /// is queued.
     ///
     /// # Errors
-    /// When the content cannot be sent or a reaction quotes.
+    /// When the content cannot be sent, a reaction quotes or its policy's wait is out of range.
     pub fn prepare(self, message: Message) -> Result<Prepared, KitError> {
         let inner = &self.tenant.kit.inner;
         let now = inner.ports.clock.now();
-        let Message { session, recipient, content, reply_to, fallback, lane, key, send_at, valid_until } =
-            message;
+        let Message {
+            session,
+            recipient,
+            content,
+            reply_to,
+            fallback,
+            lane,
+            key,
+            send_at,
+            valid_until,
+            in_doubt,
+        } = message;
+        in_doubt.map_or(Ok(()), InDoubtPolicy::validate)?;
         content.validate()?;
         if reply_to.is_some() && !content.may_quote() {
             return Err(ContentError::ReactionQuotes.into());
@@ -188,6 +223,7 @@ impl<'a> Messages<'a> {
             due_at: send_at.map_or(now, crate::model::whole_micros),
             valid_until: valid_until.map(crate::model::whole_micros),
             key,
+            in_doubt,
         };
         let due = inner.due.clone();
         Ok(Prepared::new(self.tenant.id(), new, Arc::new(move || due.raise())))
@@ -240,7 +276,8 @@ impl<'a> Messages<'a> {
         found.ok_or(KitError::NoMessage)
     }
 
-    /// Messages of which nobody knows whether they were sent, in order of their ids.
+    /// Messages of which nobody knows whether they were sent, in order of their ids; `after` is exclusive.
+    /// Those that were given up on stay among them.
     ///
     /// # Errors
     /// When the store fails.
@@ -248,7 +285,8 @@ impl<'a> Messages<'a> {
         Ok(self.tenant.kit.store().reports().in_doubt(&self.tenant.scope, after, limit).await?)
     }
 
-    /// Cancels a message that has not begun; otherwise says where it is.
+    /// Cancels a message that has not begun; otherwise says where it is. One in doubt is not sent again by
+    /// itself from then on.
     ///
     /// # Errors
     /// When the tenant has none of this id or the store fails.

@@ -5,6 +5,7 @@ mod check;
 mod contacts;
 mod conversations;
 mod costs;
+mod doubts;
 mod error;
 mod export;
 mod failures;

@@ -78,6 +78,7 @@ impl NewRecurring {
             valid_for: Some(std::time::Duration::from_secs(86_400)),
             rate: None,
             budget: None,
+            in_doubt: None,
             recurrence,
             missed: MissedRuns::default(),
         };

@@ -141,6 +141,12 @@ impl Changes {
         self.failures.extend(failures);
     }
 
+    /// The state that a message has now, where it changed.
+    pub(crate) fn state_of(&self, tenant: TenantId, message: MessageId) -> Option<MessageState> {
+        let place = self.places.get(&(tenant, message))?;
+        self.states.get(*place).map(|(.., after)| *after)
+    }
+
     /// The messages whose state is another than before, each once.
     pub(crate) fn changed(&self) -> Vec<(TenantId, MessageId, MessageState)> {
         let differ = self.states.iter().filter(|(_, _, before, after)| before != after);

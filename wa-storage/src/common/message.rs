@@ -70,11 +70,16 @@ impl Stored {
             closed: self.closed,
             queued: self.due.map(|due| due.why),
         });
-        Standing::new(state, self.closed, &chain)
+        Standing::new(state, self.closed, &chain).waiting(self.due.is_some())
     }
 
     /// The message as a report shows it; `books` are the prices of its attempts, one for each.
-    pub(crate) fn view(self, session: SessionId, books: &[Option<Arc<PriceBook>>]) -> MessageView {
+    pub(crate) fn view(
+        self,
+        session: SessionId,
+        books: &[Option<Arc<PriceBook>>],
+        given_up_at: Option<DateTime<Utc>>,
+    ) -> MessageView {
         let state = self.standing().state;
         let attempts = self.attempts.into_iter().zip(books).map(|(attempt, book)| {
             let price = price::shown(&sold(&attempt, &self.recipient, book.as_deref()));
@@ -90,6 +95,7 @@ impl Stored {
             state,
             skipped: self.closed.filter(|_| state == MessageState::Skipped),
             held: self.due.and_then(|due| Some((due.why?, due.at))),
+            given_up_at,
         }
     }
 

@@ -22,8 +22,11 @@ const PARTS: &str = "journaled AS (INSERT INTO journal (id, tenant, at, body, ch
          SELECT u.id, u.tenant, $1, u.body, u.changes \
          FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bytea[]) WITH ORDINALITY \
          AS u (id, tenant, body, changes, place) ORDER BY u.place), \
-     doubted AS (INSERT INTO doubt (tenant, message) \
-         SELECT * FROM unnest($6::uuid[], $7::uuid[]) ON CONFLICT DO NOTHING), \
+     doubted AS (INSERT INTO doubt (tenant, message, session, look_at) \
+         SELECT u.tenant, u.message, a.session, $1 FROM unnest($6::uuid[], $7::uuid[]) AS u (tenant, message) \
+         CROSS JOIN LATERAL (SELECT x.session FROM attempt x \
+             WHERE x.tenant = u.tenant AND x.message = u.message ORDER BY x.n DESC LIMIT 1) a \
+         ON CONFLICT DO NOTHING), \
      resolved AS (DELETE FROM doubt d USING unnest($8::uuid[], $9::uuid[]) AS u (tenant, message) \
          WHERE d.tenant = u.tenant AND d.message = u.message), \
      counted AS (INSERT INTO delta (tenant, campaign, counter, n) \

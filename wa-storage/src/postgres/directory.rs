@@ -13,6 +13,7 @@ use wa_core::port::{AdminScope, Scope};
 
 use super::codec::{at, get, id, opt_json, parsed, to_json, undecodable};
 use super::error::Fallible;
+use super::outbox::doubt;
 use super::tx::{Access, Locks, Tx};
 use super::{PostgresStore, page_size, prices};
 
@@ -135,6 +136,7 @@ async fn by_id(conn: &mut PgConnection, wanted: TenantId) -> Fallible<Option<Ten
 }
 
 async fn put_settings(tx: &mut Tx, tenant: TenantId, settings: &TenantSettings) -> Fallible<bool> {
+    let known = settings_of(tx.conn(), tenant).await?.unwrap_or_default();
     let changed = sqlx::query("UPDATE tenant SET settings = $2 WHERE id = $1")
         .bind(tenant.as_uuid())
         .bind(to_json(settings)?)
@@ -143,6 +145,9 @@ async fn put_settings(tx: &mut Tx, tenant: TenantId, settings: &TenantSettings) 
         .rows_affected();
     if changed > 0 {
         prices::keep(tx, tenant, settings.prices.as_ref()).await?;
+        if known.in_doubt != settings.in_doubt {
+            doubt::look_anew(tx, tenant).await?;
+        }
     }
     Ok(changed > 0)
 }

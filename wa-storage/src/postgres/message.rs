@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Error, PgConnection};
 use uuid::Uuid;
 use wa_core::model::{
     CampaignContent, CampaignId, Charge, Chosen, Content, Estimate, Fact, FailureDetails, HoldReason, Lane,
-    MessageId, MessageView, Money, PriceReason, RateCategory, SessionId, SkipReason, TenantId,
+    MessageId, MessageState, MessageView, Money, PriceReason, RateCategory, SessionId, SkipReason, TenantId,
 };
 use wa_core::rules::price::Quote;
 
@@ -74,6 +74,11 @@ const DELETE_DUE: &str = "DELETE FROM due d USING unnest($1::uuid[], $2::uuid[])
 const PUT_CLOSED: &str = "INSERT INTO closed (tenant, message, reason, at) \
      SELECT u.tenant, u.message, u.reason, $4 \
      FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS u (tenant, message, reason) ON CONFLICT DO NOTHING";
+
+const GIVEN_UP: &str = "SELECT u.tenant, u.message, d.given_up_at \
+     FROM unnest($1::uuid[], $2::uuid[]) AS u (tenant, message) \
+     CROSS JOIN LATERAL (SELECT x.given_up_at FROM doubt x \
+         WHERE x.tenant = u.tenant AND x.message = u.message AND x.given_up_at IS NOT NULL LIMIT 1) d";
 
 /// Where messages without attempts lie: in their campaign's feed, or as singles with their session. A feed
 /// that was cancelled says so of what was behind its place.
@@ -244,6 +249,13 @@ pub(super) async fn into_view(
     view.ok_or(Fault::Broken("a message has no view"))
 }
 
+/// The state of a message, wherever it lies.
+pub(super) async fn shown_state(conn: &mut PgConnection, mut stored: Stored) -> Fallible<MessageState> {
+    let places = places(conn, [&stored]).await?;
+    Place::close(places.get(&(stored.tenant, stored.id)), &mut stored);
+    Ok(stored.standing().state)
+}
+
 /// Messages as reports show them, in the same order.
 pub(super) async fn into_views(
     conn: &mut PgConnection,
@@ -251,6 +263,7 @@ pub(super) async fn into_views(
     books: &mut Books,
 ) -> Fallible<Vec<MessageView>> {
     let places = places(conn, &messages).await?;
+    let given_up = given_up(conn, &messages).await?;
     let mut views = Vec::with_capacity(messages.len());
     for mut stored in messages {
         let place = places.get(&(stored.tenant, stored.id));
@@ -260,9 +273,30 @@ pub(super) async fn into_views(
         for attempt in &stored.attempts {
             sold_by.push(books.get(conn, attempt.book).await?);
         }
-        views.push(stored.view(session, &sold_by));
+        let given_up_at = given_up.get(&(stored.tenant, stored.id)).copied();
+        views.push(stored.view(session, &sold_by, given_up_at));
     }
     Ok(views)
+}
+
+/// Since when those of these messages are given up on that are in doubt for good.
+async fn given_up(
+    conn: &mut PgConnection,
+    messages: &[Stored],
+) -> Fallible<HashMap<(TenantId, MessageId), DateTime<Utc>>> {
+    let doubtful = messages.iter().filter(|stored| stored.standing().state == MessageState::InDoubt);
+    let doubtful: Vec<_> = doubtful.map(|stored| (stored.tenant, stored.id)).collect();
+    if doubtful.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (tenants, ids) = keys(&doubtful);
+    let found: Vec<_> = sqlx::query(GIVEN_UP)
+        .bind(tenants)
+        .bind(ids)
+        .try_map(|row: PgRow| Ok(((id(&row, 0)?, id(&row, 1)?), at(&row, 2)?)))
+        .fetch_all(conn)
+        .await?;
+    Ok(found.into_iter().collect())
 }
 
 /// Whether a message without any row of its own was cancelled with its campaign's feed.

@@ -12,7 +12,9 @@ use crate::common::changes::{Changes, Written, pack};
 
 pub(super) const INSERT_DELTA: &str =
     "INSERT INTO delta (tenant, campaign, counter, n) VALUES (?1, ?2, ?3, ?4)";
-pub(super) const INSERT_DOUBT: &str = "INSERT OR IGNORE INTO doubt (tenant, message) VALUES (?1, ?2)";
+/// It is looked at at once.
+pub(super) const INSERT_DOUBT: &str = "INSERT OR IGNORE INTO doubt (tenant, message, session, look_at) \
+     SELECT ?1, ?2, session, ?3 FROM attempt WHERE tenant = ?1 AND message = ?2 ORDER BY n DESC LIMIT 1";
 pub(super) const DELETE_DOUBT: &str = "DELETE FROM doubt WHERE tenant = ?1 AND message = ?2";
 
 impl Tx<'_> {
@@ -22,10 +24,13 @@ impl Tx<'_> {
         for (tenant, body) in events {
             self.journal(tenant, body)?;
         }
-        for (sql, messages) in [(INSERT_DOUBT, doubted), (DELETE_DOUBT, resolved)] {
-            for (tenant, message) in messages {
-                self.conn.prepare_cached(sql)?.execute(params![tenant.as_bytes(), message.as_bytes()])?;
-            }
+        for (tenant, message) in doubted {
+            let key = params![tenant.as_bytes(), message.as_bytes(), micros(self.now)];
+            self.conn.prepare_cached(INSERT_DOUBT)?.execute(key)?;
+        }
+        for (tenant, message) in resolved {
+            let key = params![tenant.as_bytes(), message.as_bytes()];
+            self.conn.prepare_cached(DELETE_DOUBT)?.execute(key)?;
         }
         let mut insert = self.conn.prepare_cached(INSERT_DELTA)?;
         for delta in deltas {

@@ -8,6 +8,7 @@ use wa_core::port::{AdminScope, Scope};
 
 use super::codec::{at, id, opt_json, parsed, to_json};
 use super::error::Fallible;
+use super::outbox::doubt;
 use super::prices;
 use super::writer::Tx;
 use super::{Durability, SqliteStore, page_size};
@@ -71,12 +72,16 @@ impl Directory for SqliteStore {
     async fn put_settings(&self, scope: &Scope, settings: &TenantSettings) -> Result<bool, StoreError> {
         let (tenant, settings) = (scope.tenant(), settings.clone());
         self.write(Durability::Full, move |tx| {
+            let known = settings_of(tx.conn, tenant)?.unwrap_or_default();
             let changed = tx
                 .conn
                 .prepare_cached("UPDATE tenant SET settings = ?2 WHERE id = ?1")?
                 .execute(params![tenant.as_bytes(), to_json(&settings)?])?;
             if changed > 0 {
                 prices::keep(tx, tenant, settings.prices.as_ref())?;
+                if known.in_doubt != settings.in_doubt {
+                    doubt::look_anew(tx, tenant)?;
+                }
             }
             Ok(changed > 0)
         })

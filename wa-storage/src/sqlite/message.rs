@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wa_core::model::{
     CampaignContent, CampaignId, Charge, Chosen, Content, DeliveryFacts, Estimate, FailureDetails,
-    HoldReason, MessageId, MessageView, Money, PriceReason, RateCategory, SessionId, SkipReason, TenantId,
-    micros,
+    HoldReason, MessageId, MessageState, MessageView, Money, PriceReason, RateCategory, SessionId,
+    SkipReason, TenantId, micros,
 };
 use wa_core::rules::price::Quote;
 
@@ -48,6 +48,7 @@ pub(super) const PUT_DUE: &str = "INSERT INTO due (tenant, message, session, lan
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
      ON CONFLICT (tenant, message) DO UPDATE SET session = excluded.session, lane = excluded.lane, \
      due_at = excluded.due_at, n = excluded.n, why = excluded.why";
+pub(super) const GIVEN_UP: &str = "SELECT given_up_at FROM doubt WHERE tenant = ?1 AND message = ?2";
 pub(super) const DELETE_DUE: &str = "DELETE FROM due WHERE tenant = ?1 AND message = ?2";
 pub(super) const PUT_CLOSED: &str =
     "INSERT OR IGNORE INTO closed (tenant, message, reason, at) VALUES (?1, ?2, ?3, ?4)";
@@ -139,8 +140,19 @@ impl Stored {
         };
         let books = self.attempts.iter().map(|attempt| books.get(conn, attempt.book));
         let books = books.collect::<Fallible<Vec<_>>>()?;
-        Ok(self.view(session, &books))
+        let given_up_at = given_up_at(conn, &self)?;
+        Ok(self.view(session, &books, given_up_at))
     }
+}
+
+/// Since when a message in doubt is given up on.
+fn given_up_at(conn: &Connection, stored: &Stored) -> Fallible<Option<DateTime<Utc>>> {
+    if stored.standing().state != MessageState::InDoubt {
+        return Ok(None);
+    }
+    let key = params![stored.tenant.as_bytes(), stored.id.as_bytes()];
+    let found = conn.prepare_cached(GIVEN_UP)?.query_row(key, |row| opt_at(row, 0)).optional()?;
+    Ok(found.flatten())
 }
 
 fn session_of_single(conn: &Connection, tenant: TenantId, message: MessageId) -> Fallible<SessionId> {

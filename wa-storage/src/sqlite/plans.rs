@@ -46,6 +46,8 @@ fn the_protocol_never_scans() {
         message::SELECT_ATTEMPTS,
         message::DELETE_DUE,
         changes::DELETE_DOUBT,
+        changes::INSERT_DOUBT,
+        message::GIVEN_UP,
         inbox::BY_PROVIDER,
         inbox::HANGING,
         inbox::window::EARLIER,
@@ -80,6 +82,14 @@ fn what_is_put_back_or_listened_to_is_found_by_key() {
     for sql in [outbox::LISTEN_STATEMENTS, outbox::REDRIVE_STATEMENTS].concat() {
         // A constant row and the rows of one chunk that begins at a key.
         check(sql, &["SCAN CONSTANT ROW", "SCAN (subquery"]);
+    }
+}
+
+#[test]
+fn what_is_in_doubt_is_looked_at_in_order_of_time() {
+    for sql in outbox::DOUBT_STATEMENTS {
+        // Bodies that wait to be read are few, and a number's attempts beside an instant begin at a key.
+        check(sql, &["SCAN CONSTANT ROW", "raw_waiting", "SCAN a", "SCAN (subquery"]);
     }
 }
 

@@ -88,6 +88,7 @@ async fn write(store: &SqliteStore, rounds: usize, mut say: impl FnMut(String)) 
                 due_at: SystemClock.now(),
                 valid_until: None,
                 key: None,
+                in_doubt: None,
             };
             outbox.enqueue(&own, &message).await.expect("an answer");
             say(format!("queued {} 0", message.id));

@@ -139,6 +139,7 @@ impl World {
             start_at: None,
             rate: None,
             budget: None,
+            in_doubt: None,
         }
     }
 
@@ -181,6 +182,7 @@ impl World {
             due_at: self.now(),
             valid_until: None,
             key: None,
+            in_doubt: None,
         }
     }
 
@@ -247,7 +249,8 @@ pub(crate) fn recount_one(counts: &mut CampaignCounts, view: &MessageView) {
     use wa_core::rules::tally::{Counter, Standing, apply, counted_in};
     let facts: Vec<_> = view.attempts.iter().map(|attempt| &attempt.facts).collect();
     apply(counts, &Counter::Audience, 1);
-    for counter in counted_in(&Standing::new(view.state, view.skipped, &facts)) {
+    let standing = Standing::new(view.state, view.skipped, &facts).waiting(view.held.is_some());
+    for counter in counted_in(&standing) {
         apply(counts, &counter, 1);
     }
     let retries = i64::try_from(view.attempts.len().saturating_sub(1)).expect("few");

@@ -22,6 +22,7 @@ pub(super) enum Call {
     Due,
     Sweep,
     Listen,
+    Recover,
     Heartbeat,
     Acquire,
     Recent,
@@ -173,6 +174,17 @@ impl Outbox for FaultyStore {
     }
     async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Result<Swept, StoreError> {
         self.run(Call::Sweep, self.inner.outbox().sweep(scope, grace)).await
+    }
+    async fn recover(&self, scope: &WorkerScope, ask: &Recover) -> Result<Recovered, StoreError> {
+        self.run(Call::Recover, self.inner.outbox().recover(scope, ask)).await
+    }
+    async fn resolve(
+        &self,
+        scope: &Scope,
+        message: MessageId,
+        resolution: Resolution,
+    ) -> Result<ResolveMessage, StoreError> {
+        self.inner.outbox().resolve(scope, message, resolution).await
     }
 }
 

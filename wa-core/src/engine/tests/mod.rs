@@ -1,6 +1,7 @@
 //! The engine's steps, driven single-threaded on manual time.
 
 mod contents;
+mod doubt;
 mod failures;
 mod faults;
 mod limits;

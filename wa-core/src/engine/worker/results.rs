@@ -12,10 +12,28 @@ use crate::model::{
 };
 use crate::port::SendPermit;
 use crate::port::store::{
-    Abandoned, Begun, BegunBatch, DuePage, Settled, Stopped, StoreError, StoreErrorKind,
+    Abandoned, Begun, BegunBatch, DuePage, Recovered, Settled, Stopped, StoreError, StoreErrorKind,
 };
 
 impl Worker {
+    /// Takes in what became of messages in doubt.
+    pub(super) fn recovered(&mut self, recovered: Result<Recovered, StoreError>, now: Micros) {
+        self.recover.done(now);
+        match recovered {
+            Ok(Recovered { resent, given_up, next_at }) => {
+                self.journal_grew |= !resent.is_empty() || !given_up.is_empty();
+                for (tenant, message) in &resent {
+                    tracing::warn!(%tenant, %message, "nobody knows whether it was sent; it goes once more");
+                }
+                if !resent.is_empty() {
+                    self.read_again(now);
+                }
+                self.recover.not_after(self.not_before_apart(next_at, now));
+            }
+            Err(error) => tracing::warn!(%error, "messages in doubt were not looked at"),
+        }
+    }
+
     pub(super) fn turned(&mut self, done: TurnDone, now: Micros) {
         self.turning = false;
         for (facts, result) in done.settled {

@@ -27,6 +27,7 @@ async fn campaign(bench: &Bench, members: usize, sessions: Vec<SessionId>) -> Ca
         start_at: None,
         rate: None,
         budget: None,
+        in_doubt: None,
     };
     let created = bench.store.create_campaign(&bench.scope, &new).await.expect("a campaign");
     assert!(matches!(created, CreateCampaign::Created(_)), "{created:?}");

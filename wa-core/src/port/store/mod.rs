@@ -50,8 +50,8 @@ pub use numbers::{AcquireSessions, AddSession, DispatchState, Lease, Numbers, Re
 pub use outbox::{
     Abandoned, Alternative, AttemptFact, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch,
     CampaignBrief, CancelMessage, Consider, Considered, DueBody, DueMessage, DuePage, DueQuery, DueSource,
-    Enqueue, Judged, Listened, Outbox, Prepared, Redrive, RedriveOf, Redriven, RetryMessage, Settled,
-    Stopped, Swept,
+    Enqueue, Judged, Listened, Outbox, Prepared, Recover, Recovered, Redrive, RedriveOf, Redriven,
+    ResolveMessage, RetryMessage, Settled, Stopped, Swept,
 };
 pub use reports::{FailureFilter, Reports, TrendBy, TrendPoint, TrendQuery};
 pub use schedules::{CreateSchedule, DueSchedules, RunSchedule, ScheduleOutcome, Schedules};
@@ -77,7 +77,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn audience(&self) -> &dyn Audience;
     /// Recurring campaigns and their runs.
     fn schedules(&self) -> &dyn Schedules;
-    /// Due messages, attempts and their outcomes, what is put back by hand, who is silent.
+    /// Due messages, attempts and their outcomes, what is in doubt, what is put back by hand, who is silent.
     fn outbox(&self) -> &dyn Outbox;
     /// Webhooks, windows, conversations and their messages.
     fn inbox(&self) -> &dyn Inbox;

@@ -6,6 +6,7 @@
 //! attempted is *closed* with a reason.
 
 mod begin;
+mod doubt;
 mod due;
 mod prepared;
 mod redrive;
@@ -18,13 +19,14 @@ use chrono::{DateTime, Utc};
 
 use super::{RecentAttempt, StoreError};
 use crate::model::{
-    AttemptKey, BatchId, Breaker, CampaignId, MessageId, MessageState, NewMessage, Outcome, Session,
-    SessionId, TenantId,
+    AttemptKey, BatchId, Breaker, CampaignId, MessageId, MessageState, NewMessage, Outcome, Resolution,
+    Session, SessionId, TenantId,
 };
 use crate::port::{Scope, WorkerScope};
 use crate::rules::judge::{Admission, Judge, Verdict};
 
 pub use begin::{Alternative, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch, Stopped};
+pub use doubt::{Recover, Recovered, ResolveMessage};
 pub use due::{CampaignBrief, DueBody, DueMessage, DuePage, DueQuery, DueSource};
 pub use prepared::Prepared;
 pub use redrive::{Redrive, RedriveOf, Redriven, RetryMessage};
@@ -50,6 +52,7 @@ pub trait Outbox: Send + Sync {
     ///
     /// - `a_cancelled_message_never_begins`: it is skipped as `cancelled`.
     /// - `a_begun_message_cannot_be_cancelled`: and its state is named.
+    /// - `cancel_withdraws_a_resend`: a message in doubt stays so, and is not sent again by itself.
     ///
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).
@@ -78,8 +81,8 @@ pub trait Outbox: Send + Sync {
     ///
     /// All facts are read after the locks, at one instant of the store's clock. A recipient's touches
     /// are the templates that it got from any session of the tenant within
-    /// [`reach`](crate::rules::touch::reach) and that were not given back, newest first. What is not there to
-    /// begin is gone, whatever its group. Of the others the judge first admits or refuses each campaign
+    /// [`reach`](crate::rules::touch::reach) and that were not given back, newest first; a message's own
+    /// attempts hold it up in nothing. What is not there to begin is gone, whatever its group. Of the others the judge first admits or refuses each campaign
     /// (and the messages without campaign) as a group, then judges each message in order, with quota
     /// and tier as the batch has used them so far. He hears of a breaker only while it is open.
     ///
@@ -181,6 +184,7 @@ pub trait Outbox: Send + Sync {
     /// - `settle_names_unknown_attempts`: an attempt that is not there is named, the rest is merged.
     /// - `settle_joins_waiting_statuses`: statuses that came before the provider's id was known are merged with it.
     /// - `an_in_doubt_attempt_is_not_overridden_by_another`: whatever is learnt of one attempt leaves another in doubt, and so the message, and schedules nothing.
+    /// - `settle_withdraws_a_resend`: once the provider is known to have taken the message after all, or it failed for good, no other attempt of it is waited for.
     /// - `settle_writes_the_journal`: changes of state are in the journal, in the same commit.
     /// - `settle_tells_of_undeliverable_messages`: those that fail for good, in the same commit, with whether they are critical.
     /// - `settle_tells_of_a_failing_campaign_once`: each time the share of failures crosses the tenant's limit.
@@ -240,6 +244,50 @@ pub trait Outbox: Send + Sync {
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).
     async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Result<Swept, StoreError>;
+
+    /// Looks at messages in doubt of the held sessions whose time has come: by
+    /// [`doubt::decide`](crate::rules::doubt::decide) each waits for another attempt from now on, is in
+    /// doubt for good, or is looked at again later.
+    ///
+    /// One that became in doubt is looked at at once, and so are all of a tenant whose policy was changed.
+    /// A message that waits for another attempt stays in doubt until that has begun, and its attempts that
+    /// are in doubt stay so. Each message is decided once, and nothing is repeated by a repeated call.
+    ///
+    /// - `recover_never_resends_by_itself`: neither at most once nor by hand, whatever time has passed.
+    /// - `recover_resends_after_its_time`: not before the wait and the grace are over; the attempt has the next number, the one in doubt stays.
+    /// - `recover_resends_what_is_proven_silent`: only where enough other attempts beside it were heard of, and nothing that was heard waits to be read.
+    /// - `recover_keeps_to_the_narrowest_policy`: that of the message, of its campaign, of its tenant; one that the tenant changes holds at once.
+    /// - `recover_leaves_alone_what_is_over`: what was cancelled, would have expired, or was sent again often enough.
+    /// - `recover_tries_a_failed_resend_again`: as often as a passing failure is tried again, and not after one that does not pass.
+    /// - `recover_gives_up_for_good`: once no webhook can come any more, but never what waits for a person; it stays listed.
+    /// - `recover_goes_on_where_it_stopped`: in chunks of any size, also after a reopen.
+    /// - `recover_needs_a_live_lease`: a session that the scope does not hold is left alone.
+    /// - `recover_writes_the_journal`: what waits again, and what was given up on, in the same commit.
+    /// - `a_resend_reopens_its_campaign`: one that is completed runs again until the attempt is over.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn recover(&self, scope: &WorkerScope, ask: &Recover) -> Result<Recovered, StoreError>;
+
+    /// Records what somebody says about a message in doubt.
+    ///
+    /// What is said of delivery is a fact about its latest attempt in doubt; what is said of failure, about
+    /// all of them. What follows, follows as in [`settle`](Self::settle).
+    ///
+    /// - `resolve_decides_a_message_in_doubt`: delivered, or failed with quota and cost given back.
+    /// - `resolve_resends_once`: a second call finds the attempt that waits.
+    /// - `resolve_resends_nothing_that_is_over`: its campaign cancelled, its validity passed.
+    /// - `resolve_leaves_others_alone`: what is not in doubt stays as it is, and its state is named.
+    /// - `late_news_of_a_resolved_message_count`: whatever somebody said.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn resolve(
+        &self,
+        scope: &Scope,
+        message: MessageId,
+        resolution: Resolution,
+    ) -> Result<ResolveMessage, StoreError>;
 }
 
 const _OBJECT_SAFE: fn(&dyn Outbox) = |_| {};

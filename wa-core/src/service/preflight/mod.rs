@@ -117,7 +117,12 @@ impl Flight<'_> {
             Job::Report(session, _) => Some(Done::Report(session, Ok(SessionReport::default()), Ok(()))),
             Job::Abandon(batch, size, _) => Some(Done::Abandon(batch, size, Ok(Abandoned::NeverCame))),
             Job::Release(session, ..) => Some(Done::Release(session, Ok(true))),
-            Job::Sweep(..) | Job::Listen(_) | Job::Advance | Job::Entitle | Job::Prune { .. } => None,
+            Job::Sweep(..)
+            | Job::Listen(_)
+            | Job::Recover(..)
+            | Job::Advance
+            | Job::Entitle
+            | Job::Prune { .. } => None,
         })
     }
 

@@ -13,14 +13,14 @@ use super::hub::{Hub, lock};
 use super::plan::Plan;
 use crate::memory::{MemoryStore, Snapshot};
 use crate::model::{
-    BatchId, Breaker, BreakerScope, MessageId, NewMessage, NewSession, NumberId, Session, SessionId,
-    SessionReport, SessionSetting, TemplateKey, TemplateRecord, TransportName,
+    BatchId, Breaker, BreakerScope, MessageId, NewMessage, NewSession, NumberId, Resolution, Session,
+    SessionId, SessionReport, SessionSetting, TemplateKey, TemplateRecord, TransportName,
 };
 use crate::port::store::{
     Abandoned, AcquireSessions, AddSession, Archive, AttemptFact, Audience, BeginBatch, Begun, CancelMessage,
     Consider, Considered, Directory, DispatchState, DuePage, DueQuery, Enqueue, Hear, Inbox, Journal, Lease,
-    Ledger, Listened, Numbers, Outbox, RecentAttempt, Redrive, Redriven, Reports, RetryMessage, Route,
-    Schedules, Settled, Store, StoreError, StoreErrorKind, Swept,
+    Ledger, Listened, Numbers, Outbox, RecentAttempt, Recover, Recovered, Redrive, Redriven, Reports,
+    ResolveMessage, RetryMessage, Route, Schedules, Settled, Store, StoreError, StoreErrorKind, Swept,
 };
 use crate::port::{AdminScope, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -247,6 +247,18 @@ impl Outbox for Link {
             Ok(swept)
         })
         .await
+    }
+    async fn recover(&self, scope: &WorkerScope, ask: &Recover) -> Result<Recovered, StoreError> {
+        let (scope, ask) = (scope.clone(), ask.clone());
+        self.call(false, move |store, _| at_once(store.outbox().recover(&scope, &ask))).await
+    }
+    async fn resolve(
+        &self,
+        scope: &Scope,
+        message: MessageId,
+        resolution: Resolution,
+    ) -> Result<ResolveMessage, StoreError> {
+        self.store.outbox().resolve(scope, message, resolution).await
     }
 }
 

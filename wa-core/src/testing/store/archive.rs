@@ -54,6 +54,7 @@ async fn schedule(w: &World, scope: &Scope, session: SessionId) -> ScheduleId {
             valid_for: None,
             rate: None,
             budget: None,
+            in_doubt: None,
             recurrence: Recurrence::new(
                 Repeat::Days { every: 1 },
                 CivilDateTime::at(w.after(3_600), &zone),

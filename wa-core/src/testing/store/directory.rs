@@ -1,9 +1,9 @@
 //! The cases of the Directory room.
 
 use crate::model::{
-    AlertSettings, Category, FrequencyCap, HoldReason, IncarnationId, InstanceId, Lane, Money, OutsideWindow,
-    PriceBook, PriceList, QualityPolicy, QuietHours, QuietSettings, Recipient, RetryBackoff, TagKey, Tenant,
-    TenantBudget, TenantId, TenantSettings, UtcOffset, WhenRed,
+    AlertSettings, Category, FrequencyCap, HoldReason, InDoubtPolicy, IncarnationId, InstanceId, Lane, Money,
+    OutsideWindow, PriceBook, PriceList, QualityPolicy, QuietHours, QuietSettings, Recipient, RetryBackoff,
+    TagKey, Tenant, TenantBudget, TenantId, TenantSettings, UtcOffset, WhenRed,
 };
 use crate::port::store::StoreIdentity;
 use crate::testing::scope;
@@ -108,6 +108,7 @@ pub(super) async fn put_settings_come_back(mut w: World) {
         frequency_cap: Some(FrequencyCap { times: 3, days: 30, ..FrequencyCap::default() }),
         quality: QualityPolicy { yellow_percent: 10, red: WhenRed::Slow },
         require_opt_in: true,
+        in_doubt: InDoubtPolicy::ResendAfterProvenSilence { after: std::time::Duration::from_secs(90) },
         safe_mode: Some([Recipient::from(w.fresh_phone())].into()),
         time_zone: value("Asia/Kathmandu"),
         quiet_hours: Some(QuietSettings {

@@ -303,6 +303,7 @@ macro_rules! __store_clauses {
                 enqueue_needs_an_own_session
                 a_cancelled_message_never_begins
                 a_begun_message_cannot_be_cancelled
+                cancel_withdraws_a_resend
                 due_writes_nothing
                 due_gives_transactional_first
                 due_respects_due_at
@@ -356,6 +357,7 @@ macro_rules! __store_clauses {
                 settle_names_unknown_attempts
                 settle_joins_waiting_statuses
                 an_in_doubt_attempt_is_not_overridden_by_another
+                settle_withdraws_a_resend
                 settle_writes_the_journal
                 settle_tells_of_undeliverable_messages
                 settle_tells_of_a_failing_campaign_once
@@ -372,6 +374,22 @@ macro_rules! __store_clauses {
                 sweep_never_makes_pending
                 sweep_waits_for_the_grace
                 sweep_leaves_settled_attempts_alone
+                recover_never_resends_by_itself
+                recover_resends_after_its_time
+                recover_resends_what_is_proven_silent
+                recover_keeps_to_the_narrowest_policy
+                recover_leaves_alone_what_is_over
+                recover_tries_a_failed_resend_again
+                recover_gives_up_for_good
+                recover_goes_on_where_it_stopped
+                recover_needs_a_live_lease
+                recover_writes_the_journal
+                a_resend_reopens_its_campaign
+                resolve_decides_a_message_in_doubt
+                resolve_resends_once
+                resolve_resends_nothing_that_is_over
+                resolve_leaves_others_alone
+                late_news_of_a_resolved_message_count
             }
             inbox in inbox {
                 keep_is_durable

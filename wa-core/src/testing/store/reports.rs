@@ -28,7 +28,10 @@ fn recount(views: &[MessageView]) -> CampaignCounts {
         match view.state {
             MessageState::Pending | MessageState::Held => counts.pending += 1,
             MessageState::Attempting => counts.attempting += 1,
-            MessageState::InDoubt => counts.in_doubt += 1,
+            MessageState::InDoubt => {
+                counts.in_doubt += 1;
+                counts.resending += u64::from(view.held.is_some());
+            }
             MessageState::Failed => counts.failed += 1,
             MessageState::Skipped => counts.skipped += 1,
             MessageState::Accepted => counts.accepted += 1,
@@ -153,6 +156,7 @@ pub(super) async fn counts_add_up(w: World) {
             accepted,
             failed,
             in_doubt,
+            resending,
             skipped,
             sent,
             delivered,
@@ -162,6 +166,7 @@ pub(super) async fn counts_add_up(w: World) {
         assert_eq!(audience, 9);
         let sum = pending + attempting + accepted + failed + in_doubt + skipped;
         assert_eq!(audience, sum, "after {step}: {counts:?}");
+        assert!(resending <= in_doubt, "after {step}: {counts:?}");
         assert!(read <= delivered && delivered <= sent && sent <= accepted, "after {step}: {counts:?}");
     })
     .await;
@@ -195,6 +200,7 @@ pub(super) async fn a_message_shows_its_chain_of_attempts(w: World) {
         state: MessageState::Pending,
         skipped: None,
         held: None,
+        given_up_at: None,
         attempts: Vec::new(),
     };
     assert_eq!(view, expected);

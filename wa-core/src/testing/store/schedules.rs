@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    CampaignAction, CampaignId, CampaignState, Category, CivilDateTime, EventBody, Lane, ListName,
-    MissedRuns, NewSchedule, Recurrence, Repeat, Schedule, ScheduleAction, ScheduleId, ScheduleRun,
+    CampaignAction, CampaignId, CampaignState, Category, CivilDateTime, EventBody, InDoubtPolicy, Lane,
+    ListName, MissedRuns, NewSchedule, Recurrence, Repeat, Schedule, ScheduleAction, ScheduleId, ScheduleRun,
     ScheduleSpec, ScheduleState, SessionId, SkippedRun, TenantId, TimeZone,
 };
 use crate::port::Scope;
@@ -32,6 +32,7 @@ fn daily(w: &World, list: &ListName, sessions: &[SessionId]) -> NewSchedule {
             valid_for: Some(Duration::from_secs(2 * HOUR)),
             rate: Some(7),
             budget: None,
+            in_doubt: Some(InDoubtPolicy::Manual),
             recurrence: Recurrence::new(Repeat::Days { every: 1 }, first, zone),
             missed: MissedRuns::RunLatest { within: Duration::from_secs(12 * HOUR) },
         },

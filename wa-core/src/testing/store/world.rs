@@ -267,6 +267,7 @@ impl World {
             start_at: None,
             rate: None,
             budget: None,
+            in_doubt: None,
         }
     }
 
@@ -328,6 +329,7 @@ impl World {
             due_at: self.now(),
             valid_until: None,
             key: None,
+            in_doubt: None,
         }
     }
 

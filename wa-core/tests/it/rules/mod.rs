@@ -5,6 +5,7 @@ mod campaign;
 mod civil;
 mod classify;
 mod consent;
+mod doubt;
 mod judge;
 mod pair;
 mod price;

@@ -118,9 +118,12 @@ proptest! {
     ) {
         let mut message = Message::with_attempts(1);
         for (news, at) in &news { message.merge(0, |facts| apply(facts, news, *at)); }
-        let nothing = Consequences { gives_back: false, next: None, breaker: None, consent: None };
+        let nothing =
+            Consequences { gives_back: false, next: None, withdraws: false, breaker: None, consent: None };
         for (news, at) in &news {
-            prop_assert_eq!(message.merge(0, |facts| apply(facts, news, *at)), nothing.clone());
+            let then = message.merge(0, |facts| apply(facts, news, *at));
+            // What may be delivered waits for no other attempt, however often that is said.
+            prop_assert_eq!(Consequences { withdraws: false, ..then }, nothing.clone());
         }
     }
 
@@ -153,9 +156,10 @@ fn apply(facts: &mut DeliveryFacts, news: &News, at: DateTime<Utc>) {
 
 #[test]
 fn what_may_have_left_keeps_its_quota() {
-    for outcome in [Outcome::Ambiguous, accepted()] {
+    for (outcome, withdraws) in [(Outcome::Ambiguous, false), (accepted(), true)] {
         let then = Message::with_attempts(1).outcome(0, &outcome);
-        assert_eq!(then, Consequences { gives_back: false, next: None, breaker: None, consent: None });
+        let nothing = Consequences { gives_back: false, next: None, withdraws, breaker: None, consent: None };
+        assert_eq!(then, nothing);
     }
 }
 
@@ -248,5 +252,20 @@ fn a_place_that_is_not_in_the_chain_has_no_consequences() {
     let merge =
         Merge { key: key(), before: &before, chain: &[&facts], place: 1, redriven: 0, retry_after: None };
     let then = consequences(&merge, &TenantSettings::default(), epoch());
-    assert_eq!(then, Consequences { gives_back: false, next: None, breaker: None, consent: None });
+    let nothing =
+        Consequences { gives_back: false, next: None, withdraws: false, breaker: None, consent: None };
+    assert_eq!(then, nothing);
+}
+
+#[test]
+fn what_waits_is_withdrawn_once_the_message_may_be_delivered_or_failed_for_good() {
+    let doubtful =
+        || Message { attempts: vec![only(Fact::InDoubt)], given_back: vec![0], ..Message::default() };
+    assert!(!doubtful().outcome(0, &Outcome::Ambiguous).withdraws, "nothing new is known");
+    assert!(doubtful().outcome(0, &accepted()).withdraws);
+    assert!(doubtful().failed(0, 131_026, RejectClass::Recipient).withdraws, "it failed for good");
+    assert!(!doubtful().failed(0, 1, RejectClass::Retry).withdraws, "it is tried again");
+    let mut both =
+        Message { attempts: vec![only(Fact::InDoubt); 2], given_back: vec![0, 0], ..Message::default() };
+    assert!(!both.failed(1, 131_026, RejectClass::Recipient).withdraws, "nobody knows about the other");
 }

@@ -17,7 +17,7 @@ fn any_standing() -> impl Strategy<Value = Standing> {
         let mut facts = refused(RejectClass::Recipient);
         let class = if code % 2 == 0 { RejectClass::Recipient } else { RejectClass::Retry };
         facts.failure = (code > 0).then(|| failure(code, class));
-        Standing::new(state, Some(reason), &[&facts])
+        Standing::new(state, Some(reason), &[&facts]).waiting(code == 1)
     })
 }
 
@@ -41,6 +41,7 @@ fn recount(messages: &BTreeMap<u8, Standing>) -> CampaignCounts {
         failed: count(&[Failed]),
         critical: u64::try_from(messages.values().filter(|it| it.critical).count()).expect("a count"),
         in_doubt: count(&[InDoubt]),
+        resending: u64::try_from(messages.values().filter(|it| it.resends).count()).expect("a count"),
         skipped: count(&[Skipped]),
         sent: count(&[Sent, Delivered, Read, Played]),
         delivered: count(&[Delivered, Read, Played]),
@@ -54,6 +55,7 @@ fn assert_sound(counts: &CampaignCounts) {
     let CampaignCounts { audience, pending, attempting, accepted, failed, in_doubt, skipped, .. } = counts;
     assert_eq!(*audience, pending + attempting + accepted + failed + in_doubt + skipped);
     assert!(counts.critical <= counts.failed);
+    assert!(counts.resending <= counts.in_doubt);
     assert!(counts.read <= counts.delivered);
     assert!(counts.delivered <= counts.sent);
     assert!(counts.sent <= counts.accepted);
@@ -110,7 +112,7 @@ proptest! {
         let euro: Currency = "EUR".parse().expect("a currency");
         let counters = [
             Counter::Audience, Counter::Pending, Counter::Attempting, Counter::Accepted, Counter::Failed,
-            Counter::InDoubt, Counter::Skipped, Counter::Sent, Counter::Delivered, Counter::Read,
+            Counter::InDoubt, Counter::Resending, Counter::Skipped, Counter::Sent, Counter::Delivered, Counter::Read,
             Counter::Retries, Counter::Reason(reason),
             Counter::Cost(CostCounter::Micros(RateCategory::Marketing, euro)),
             Counter::Cost(CostCounter::Priced(RateCategory::AuthenticationInternational, euro)),

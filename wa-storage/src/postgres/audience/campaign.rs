@@ -18,7 +18,8 @@ use crate::postgres::page_size;
 use crate::postgres::tx::Tx;
 
 pub(in crate::postgres) const COLUMNS: &str = "id, name, content, list_name, sessions, lane, valid_until, start_at, rate, \
-     definition, state, created_at, launched_at, completed_at, fallback, budget, budget_currency, paused_for";
+     definition, state, created_at, launched_at, completed_at, fallback, budget, budget_currency, paused_for, \
+     in_doubt";
 
 pub(in crate::postgres) async fn create(
     tx: &mut Tx,
@@ -52,7 +53,7 @@ pub(in crate::postgres) async fn create(
     let campaign = Campaign::draft(new, tx.now);
     sqlx::query(AssertSqlSafe(format!(
         "INSERT INTO campaign (tenant, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-         $13, NULL, NULL, $14, $15, $16, NULL)"
+         $13, NULL, NULL, $14, $15, $16, NULL, $17)"
     )))
     .bind(tenant.as_uuid())
     .bind(campaign.id.as_uuid())
@@ -70,6 +71,7 @@ pub(in crate::postgres) async fn create(
     .bind(campaign.fallback.as_ref().map(to_json).transpose()?)
     .bind(campaign.budget.map(|budget| budget.micros))
     .bind(campaign.budget.as_ref().map(|budget| budget.currency.as_str()))
+    .bind(campaign.in_doubt.as_ref().map(to_json).transpose()?)
     .execute(tx.conn())
     .await?;
     Ok(CreateCampaign::Created(campaign))
@@ -187,5 +189,6 @@ pub(in crate::postgres) fn campaign(row: &PgRow) -> Result<Campaign, Error> {
         completed_at: opt_at(row, 13)?,
         fallback: opt_json(row, 14)?,
         paused_for: opt_named(row, 17, HoldReason::from_name)?,
+        in_doubt: opt_json(row, 18)?,
     })
 }

@@ -26,13 +26,13 @@ use crate::postgres::tx::{Locks, Tx};
 /// not done: base and changes, from one snapshot.
 const CANDIDATES: &str = "SELECT c.tenant, c.id, c.state, c.start_at, \
      (coalesce((SELECT sum(o.n) FROM campaign_count o WHERE o.tenant = c.tenant AND o.campaign = c.id \
-     AND o.counter IN ('pending', 'attempting')), 0) \
+     AND o.counter IN ('pending', 'attempting', 'resending')), 0) \
      + coalesce((SELECT sum(d.n) FROM delta d WHERE d.tenant = c.tenant AND d.campaign = c.id \
-     AND d.counter IN ('pending', 'attempting')), 0))::bigint \
+     AND d.counter IN ('pending', 'attempting', 'resending')), 0))::bigint \
      FROM (SELECT tenant, id FROM campaign WHERE state IN ('scheduled', 'running') \
      UNION SELECT o.tenant, o.campaign FROM campaign_count o \
      JOIN campaign c ON c.tenant = o.tenant AND c.id = o.campaign \
-     WHERE o.counter IN ('pending', 'attempting') AND o.n > 0 AND c.state = 'completed') k \
+     WHERE o.counter IN ('pending', 'attempting', 'resending') AND o.n > 0 AND c.state = 'completed') k \
      JOIN campaign c ON c.tenant = k.tenant AND c.id = k.id ORDER BY c.tenant, c.id";
 
 /// How long a status waits for the attempt that it is about.

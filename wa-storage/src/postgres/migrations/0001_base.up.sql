@@ -219,6 +219,7 @@ CREATE TABLE campaign (
     budget BIGINT,
     budget_currency TEXT COLLATE "C",
     paused_for TEXT COLLATE "C",
+    in_doubt TEXT COLLATE "C",
     PRIMARY KEY (tenant, id)
 );
 CREATE UNIQUE INDEX campaign_by_name ON campaign (tenant, name);
@@ -267,7 +268,7 @@ CREATE TABLE campaign_count (
     PRIMARY KEY (tenant, campaign, counter)
 );
 CREATE INDEX campaign_open ON campaign_count (tenant, campaign, n)
-    WHERE counter IN ('pending', 'attempting') AND n > 0;
+    WHERE counter IN ('pending', 'attempting', 'resending') AND n > 0;
 
 -- Changes of counts that are not folded into `campaign_count` yet. The nil campaign is the tenant's total.
 CREATE TABLE delta (
@@ -302,6 +303,7 @@ CREATE TABLE single (
     key TEXT COLLATE "C",
     fingerprint BYTEA NOT NULL,
     fallback TEXT COLLATE "C",
+    in_doubt TEXT COLLATE "C",
     PRIMARY KEY (tenant, message)
 );
 CREATE UNIQUE INDEX single_by_key ON single (tenant, key) WHERE key IS NOT NULL;
@@ -426,12 +428,16 @@ CREATE TABLE closed (
     PRIMARY KEY (tenant, message)
 );
 
--- Messages whose last word is in doubt.
+-- Messages whose last word is in doubt: when each is looked at, and since when nothing more is expected of it.
 CREATE TABLE doubt (
     tenant UUID NOT NULL,
     message UUID NOT NULL,
+    session UUID NOT NULL,
+    look_at TIMESTAMPTZ,
+    given_up_at TIMESTAMPTZ,
     PRIMARY KEY (tenant, message)
 );
+CREATE INDEX doubt_to_look_at ON doubt (session, look_at, tenant, message) WHERE look_at IS NOT NULL;
 
 -- Messages that failed for good. The nil campaign is none.
 CREATE TABLE failure (

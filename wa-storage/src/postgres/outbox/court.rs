@@ -204,7 +204,7 @@ fn sql(reads_timeline: bool) -> String {
          LEFT JOIN LATERAL (SELECT array_agg(x.at ORDER BY x.at DESC, x.message DESC, x.n DESC) AS ats, \
              array_agg(x.category ORDER BY x.at DESC, x.message DESC, x.n DESC) AS categories, \
              array_agg(x.lane ORDER BY x.at DESC, x.message DESC, x.n DESC) AS lanes FROM touch x \
-             WHERE x.tenant = $2 AND x.recipient = i.recipient \
+             WHERE x.tenant = $2 AND x.recipient = i.recipient AND x.message <> i.message \
              AND x.at > clock.now - make_interval(days => $14)) t ON true \
          LEFT JOIN LATERAL (SELECT x.n, x.why, x.campaign, x.due_at FROM due x \
              WHERE x.tenant = $2 AND x.message = i.message AND x.session = $3 LIMIT 1) d ON true \

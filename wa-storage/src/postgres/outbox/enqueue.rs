@@ -33,9 +33,10 @@ pub(in crate::postgres) async fn enqueue(
         due_at,
         valid_until,
         key,
+        in_doubt,
     } = message;
     // Instants are not part of it: a caller who repeats a call "now" means the same message.
-    let digest = Fingerprint::of_json(&(session, recipient, content, reply_to, fallback, lane))
+    let digest = Fingerprint::of_json(&(session, recipient, content, reply_to, fallback, lane, in_doubt))
         .ok_or(Fault::Broken("a message has no JSON form"))?;
     let sql = format!("SELECT 1 FROM \"{schema}\".session WHERE id = $1 AND tenant = $2");
     let owns = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -50,7 +51,7 @@ pub(in crate::postgres) async fn enqueue(
     // The row with the key decides: it is written first, and nothing else unless it was new.
     let sql = format!(
         "INSERT INTO \"{schema}\".single (tenant, message, session, lane, content, reply_to, valid_until, key, \
-         fingerprint, fallback) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
+         fingerprint, fallback, in_doubt) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING"
     );
     let taken = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(tenant.as_uuid())
@@ -63,6 +64,7 @@ pub(in crate::postgres) async fn enqueue(
         .bind(key.as_ref().map(|key| key.as_str()))
         .bind(digest.as_bytes().as_slice())
         .bind(fallback.as_ref().map(to_json).transpose()?)
+        .bind(in_doubt.as_ref().map(to_json).transpose()?)
         .execute(&mut *conn)
         .await?;
     if taken.rows_affected() == 0 {
@@ -121,8 +123,17 @@ pub(super) async fn cancel(tx: &mut Tx, tenant: TenantId, message: MessageId) ->
         MessageState::Skipped if stored.closed == Some(SkipReason::Cancelled) => {
             return Ok(CancelMessage::Cancelled);
         }
+        MessageState::InDoubt => {
+            // What has left cannot be called back; what would follow it can.
+            message::leave_due(tx.conn(), &mut stored).await?;
+            let now = tx.now;
+            message::close(tx.conn(), &mut stored, SkipReason::Cancelled, now).await?;
+            let mut changes = Changes::default();
+            changes.standing(tenant, stored.campaign, Some(&old), &stored.standing());
+            tx.write(changes).await?;
+            return Ok(CancelMessage::TooLate(old.state));
+        }
         state @ (MessageState::Attempting
-        | MessageState::InDoubt
         | MessageState::Accepted
         | MessageState::Sent
         | MessageState::Delivered

@@ -254,7 +254,7 @@ impl Merger {
         let chain = held.stored.chain();
         let merge = settle::Merge { key, before, chain: &chain, place, redriven, retry_after };
         let follows = settle::consequences(&merge, settings, now);
-        let settle::Consequences { gives_back, next, breaker, consent } = follows;
+        let settle::Consequences { gives_back, next, withdraws, breaker, consent } = follows;
         let last = held.stored.attempts.last().map_or(0, |attempt| attempt.n);
         let Some(attempt) = held.stored.attempts.get_mut(place) else { return Ok(()) };
         if gives_back {
@@ -268,8 +268,8 @@ impl Merger {
         if is_heard {
             held.break_silence(key.n);
         }
-        if !undelivered {
-            // Evidence of delivery came after a failure had scheduled a retry: it must not be sent again.
+        if withdraws {
+            // It may deliver after all, and another would be a second message; or none is to follow.
             held.leave_due();
         }
         match next {

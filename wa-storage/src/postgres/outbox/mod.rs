@@ -3,6 +3,7 @@
 mod begin;
 mod consider;
 mod court;
+pub(super) mod doubt;
 mod due;
 pub(super) mod enqueue;
 mod failures;
@@ -19,10 +20,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use wa_core::model::{BatchId, MessageId, NewMessage, SessionId};
+use wa_core::model::{BatchId, MessageId, NewMessage, Resolution, SessionId};
 use wa_core::port::store::{
     Abandoned, AttemptFact, BeginBatch, Begun, CancelMessage, Consider, Considered, DuePage, DueQuery,
-    Enqueue, Listened, Outbox, Redrive, Redriven, RetryMessage, Settled, StoreError, Swept,
+    Enqueue, Listened, Outbox, Recover, Recovered, Redrive, Redriven, ResolveMessage, RetryMessage, Settled,
+    StoreError, Swept,
 };
 use wa_core::port::{Scope, WorkerScope};
 use wa_core::rules::judge::Judge;
@@ -97,6 +99,19 @@ impl Outbox for PostgresStore {
 
     async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Result<Swept, StoreError> {
         sweep::sweep(self, scope, grace).await
+    }
+
+    async fn recover(&self, scope: &WorkerScope, ask: &Recover) -> Result<Recovered, StoreError> {
+        doubt::recover(self, scope, ask).await
+    }
+
+    async fn resolve(
+        &self,
+        scope: &Scope,
+        message: MessageId,
+        resolution: Resolution,
+    ) -> Result<ResolveMessage, StoreError> {
+        doubt::resolve(self, scope.tenant(), message, resolution).await
     }
 }
 

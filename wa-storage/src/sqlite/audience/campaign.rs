@@ -17,7 +17,8 @@ use crate::sqlite::reader::Snapshot;
 use crate::sqlite::writer::Tx;
 
 pub(in crate::sqlite) const COLUMNS: &str = "id, name, content, list_name, sessions, lane, valid_until, start_at, rate, \
-     definition, state, created_at, launched_at, completed_at, fallback, budget, budget_currency, paused_for";
+     definition, state, created_at, launched_at, completed_at, fallback, budget, budget_currency, paused_for, \
+     in_doubt";
 
 pub(in crate::sqlite) fn create(
     tx: &Tx<'_>,
@@ -49,7 +50,7 @@ pub(in crate::sqlite) fn create(
     tx.conn
         .prepare_cached(&format!(
             "INSERT INTO campaign (tenant, {COLUMNS}) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL, NULL, ?14, ?15, ?16, NULL)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL, NULL, ?14, ?15, ?16, NULL, ?17)"
         ))?
         .execute(params![
             tenant.as_bytes(),
@@ -67,7 +68,8 @@ pub(in crate::sqlite) fn create(
             micros(campaign.created_at),
             campaign.fallback.as_ref().map(to_json).transpose()?,
             campaign.budget.map(|budget| budget.micros),
-            campaign.budget.as_ref().map(|budget| budget.currency.as_str())
+            campaign.budget.as_ref().map(|budget| budget.currency.as_str()),
+            campaign.in_doubt.as_ref().map(to_json).transpose()?
         ])?;
     Ok(CreateCampaign::Created(campaign))
 }
@@ -181,5 +183,6 @@ pub(in crate::sqlite) fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
         completed_at: opt_at(row, 13)?,
         fallback: opt_json(row, 14)?,
         paused_for: opt_named(row, 17, HoldReason::from_name)?,
+        in_doubt: opt_json(row, 18)?,
     })
 }

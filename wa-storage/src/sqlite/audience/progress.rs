@@ -23,9 +23,9 @@ const ALIVE: &str = "SELECT tenant, id, state, start_at FROM campaign \
      WHERE state IN ('scheduled', 'running') ORDER BY tenant, id";
 const REOPENED: &str = "SELECT DISTINCT o.tenant, o.campaign, c.state, c.start_at FROM campaign_count o \
      JOIN campaign c ON c.tenant = o.tenant AND c.id = o.campaign \
-     WHERE o.counter IN ('pending', 'attempting') AND o.n > 0 AND c.state = 'completed'";
+     WHERE o.counter IN ('pending', 'attempting', 'resending') AND o.n > 0 AND c.state = 'completed'";
 const OPEN_COUNT: &str = "SELECT coalesce(sum(n), 0) FROM campaign_count \
-     WHERE tenant = ?1 AND campaign = ?2 AND counter IN ('pending', 'attempting')";
+     WHERE tenant = ?1 AND campaign = ?2 AND counter IN ('pending', 'attempting', 'resending')";
 const NEXT_START: &str = "SELECT min(start_at) FROM campaign WHERE state = 'scheduled'";
 const WAITING_ROWS: &str = "SELECT message FROM due WHERE tenant = ?1 AND campaign = ?2";
 

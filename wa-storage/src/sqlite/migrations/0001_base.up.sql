@@ -209,6 +209,7 @@ CREATE TABLE campaign (
     budget INTEGER,
     budget_currency TEXT,
     paused_for TEXT,
+    in_doubt TEXT,
     PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX campaign_by_name ON campaign (tenant, name);
@@ -257,7 +258,7 @@ CREATE TABLE campaign_count (
     PRIMARY KEY (tenant, campaign, counter)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX campaign_open ON campaign_count (tenant, campaign, n)
-    WHERE counter IN ('pending', 'attempting') AND n > 0;
+    WHERE counter IN ('pending', 'attempting', 'resending') AND n > 0;
 
 -- Changes of counts that are not folded into `campaign_count` yet. An empty campaign is the tenant's total.
 CREATE TABLE delta (
@@ -292,6 +293,7 @@ CREATE TABLE single (
     key TEXT,
     fingerprint BLOB NOT NULL,
     fallback TEXT,
+    in_doubt TEXT,
     PRIMARY KEY (tenant, message)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX single_by_key ON single (tenant, key) WHERE key IS NOT NULL;
@@ -416,12 +418,16 @@ CREATE TABLE closed (
     PRIMARY KEY (tenant, message)
 ) STRICT, WITHOUT ROWID;
 
--- Messages whose last word is in doubt.
+-- Messages whose last word is in doubt: when each is looked at, and since when nothing more is expected of it.
 CREATE TABLE doubt (
     tenant BLOB NOT NULL,
     message BLOB NOT NULL,
+    session BLOB NOT NULL,
+    look_at INTEGER,
+    given_up_at INTEGER,
     PRIMARY KEY (tenant, message)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX doubt_to_look_at ON doubt (session, look_at, tenant, message) WHERE look_at IS NOT NULL;
 
 -- Messages that failed for good. An empty campaign is none.
 CREATE TABLE failure (

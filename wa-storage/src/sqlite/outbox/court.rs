@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 use wa_core::model::{
-    BreakerScope, BudgetOf, CampaignId, CampaignState, Category, Consent, Contact, ContactId, Money, Period,
-    Recipient, SessionId, TenantBudget, TenantId, micros,
+    BreakerScope, BudgetOf, CampaignId, CampaignState, Category, Consent, Contact, ContactId, MessageId,
+    Money, Period, Recipient, SessionId, TenantBudget, TenantId, micros,
 };
 use wa_core::port::store::BeginItem;
 use wa_core::rules::touch::{self, Touch};
@@ -30,7 +30,7 @@ const CONSENT_OF: &str = "SELECT consent, phone, bsuid FROM contact WHERE tenant
 const ZONE_OF: &str =
     "SELECT json_extract(attributes, '$.time_zone') FROM contact WHERE tenant = ?1 AND id = ?2";
 const TOUCHES_OF: &str = "SELECT at, category, lane FROM touch \
-     WHERE tenant = ?1 AND recipient = ?2 AND at > ?3 ORDER BY at DESC, message DESC, n DESC";
+     WHERE tenant = ?1 AND recipient = ?2 AND at > ?3 AND message <> ?4 ORDER BY at DESC, message DESC, n DESC";
 const ANY_SUPPRESSED: &str = "SELECT 1 FROM suppressed WHERE tenant = ?1 LIMIT 1";
 const IS_SUPPRESSED: &str = "SELECT 1 FROM suppressed WHERE tenant = ?1 AND address = ?2";
 const WARM_UP_USED: &str = "SELECT used FROM warm_up_usage WHERE session = ?1 AND day = ?2";
@@ -209,7 +209,7 @@ impl Bench<'_> {
                 }
                 Some(_) | None => None,
             },
-            touches: self.touches(key)?,
+            touches: self.touches(key, item.message)?,
             has_slot: self.has_limit && reserve::has_slot(self.conn, &self.portfolio, key, self.now)?,
         })
     }
@@ -260,10 +260,11 @@ impl Bench<'_> {
         Ok(false)
     }
 
-    fn touches(&self, key: u64) -> Fallible<Vec<Touch>> {
+    fn touches(&self, key: u64, message: MessageId) -> Fallible<Vec<Touch>> {
         let Some(since) = self.since else { return Ok(Vec::new()) };
         let mut statement = self.conn.prepare_cached(TOUCHES_OF)?;
-        let key = params![self.tenant.as_bytes(), key.cast_signed(), micros(since)];
+        // A message's own attempts hold it up in nothing.
+        let key = params![self.tenant.as_bytes(), key.cast_signed(), micros(since), message.as_bytes()];
         let stored = statement.query_map(key, |row| {
             let category = named(row, 1, Category::from_name)?;
             Ok(Touch { at: at(row, 0)?, category, lane: lane_of(row, 2)? })

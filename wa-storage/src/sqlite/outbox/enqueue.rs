@@ -25,9 +25,10 @@ pub(in crate::sqlite) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMes
         due_at,
         valid_until,
         key,
+        in_doubt,
     } = message;
     // Instants are not part of it: a caller who repeats a call "now" means the same message.
-    let digest = Fingerprint::of_json(&(session, recipient, content, reply_to, fallback, lane))
+    let digest = Fingerprint::of_json(&(session, recipient, content, reply_to, fallback, lane, in_doubt))
         .ok_or(Fault::Broken("a message has no JSON form"))?;
     let owns = tx
         .conn
@@ -47,7 +48,7 @@ pub(in crate::sqlite) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMes
     tx.conn
         .prepare_cached(
             "INSERT INTO single (tenant, message, session, lane, content, reply_to, valid_until, key, fingerprint, \
-             fallback) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             fallback, in_doubt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             tenant.as_bytes(),
@@ -59,7 +60,8 @@ pub(in crate::sqlite) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMes
             opt_micros(*valid_until),
             key.as_ref().map(|key| key.as_str()),
             digest.as_bytes(),
-            fallback.as_ref().map(to_json).transpose()?
+            fallback.as_ref().map(to_json).transpose()?,
+            in_doubt.as_ref().map(to_json).transpose()?
         ])?;
     tx.conn.prepare_cached(PUT_DUE)?.execute(params![
         tenant.as_bytes(),
@@ -105,8 +107,16 @@ pub(super) fn cancel(tx: &Tx<'_>, tenant: TenantId, message: MessageId) -> Falli
         MessageState::Skipped if stored.closed == Some(SkipReason::Cancelled) => {
             return Ok(CancelMessage::Cancelled);
         }
+        MessageState::InDoubt => {
+            // What has left cannot be called back; what would follow it can.
+            stored.delete_due(tx.conn)?;
+            stored.close(tx.conn, SkipReason::Cancelled, tx.now)?;
+            let mut changes = Changes::default();
+            changes.standing(tenant, stored.campaign, Some(&old), &stored.standing());
+            tx.write(changes)?;
+            return Ok(CancelMessage::TooLate(old.state));
+        }
         state @ (MessageState::Attempting
-        | MessageState::InDoubt
         | MessageState::Accepted
         | MessageState::Sent
         | MessageState::Delivered

@@ -221,8 +221,7 @@ impl<'a> Merger<'a> {
         };
         let merge = settle::Merge { key, before, chain: &chain, place, redriven, retry_after };
         let follows = settle::consequences(&merge, &settings, now);
-        let settle::Consequences { gives_back, next, breaker, consent } = follows;
-        let undelivered = stored.chain().iter().all(|facts| facts.is_definitely_undelivered());
+        let settle::Consequences { gives_back, next, withdraws, breaker, consent } = follows;
         let last = stored.attempts.last().map_or(0, |attempt| attempt.n);
         let Some(attempt) = stored.attempts.get_mut(place) else { return Ok(()) };
         if gives_back {
@@ -233,8 +232,8 @@ impl<'a> Merger<'a> {
         put_result(tx.conn, stored.tenant, stored.id, attempt.n, &attempt.facts)?;
         failures::break_silence(tx.conn, stored.tenant, stored.id, attempt, now)?;
         let (session, chosen) = (attempt.session, attempt.content);
-        if !undelivered {
-            // Evidence of delivery came after a failure had scheduled a retry: it must not be sent again.
+        if withdraws {
+            // It may deliver after all, and another would be a second message; or none is to follow.
             stored.delete_due(tx.conn)?;
         }
         match next {

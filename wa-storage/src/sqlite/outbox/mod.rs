@@ -3,6 +3,7 @@
 mod begin;
 mod consider;
 mod court;
+pub(super) mod doubt;
 mod due;
 pub(super) mod enqueue;
 mod failures;
@@ -16,9 +17,9 @@ mod sweep;
 
 #[cfg(test)]
 pub(super) use {
-    begin::HOT as BEGIN_STATEMENTS, begin::JUDGING as JUDGE_STATEMENTS, due::DUE_ROWS,
-    due::HOT as DUE_STATEMENTS, listen::HOT as LISTEN_STATEMENTS, redrive::HOT as REDRIVE_STATEMENTS,
-    sweep::HOT as SWEEP_STATEMENTS,
+    begin::HOT as BEGIN_STATEMENTS, begin::JUDGING as JUDGE_STATEMENTS, doubt::HOT as DOUBT_STATEMENTS,
+    due::DUE_ROWS, due::HOT as DUE_STATEMENTS, listen::HOT as LISTEN_STATEMENTS,
+    redrive::HOT as REDRIVE_STATEMENTS, sweep::HOT as SWEEP_STATEMENTS,
 };
 
 use std::sync::Arc;
@@ -27,10 +28,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use wa_core::model::{BatchId, Lane, MessageId, SessionId, micros};
+use wa_core::model::{BatchId, Lane, MessageId, Resolution, SessionId, micros};
 use wa_core::port::store::{
     Abandoned, AttemptFact, BeginBatch, Begun, CancelMessage, Consider, Considered, DuePage, DueQuery,
-    Enqueue, Listened, Outbox, Redrive, Redriven, RetryMessage, Settled, StoreError, Swept,
+    Enqueue, Listened, Outbox, Recover, Recovered, Redrive, Redriven, ResolveMessage, RetryMessage, Settled,
+    StoreError, Swept,
 };
 use wa_core::port::{Scope, WorkerScope};
 use wa_core::rules::judge::Judge;
@@ -112,6 +114,21 @@ impl Outbox for SqliteStore {
     async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Result<Swept, StoreError> {
         let scope = scope.clone();
         self.write(Durability::Normal, move |tx| sweep::sweep(tx, &scope, grace)).await
+    }
+
+    async fn recover(&self, scope: &WorkerScope, ask: &Recover) -> Result<Recovered, StoreError> {
+        let (scope, ask) = (scope.clone(), *ask);
+        self.write(Durability::Normal, move |tx| doubt::recover(tx, &scope, &ask)).await
+    }
+
+    async fn resolve(
+        &self,
+        scope: &Scope,
+        message: MessageId,
+        resolution: Resolution,
+    ) -> Result<ResolveMessage, StoreError> {
+        let tenant = scope.tenant();
+        self.write(Durability::Full, move |tx| doubt::resolve(tx, tenant, message, resolution)).await
     }
 }
 

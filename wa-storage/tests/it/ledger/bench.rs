@@ -183,6 +183,7 @@ impl Bench {
                 start_at: None,
                 rate: None,
                 budget: budget.map(usd),
+                in_doubt: None,
             };
             let made = audience.audience().create_campaign(&self.tenant, &new).await.expect("an answer");
             let CreateCampaign::Created(campaign) = made else { panic!("{made:?}") };
@@ -213,6 +214,7 @@ impl Bench {
                 due_at: self.clock.now(),
                 valid_until: None,
                 key: None,
+                in_doubt: None,
             };
             self.store.outbox().enqueue(&self.tenant, &message).await.expect("an answer");
         }

@@ -65,6 +65,7 @@ impl Script {
             start_at: self.percent(15).then(|| self.now() + TimeDelta::seconds(3)),
             rate: self.percent(20).then_some(5),
             budget: self.budget(15),
+            in_doubt: self.doubt_policy(),
         };
         let made = every!(self.stores, s => s.audience().create_campaign(&scope, &new));
         if let Ok(CreateCampaign::Created(campaign)) = &made {

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use wa_core::model::{BatchId, Lane, MessageId, NewMessage, Outcome, SessionId, SkipReason, TenantId};
+use wa_core::model::{
+    BatchId, InDoubtPolicy, Lane, MessageId, NewMessage, Outcome, Resolution, SessionId, SkipReason, TenantId,
+};
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{
     Abandoned, AttemptFact, BeginBatch, BeginItem, Begun, CancelMessage, Consider, Considered, DueMessage,
-    DueQuery, Enqueue, FailureFilter, Redrive, RedriveOf, RetryMessage, Settled, Swept,
+    DueQuery, Enqueue, FailureFilter, Recover, Recovered, Redrive, RedriveOf, ResolveMessage, RetryMessage,
+    Settled, Swept,
 };
 use wa_core::rules::judge::Judge;
 use wa_core::testing::begin_item;
@@ -20,8 +23,10 @@ use super::stores::{STORES, differ, every};
 
 impl Script {
     pub(super) async fn outbox(&mut self) -> Step {
-        match self.roll(47) {
+        match self.roll(53) {
             45 | 46 => self.consider().await,
+            47..=50 => self.recover().await,
+            51 | 52 => self.resolve().await,
             0..=8 => self.enqueue().await,
             9 => self.cancel().await,
             10 => {
@@ -60,6 +65,7 @@ impl Script {
             due_at: self.now() + TimeDelta::seconds(ahead),
             valid_until: self.percent(10).then(|| self.now() + TimeDelta::seconds(9)),
             key: key.map(|key| key.parse().expect("a key")),
+            in_doubt: self.doubt_policy(),
         };
         let taken = every!(self.stores, s => s.outbox().enqueue(&scope, &message));
         if let Ok(Enqueue::Queued(id)) = taken {
@@ -301,6 +307,42 @@ impl Script {
         let limit = self.limit();
         let heard = every!(self.stores, s => s.outbox().listen(&scope, limit));
         self.tell("listen", heard.is_ok(), (scope, limit, heard));
+        Ok(())
+    }
+
+    /// What a message, a campaign or a tenant says about what is in doubt.
+    pub(super) fn doubt_policy(&self) -> Option<InDoubtPolicy> {
+        let after = Duration::from_secs([0, 1, 5][self.index(3)]);
+        let policies = [
+            InDoubtPolicy::AtMostOnce,
+            InDoubtPolicy::Manual,
+            InDoubtPolicy::ResendAfter { after },
+            InDoubtPolicy::ResendAfter { after },
+            InDoubtPolicy::ResendAfterProvenSilence { after },
+        ];
+        self.pick(&policies).copied().filter(|_| self.percent(40))
+    }
+
+    async fn recover(&mut self) -> Step {
+        let Some((_, scope)) = self.held() else { return Ok(()) };
+        let ask = Recover { grace: Duration::from_secs(self.roll(2)), limit: self.limit() };
+        let found = every!(self.stores, s => s.outbox().recover(&scope, &ask));
+        let good = matches!(&found, Ok(Recovered { resent, .. }) if !resent.is_empty());
+        self.tell("recover", good, (scope, ask, found));
+        Ok(())
+    }
+
+    async fn resolve(&mut self) -> Step {
+        let tenant = self.session().1;
+        let scope = self.scope_of(tenant);
+        let doubtful = every!(self.stores, s => s.reports().in_doubt(&scope, None, 100));
+        let doubtful: Vec<_> = doubtful.iter().flatten().map(|view| view.id).collect();
+        let one = self.pick(&doubtful).copied().filter(|_| self.percent(90));
+        let Some(id) = one.or(self.any_message().await?.map(|(_, id)| id)) else { return Ok(()) };
+        let said = [Resolution::Resend, Resolution::Delivered, Resolution::Undelivered][self.index(3)];
+        let answer = every!(self.stores, s => s.outbox().resolve(&scope, id, said));
+        let good = matches!(answer, Ok(ResolveMessage::Resolved(_) | ResolveMessage::Requeued(_)));
+        self.tell("resolve", good, (id, said, answer));
         Ok(())
     }
 

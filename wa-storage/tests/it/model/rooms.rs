@@ -91,6 +91,7 @@ impl Script {
                     max_retries: u8::try_from(self.roll(4)).expect("small"),
                     retry_after_seconds: vec![1, 5],
                     retry_backoff: self.percent(20).then(RetryBackoff::default),
+                    in_doubt: self.doubt_policy().unwrap_or_default(),
                     later_retries: u8::from(self.percent(50)),
                     // Low enough to be reached by campaigns of a few.
                     alerts: AlertSettings {

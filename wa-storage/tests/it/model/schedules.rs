@@ -53,6 +53,7 @@ impl Script {
                 valid_for: self.percent(30).then_some(hours(1)),
                 rate: self.percent(20).then_some(5),
                 budget: None,
+                in_doubt: self.doubt_policy(),
                 recurrence: self.recurrence(),
                 missed: *self.pick(&missed).expect("three"),
             },

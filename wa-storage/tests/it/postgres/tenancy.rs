@@ -158,6 +158,7 @@ async fn schedule(world: &World, session: &Session) {
         id: ScheduleId::from_uuid(fresh()),
         name: "daily".parse().expect("a name"),
         spec: ScheduleSpec {
+            in_doubt: None,
             content: CampaignContent::new(template("{{name}}")),
             fallback: None,
             list: "imported".parse().expect("a name"),

@@ -178,6 +178,7 @@ impl World {
 
     pub(super) async fn launch(&self, name: &str, list: &str, sessions: &[SessionId]) -> Campaign {
         let new = NewCampaign {
+            in_doubt: None,
             id: CampaignId::from_uuid(fresh()),
             name: name.parse().expect("a name"),
             content: CampaignContent::new(template("{{name}}")),
@@ -204,6 +205,7 @@ impl World {
 
     pub(super) fn message(&self, session: SessionId, to: Phone) -> NewMessage {
         NewMessage {
+            in_doubt: None,
             id: MessageId::from_uuid(fresh()),
             session,
             recipient: Recipient::from(to),

@@ -1,8 +1,8 @@
 //! Campaigns: their definition, their moves, and what time does to them.
 
 use crate::model::{
-    Campaign, CampaignAction, CampaignId, CampaignState, Category, EventBody, MessageState, Money,
-    NewCampaign, Outcome, RejectClass, SessionId, SkipReason,
+    Campaign, CampaignAction, CampaignId, CampaignState, Category, EventBody, InDoubtPolicy, MessageState,
+    Money, NewCampaign, Outcome, RejectClass, SessionId, SkipReason,
 };
 use crate::port::store::{ActOutcome, CreateCampaign};
 use crate::testing::store::world::{
@@ -25,6 +25,7 @@ pub(crate) async fn create_campaign_is_idempotent_by_name(mut w: World) {
         valid_until: Some(w.after(3_600)),
         start_at: Some(w.after(60)),
         rate: Some(7),
+        in_doubt: Some(InDoubtPolicy::Manual),
         ..w.new_campaign(&list, &[second, first])
     };
     let created = w.draft(&scope, &new).await;
@@ -40,6 +41,7 @@ pub(crate) async fn create_campaign_is_idempotent_by_name(mut w: World) {
         start_at,
         rate,
         budget,
+        in_doubt,
     } = new.clone();
     let expected = Campaign {
         id,
@@ -53,6 +55,7 @@ pub(crate) async fn create_campaign_is_idempotent_by_name(mut w: World) {
         start_at,
         rate,
         budget,
+        in_doubt,
         definition: new.definition(),
         state: CampaignState::Draft,
         paused_for: None,
@@ -130,6 +133,7 @@ pub(crate) async fn another_definition_under_a_name_is_refused(w: World) {
         NewCampaign { id, list: other_list, ..new.clone() },
         NewCampaign { id, sessions: vec![first, second], ..new.clone() },
         NewCampaign { id, valid_until: Some(w.after(60)), ..new.clone() },
+        NewCampaign { id, in_doubt: Some(InDoubtPolicy::AtMostOnce), ..new.clone() },
     ] {
         assert_eq!(create(&w, &scope, &different).await, CreateCampaign::Different(stored.clone()));
         assert_eq!(must(w.audience().campaign(&scope, id).await), None, "nothing is created");

@@ -55,7 +55,12 @@ pub(crate) async fn another_body_under_a_key_is_refused(w: World) {
     };
     let other_recipient =
         NewMessage { id: w.mint(MessageId::mint), recipient: w.fresh_phone().into(), ..first.clone() };
-    for other in [other_content, other_recipient] {
+    let other_policy = NewMessage {
+        id: w.mint(MessageId::mint),
+        in_doubt: Some(crate::model::InDoubtPolicy::Manual),
+        ..first.clone()
+    };
+    for other in [other_content, other_recipient, other_policy] {
         assert_eq!(must(w.outbox().enqueue(&scope, &other).await), Enqueue::Different(first.id));
         assert_eq!(must(w.reports().message(&scope, other.id).await), None, "nothing is taken in");
     }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Answer, Trespassing, refused};
-use crate::model::{AttemptKey, BatchId, MessageId, NewMessage};
+use crate::model::{AttemptKey, BatchId, MessageId, NewMessage, Resolution};
 use crate::port::store::{
     Abandoned, AttemptFact, BeginBatch, Begun, CancelMessage, Consider, Considered, DuePage, DueQuery,
-    Enqueue, Listened, Outbox, Redrive, Redriven, RetryMessage, Settled, Swept,
+    Enqueue, Listened, Outbox, Recover, Recovered, Redrive, Redriven, ResolveMessage, RetryMessage, Settled,
+    Swept,
 };
 use crate::port::{Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -44,6 +45,23 @@ impl Outbox for Trespassing {
         let told = self.store.outbox().listen(&self.nobody(), limit).await;
         refused("listen", told, &Listened::default());
         self.store.outbox().listen(scope, limit).await
+    }
+
+    async fn recover(&self, scope: &WorkerScope, ask: &Recover) -> Answer<Recovered> {
+        let told = self.store.outbox().recover(&self.nobody(), ask).await;
+        refused("recover", told, &Recovered::default());
+        self.store.outbox().recover(scope, ask).await
+    }
+
+    async fn resolve(
+        &self,
+        scope: &Scope,
+        message: MessageId,
+        resolution: Resolution,
+    ) -> Answer<ResolveMessage> {
+        let told = self.store.outbox().resolve(&self.stranger, message, resolution).await;
+        refused("resolve", told, &ResolveMessage::Missing);
+        self.store.outbox().resolve(scope, message, resolution).await
     }
 
     async fn due(&self, scope: &WorkerScope, ask: &DueQuery) -> Answer<DuePage> {
