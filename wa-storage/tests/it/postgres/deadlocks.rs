@@ -228,7 +228,7 @@ impl Field {
         let (world, scope, store) = (&self.world, self.world.scope(), &self.world.store);
         while self.goes_on() {
             let session = self.session(&dice).id;
-            match dice.roll(11) {
+            match dice.roll(13) {
                 0 | 1 => {
                     let action =
                         *dice.pick(&[CampaignAction::Pause, CampaignAction::Resume, CampaignAction::Resume]);
@@ -266,19 +266,23 @@ impl Field {
                     self.call("open_breaker", store.numbers().open_breaker(&scope, &breaker)).await;
                     self.call("reset_breaker", store.numbers().reset_breaker(&scope, &breaker.scope)).await;
                 }
-                7 => {
+                7..=9 => {
+                    for _ in 0..3 {
+                        let single = world.message(session, dice.phone());
+                        self.call("enqueue", store.outbox().enqueue(&scope, &single)).await;
+                    }
                     let single = world.message(session, dice.phone());
                     self.call("enqueue", store.outbox().enqueue(&scope, &single)).await;
                     if dice.roll(2) == 0 {
                         self.call("cancel", store.outbox().cancel(&scope, single.id)).await;
                     }
                 }
-                8 => {
+                10 => {
                     let who = [Recipient::from(dice.phone())];
                     self.call("suppress", store.audience().suppress(&scope, &who)).await;
                     self.call("unsuppress", store.audience().unsuppress(&scope, &who)).await;
                 }
-                9 => {
+                11 => {
                     let campaign = *dice.pick(&self.campaigns);
                     self.call("counts", store.reports().counts(&scope, campaign)).await;
                     self.call("advance", store.audience().advance(&admin())).await;
