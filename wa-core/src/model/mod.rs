@@ -15,6 +15,7 @@ mod contact;
 mod content;
 mod conversation;
 mod event;
+mod finding;
 mod fingerprint;
 mod ids;
 mod import;
@@ -61,6 +62,7 @@ pub use content::{
 };
 pub use conversation::{Agent, Conversation, ConversationAction, ConversationId, ConversationState, Thread};
 pub use event::{Event, EventBody, StreamPosition};
+pub use finding::{Finding, Invariant};
 pub use fingerprint::Fingerprint;
 pub use ids::{
     BatchId, CampaignId, ContactId, EventId, IdMint, ImportId, IncarnationId, InstanceId, MessageId, RawId,

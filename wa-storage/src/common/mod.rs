@@ -7,6 +7,7 @@ pub(crate) mod begin;
 pub(crate) mod booked;
 pub(crate) mod changes;
 pub(crate) mod court;
+pub(crate) mod examine;
 pub(crate) mod inbox;
 pub(crate) mod message;
 pub(crate) mod migration;
