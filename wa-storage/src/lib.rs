@@ -9,8 +9,9 @@
 //! Beside the database lies `<file>.lock`, by which a process that takes over knows at once that the
 //! former one is dead, and by which an older copy of the database is noticed that was put back: without it,
 //! or with one that knows more than the database, nothing is sent until somebody says so
-//! (`kit.reconcile()`). Do not delete it, and let it move together with the database. Back up the database with SQLite's own
-//! means, not by copying the file alone: what was committed last may still be in `<file>-wal`.
+//! (`kit.reconcile()`). Do not delete it, and let it move together with the database. Back up the database
+//! by `SqliteStore::backup` or SQLite's own means, not by copying the file alone: what was committed last
+//! may still be in `<file>-wal`.
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod common;
@@ -28,7 +29,8 @@ pub use common::migration::MigrationStatus;
 pub use postgres::{PostgresMigrations, PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{
-    SqliteMigrations, SqliteOptions, SqliteStore, SqliteTransaction, StoreStats, TransactionError,
+    SqliteBackup, SqliteMigrations, SqliteOptions, SqliteStore, SqliteTransaction, StoreStats,
+    TransactionError,
 };
 #[cfg(all(feature = "postgres", feature = "testing"))]
 pub use testing::{Disk, TestCluster, TestDatabase};

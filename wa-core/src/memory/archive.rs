@@ -7,8 +7,8 @@ use super::journal::Entries;
 use super::state::{State, TenantRow};
 use super::{MemoryStore, page};
 use crate::model::{
-    Campaign, CampaignId, CampaignState, EventBody, HoldReason, IncarnationId, ReconcileCause, ReconcileNeed,
-    ScheduleState, TenantId,
+    Campaign, CampaignId, CampaignState, EventBody, Finding, HoldReason, IncarnationId, Invariant, MessageId,
+    ReconcileCause, ReconcileNeed, ScheduleState, TenantId,
 };
 use crate::port::AdminScope;
 use crate::port::store::{Archive, StoreError};
@@ -64,6 +64,47 @@ impl Archive for MemoryStore {
             true
         }))
     }
+
+    async fn examine(&self, _: &AdminScope, limit: u32) -> Result<Vec<Finding>, StoreError> {
+        Ok(self.read(|state, _| {
+            let examined =
+                [(Invariant::OneDelivery, delivered_twice as Examine), (Invariant::OnePlace, misplaced)];
+            let all = examined.into_iter().flat_map(|(invariant, examine)| {
+                let tenants = state.tenants.iter().flat_map(|(id, row)| {
+                    row.messages.keys().filter_map(|message| Some((*id, *message, examine(row, *message)?)))
+                });
+                let found = tenants.map(|(tenant, message, line)| Finding {
+                    invariant,
+                    tenant: Some(tenant),
+                    message: Some(message),
+                    line,
+                });
+                page(found, limit)
+            });
+            all.collect()
+        }))
+    }
+}
+
+/// What is wrong with a message, if anything is. What else must hold is recounted on each call here.
+type Examine = fn(&TenantRow, MessageId) -> Option<String>;
+
+fn delivered_twice(tenant: &TenantRow, id: MessageId) -> Option<String> {
+    let may = tenant.chain(id).filter(|(_, attempt)| !attempt.facts.is_definitely_undelivered()).count();
+    (may > 1).then(|| format!("{may} attempts may have been delivered"))
+}
+
+fn misplaced(tenant: &TenantRow, id: MessageId) -> Option<String> {
+    let (row, feed) = (tenant.due.contains_key(&id), tenant.is_in_feed(id));
+    let line = match tenant.closed.contains_key(&id) {
+        true if row => "it is closed and waits in a row",
+        false if row && feed => "it waits in its feed and in a row",
+        false if !row && !feed && tenant.chain(id).next().is_none() => {
+            "it waits nowhere, is not closed and was never begun"
+        }
+        true | false => return None,
+    };
+    Some(line.to_owned())
 }
 
 /// Holds what would go on by itself.

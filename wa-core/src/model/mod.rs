@@ -16,6 +16,7 @@ mod content;
 mod conversation;
 mod doubt;
 mod event;
+mod finding;
 mod fingerprint;
 mod ids;
 mod import;
@@ -63,6 +64,7 @@ pub use content::{
 pub use conversation::{Agent, Conversation, ConversationAction, ConversationId, ConversationState, Thread};
 pub use doubt::{InDoubtPolicy, Resolution};
 pub use event::{Event, EventBody, StreamPosition};
+pub use finding::{Finding, Invariant};
 pub use fingerprint::Fingerprint;
 pub use ids::{
     BatchId, CampaignId, ContactId, EventId, IdMint, ImportId, IncarnationId, InstanceId, MessageId, RawId,

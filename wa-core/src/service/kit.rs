@@ -11,7 +11,7 @@ use super::tenant::TenantHandle;
 use super::webhooks::Webhooks;
 use crate::engine::{self, EngineConfig, IntakeRequest, Ports, Signal};
 use crate::model::{
-    IncarnationId, InstanceId, TagKey, Tenant, TenantId, TenantName, TransportName, WorkerId,
+    Finding, IncarnationId, InstanceId, TagKey, Tenant, TenantId, TenantName, TransportName, WorkerId,
 };
 use crate::port::store::{Hear, News, Store, StoreIdentity};
 use crate::port::{
@@ -122,6 +122,16 @@ impl Kit {
     #[must_use]
     pub const fn reconcile(&self) -> Reconcile<'_> {
         Reconcile::new(self)
+    }
+
+    /// Looks for what should hold in the store and does not: at most `limit` findings of each kind. An empty
+    /// list is the good answer. Reads everything, and holds up nothing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn doctor(&self, limit: u32) -> Result<Vec<Finding>, KitError> {
+        let ports = &self.inner.ports;
+        Ok(ports.store.archive().examine(&ports.admin(), limit).await?)
     }
 
     /// The events of all tenants, from where this reader last acknowledged.

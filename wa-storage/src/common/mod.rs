@@ -8,6 +8,7 @@ pub(crate) mod booked;
 pub(crate) mod changes;
 pub(crate) mod court;
 pub(crate) mod doubt;
+pub(crate) mod examine;
 pub(crate) mod inbox;
 pub(crate) mod message;
 pub(crate) mod migration;

@@ -10,18 +10,19 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
 use wa_core::model::{
-    Campaign, CampaignId, CampaignState, EventBody, HoldReason, IncarnationId, ReconcileCause, ReconcileNeed,
-    TenantId,
+    Campaign, CampaignId, CampaignState, EventBody, Finding, HoldReason, IncarnationId, Invariant,
+    ReconcileCause, ReconcileNeed, TenantId,
 };
 use wa_core::port::AdminScope;
-use wa_core::port::store::{Archive, News, StoreError};
+use wa_core::port::store::{Archive, MAX_PAGE, News, StoreError};
 
 use super::audience::{CAMPAIGN_COLUMNS, campaign_row};
-use super::codec::{at, id, named};
+use super::codec::{at, get, id, named, opt_id};
 use super::error::{Fallible, Fault};
 use super::tx::{Access, Locks, Tx};
 use super::{PostgresStore, page_size, schedules};
 use crate::common::changes::Changes;
+use crate::common::examine::{self, Dialect};
 
 /// The timeline on which the server writes.
 pub(super) const TIMELINE: &str = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
@@ -73,6 +74,49 @@ impl Archive for PostgresStore {
         let done = lift(&mut tx).await;
         tx.end_telling(done, News::Work).await
     }
+
+    async fn examine(&self, _scope: &AdminScope, limit: u32) -> Result<Vec<Finding>, StoreError> {
+        let mut tx = self.read(Access::Engine).await?;
+        let found = examine(tx.conn(), limit).await;
+        tx.close(found).await
+    }
+}
+
+const DIALECT: Dialect = Dialect {
+    none: "NULL::uuid",
+    id_text: |column| format!("replace(CAST({column} AS TEXT), '-', '')"),
+    month: "to_char(a.begun_at AT TIME ZONE 'UTC', 'YYYY-MM')",
+};
+
+/// What keeps the tenants apart beside the queries.
+const ISOLATION: &str = "SELECT 'the role sees the rows of every tenant' FROM pg_roles \
+     WHERE rolname = current_user AND (rolsuper OR rolbypassrls) \
+     UNION ALL (SELECT 'table ' || c.relname || ' is not held to row-level security' FROM pg_class c \
+     WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace \
+     AND c.relname NOT IN ('identity', 'origin', 'reconcile_need', 'schema_version') \
+     AND NOT (c.relrowsecurity AND c.relforcerowsecurity) ORDER BY c.relname)";
+
+async fn examine(conn: &mut PgConnection, limit: u32) -> Fallible<Vec<Finding>> {
+    // Whole tables are read here, and nothing waits for it.
+    let planned =
+        "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on";
+    sqlx::raw_sql(planned).execute(&mut *conn).await?;
+    let lines: Vec<String> = sqlx::query_scalar(ISOLATION).fetch_all(&mut *conn).await?;
+    let isolation = lines.into_iter().map(|line| Finding {
+        invariant: Invariant::Isolation,
+        tenant: None,
+        message: None,
+        line,
+    });
+    let mut found: Vec<Finding> = isolation.collect();
+    for (invariant, sql) in examine::queries(&DIALECT, limit.clamp(1, MAX_PAGE)) {
+        let rows = sqlx::query(AssertSqlSafe(sql)).try_map(|row: PgRow| {
+            let (tenant, message) = (opt_id(&row, 0)?, opt_id(&row, 1)?);
+            Ok(Finding { invariant, tenant, message, line: get(&row, 2)? })
+        });
+        found.extend(rows.fetch_all(&mut *conn).await?);
+    }
+    Ok(found)
 }
 
 /// Where the tables lie, as far as this role can see.
@@ -189,7 +233,10 @@ async fn suspend(tx: &mut Tx, fresh: IncarnationId, cause: ReconcileCause) -> Fa
     .bind(cause.as_str())
     .execute(tx.conn())
     .await?;
-    sqlx::query("UPDATE identity SET incarnation = $1").bind(fresh.as_uuid()).execute(tx.conn()).await?;
+    sqlx::query("UPDATE identity SET incarnation = $1 WHERE one = 1")
+        .bind(fresh.as_uuid())
+        .execute(tx.conn())
+        .await?;
     let state = CampaignState::NeedsReconcile;
     let held: Vec<(TenantId, CampaignId)> = sqlx::query(HOLD)
         .bind(state.as_str())
@@ -222,7 +269,8 @@ async fn unreconciled(
 }
 
 async fn lift(tx: &mut Tx) -> Fallible<bool> {
-    let waited = sqlx::query("DELETE FROM reconcile_need").execute(tx.conn()).await?.rows_affected() > 0;
+    let waited =
+        sqlx::query("DELETE FROM reconcile_need WHERE one = 1").execute(tx.conn()).await?.rows_affected() > 0;
     if waited {
         schedules::pass_over(tx).await?;
     }

@@ -11,20 +11,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use wa_core::model::{
-    Campaign, CampaignId, CampaignState, EventBody, HoldReason, IncarnationId, ReconcileCause, ReconcileNeed,
-    TenantId, micros,
+    Campaign, CampaignId, CampaignState, EventBody, Finding, HoldReason, IncarnationId, Invariant,
+    ReconcileCause, ReconcileNeed, TenantId, micros,
 };
 use wa_core::port::AdminScope;
-use wa_core::port::store::{Archive, StoreError};
+use wa_core::port::store::{Archive, MAX_PAGE, StoreError};
 
 use super::audience::{CAMPAIGN_COLUMNS, campaign_row};
-use super::codec::{at, id, int, named, uint};
+use super::codec::{at, id, int, named, opt_id, uint};
 use super::connect::patiently;
 use super::error::{Fallible, Fault};
 use super::lock::Noted;
 use super::schedules;
 use super::writer::{Shared, Tx};
 use super::{Durability, SqliteStore, page_size};
+use crate::common::examine::{self, Dialect};
 
 const NEED: &str = "SELECT since, cause FROM reconcile_need WHERE one = 1";
 const MARK: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'journal'";
@@ -83,6 +84,41 @@ impl Archive for SqliteStore {
         })
         .await
     }
+
+    async fn examine(&self, _scope: &AdminScope, limit: u32) -> Result<Vec<Finding>, StoreError> {
+        self.read(move |snapshot| examine(snapshot.conn, limit)).await
+    }
+}
+
+const DIALECT: Dialect = Dialect {
+    none: "NULL",
+    id_text: |column| format!("lower(hex({column}))"),
+    month: "strftime('%Y-%m', a.begun_at / 1000000, 'unixepoch')",
+};
+
+fn examine(conn: &Connection, limit: u32) -> Fallible<Vec<Finding>> {
+    let limit = limit.clamp(1, MAX_PAGE);
+    let mut found = Vec::new();
+    // Corruption can make each of the following statements fail; it is the first thing to hear of.
+    let mut check = conn.prepare(&format!("PRAGMA integrity_check({limit})"))?;
+    let lines: Vec<String> = check.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    found.extend(lines.into_iter().filter(|line| line != "ok").map(|line| Finding {
+        invariant: Invariant::File,
+        tenant: None,
+        message: None,
+        line,
+    }));
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    for (invariant, sql) in examine::queries(&DIALECT, limit) {
+        let mut statement = conn.prepare(&sql)?;
+        let rows = statement.query_map([], |row| {
+            Ok(Finding { invariant, tenant: opt_id(row, 0)?, message: opt_id(row, 1)?, line: row.get(2)? })
+        })?;
+        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    Ok(found)
 }
 
 /// Whether the store waits until somebody says that it may send.
@@ -126,11 +162,16 @@ pub(super) fn mark(conn: &Connection) -> Option<u64> {
 }
 
 /// Suspends the store if its file is not the one that was last sent from, and leaves word for the next time.
-pub(super) fn recognise(conn: &Connection, shared: &Shared, patience: Duration) -> Fallible<()> {
+pub(super) fn recognise(
+    conn: &Connection,
+    shared: &Shared,
+    patience: Duration,
+    known: Option<ReconcileCause>,
+) -> Fallible<()> {
     // Before the file's own mark: a process that works beside this one raises the file's first.
     let noted = shared.lock.noted();
     patiently(patience, || Ok(conn.execute_batch("BEGIN IMMEDIATE")?))?;
-    let done = compare(&Tx { conn, now: shared.clock.now(), shared }, noted);
+    let done = compare(&Tx { conn, now: shared.clock.now(), shared }, noted, known);
     match done {
         Ok(()) => conn.execute_batch("COMMIT")?,
         Err(fault) => {
@@ -144,10 +185,10 @@ pub(super) fn recognise(conn: &Connection, shared: &Shared, patience: Duration) 
     Ok(())
 }
 
-fn compare(tx: &Tx<'_>, noted: Noted) -> Fallible<()> {
+fn compare(tx: &Tx<'_>, noted: Noted, known: Option<ReconcileCause>) -> Fallible<()> {
     let own = mark(tx.conn).unwrap_or(0);
-    let cause = match noted {
-        Noted::Missing if own > 0 => ReconcileCause::Copied,
+    let seen = match noted {
+        Noted::Missing if own > 0 => Some(ReconcileCause::Copied),
         Noted::Mark(noted) if noted > own => {
             // Behind what is noted, so that no other copy of that time passes for this file.
             tx.conn.execute("DELETE FROM sqlite_sequence WHERE name = 'journal'", [])?;
@@ -155,10 +196,11 @@ fn compare(tx: &Tx<'_>, noted: Noted) -> Fallible<()> {
                 "INSERT INTO sqlite_sequence (name, seq) VALUES ('journal', ?1)",
                 [int(noted + 1)],
             )?;
-            ReconcileCause::OlderCopy
+            Some(ReconcileCause::OlderCopy)
         }
-        Noted::Missing | Noted::Mark(_) | Noted::Unknown => return Ok(()),
+        Noted::Missing | Noted::Mark(_) | Noted::Unknown => None,
     };
+    let Some(cause) = known.or(seen) else { return Ok(()) };
     let mut random = [0; 10];
     tx.shared.entropy.fill(&mut random);
     let need = suspend(tx, IncarnationId::mint(tx.now, random), cause)?;

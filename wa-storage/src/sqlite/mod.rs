@@ -7,6 +7,7 @@
 mod alerts;
 mod archive;
 mod audience;
+mod backup;
 mod booked;
 mod changes;
 mod codec;
@@ -40,12 +41,13 @@ use std::thread::JoinHandle;
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use wa_core::model::micros;
+use wa_core::model::{ReconcileCause, micros};
 use wa_core::port::store::{
     Archive, Audience, Directory, Hear, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports,
     Schedules, Store, StoreError,
 };
 
+pub use backup::SqliteBackup;
 pub use config::SqliteOptions;
 use error::{Fallible, Fault};
 pub use migrate::SqliteMigrations;
@@ -109,6 +111,11 @@ impl SqliteStore {
     /// When the file cannot be opened or written, is no `SQLite` database, or has a schema more than
     /// one version ahead of this program.
     pub fn open(options: SqliteOptions) -> Result<Self, StoreError> {
+        Self::open_as(options, None)
+    }
+
+    /// Opens the file, and suspends it for a cause that is known already.
+    fn open_as(options: SqliteOptions, cause: Option<ReconcileCause>) -> Result<Self, StoreError> {
         connect::create(&options.path)?;
         let conn = connect::writer(&options).map_err(Fault::into_store)?;
         migrate::bring_up(&conn, &options)?;
@@ -121,7 +128,7 @@ impl SqliteStore {
             counters: Counters::default(),
             is_closing: AtomicBool::new(false),
         });
-        archive::recognise(&conn, &shared, options.busy).map_err(Fault::into_store)?;
+        archive::recognise(&conn, &shared, options.busy, cause).map_err(Fault::into_store)?;
         let open = start(conn, &shared, &options)?;
         Ok(Self { shared, open: Mutex::new(Some(open)) })
     }

@@ -4,7 +4,9 @@
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "a helper of tests fails as a test does")]
 
 mod audience;
+mod backup;
 mod conformance;
+mod doctor;
 mod file;
 mod group;
 mod inbox;

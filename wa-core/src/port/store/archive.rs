@@ -1,9 +1,9 @@
-//! Archive: the store's lives, and what keeps one of them from repeating what another has sent.
+//! Archive: the store's lives, what keeps one of them from repeating what another has sent, and whether all is well.
 
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::model::{Campaign, CampaignId, IncarnationId, ReconcileCause, ReconcileNeed, TenantId};
+use crate::model::{Campaign, CampaignId, Finding, IncarnationId, ReconcileCause, ReconcileNeed, TenantId};
 use crate::port::AdminScope;
 
 /// The room of backups and of what follows them.
@@ -65,6 +65,16 @@ pub trait Archive: Send + Sync {
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).
     async fn lift(&self, scope: &AdminScope) -> Result<bool, StoreError>;
+
+    /// Looks for what should hold and does not, at one instant: at most `limit` findings of each invariant, in
+    /// the order of the invariants, then by tenant and message. Reads everything; a store need not look for
+    /// what it cannot get wrong.
+    ///
+    /// - `examine_finds_nothing_in_a_sound_store`: whatever became of its messages.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn examine(&self, scope: &AdminScope, limit: u32) -> Result<Vec<Finding>, StoreError>;
 }
 
 const _OBJECT_SAFE: fn(&dyn Archive) = |_| {};

@@ -87,7 +87,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn journal(&self) -> &dyn Journal;
     /// The read side: messages, counts, failures, trends.
     fn reports(&self) -> &dyn Reports;
-    /// The store's lives: what a restored store waits for.
+    /// The store's lives: what a restored store waits for, and whether all is well in it.
     fn archive(&self) -> &dyn Archive;
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::model::{
     Campaign, CampaignAction, CampaignId, CampaignState, Category, CivilDateTime, EventBody, HoldReason,
-    IncarnationId, InstanceId, Lane, MissedRuns, NewSchedule, ReconcileCause, ReconcileNeed, Recurrence,
-    RejectClass, Repeat, ScheduleId, ScheduleSpec, SessionId, TagKey, TenantId, TimeZone,
+    IncarnationId, InstanceId, Lane, MissedRuns, NewSchedule, Outcome, ReconcileCause, ReconcileNeed,
+    Recurrence, RejectClass, Repeat, ScheduleId, ScheduleSpec, SessionId, TagKey, TenantId, Tier, TimeZone,
 };
 use crate::port::Scope;
 use crate::port::store::{CreateSchedule, DueSchedules, LaunchStep, RunSchedule, StoreIdentity};
@@ -278,4 +278,37 @@ pub(super) async fn lift_makes_up_for_no_slot(w: World) {
     w.pass(24 * HOUR);
     let RunSchedule::Ran(run) = step(&w, &scope, scheduled).await else { panic!("a slot becomes a run") };
     assert_eq!(run.due_at, next);
+}
+
+pub(super) async fn examine_finds_nothing_in_a_sound_store(w: World) {
+    let examine = async || must(w.archive().examine(&w.admin(), 100).await);
+    assert_eq!(examine().await, []);
+    let scope = w.tenant("one").await;
+    let session = w.session_of(&scope, &w.new_session(), Tier::Limited(50)).await;
+    let own = w.own().await;
+    let campaign = w.campaign(&scope, session.id, 6).await;
+    let page = w.due(&own, session.id).await.messages;
+    let some = page.get(..5).expect("six are due").to_vec();
+    let begun = w.begin(&own, session.id, &some, standard()).await.attempts;
+    let outcomes = [
+        Outcome::Accepted { provider_id: "one".to_owned() },
+        Outcome::NotSent,
+        Outcome::Ambiguous,
+        rejected(RejectClass::Retry, 1),
+    ];
+    for (attempt, outcome) in begun.iter().zip(outcomes) {
+        w.settle(attempt.key, outcome).await;
+        assert_eq!(examine().await, []);
+    }
+    w.pass(60);
+    w.single(&scope, session.id).await;
+    w.begin_due(&own, session.id).await;
+    assert_eq!(examine().await, []);
+    let later = w.campaign(&scope, session.id, 2).await;
+    for id in [campaign.id, later.id] {
+        w.act(&scope, id, CampaignAction::Cancel).await;
+        assert_eq!(examine().await, []);
+    }
+    must(w.audience().advance(&w.admin()).await);
+    assert_eq!(examine().await, []);
 }

@@ -471,6 +471,7 @@ macro_rules! __store_clauses {
                 unreconciled_is_paged_by_key
                 lift_lets_singles_go
                 lift_makes_up_for_no_slot
+                examine_finds_nothing_in_a_sound_store
             }
             reports in reports {
                 counts_equal_a_recount

@@ -219,7 +219,7 @@ fn sql(reads_timeline: bool) -> String {
 fn head_sql(reads_timeline: bool) -> String {
     // A running worker meets a promoted replica here first: its connections are simply made anew.
     let elsewhere = if reads_timeline {
-        format!("EXISTS (SELECT 1 FROM origin x WHERE x.timeline <> {TIMELINE})")
+        format!("EXISTS (SELECT 1 FROM origin x WHERE x.one = 1 AND x.timeline <> {TIMELINE})")
     } else {
         "false".to_owned()
     };
@@ -229,7 +229,7 @@ fn head_sql(reads_timeline: bool) -> String {
         "SELECT {session}, t.settings AS tenant_settings, t.entitlement, t.book, \
              (SELECT x.incarnation FROM identity x WHERE x.one = 1) AS incarnation, \
              EXISTS (SELECT 1 FROM batch x WHERE x.id = $5) AS is_used, \
-             EXISTS (SELECT 1 FROM reconcile_need) OR {elsewhere} AS awaits_reconcile, \
+             EXISTS (SELECT 1 FROM reconcile_need x WHERE x.one = 1) OR {elsewhere} AS awaits_reconcile, \
              l.worker, l.epoch, l.until AS lease_until, \
              coalesce((SELECT x.used FROM tier_usage x WHERE x.portfolio = $4), 0) \
                  - (SELECT count(*) FROM tier_slot x WHERE x.portfolio = $4 AND x.until <= clock.now) \

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Answer, Trespassing};
-use crate::model::{Campaign, CampaignId, IncarnationId, ReconcileCause, ReconcileNeed, TenantId};
+use crate::model::{Campaign, CampaignId, Finding, IncarnationId, ReconcileCause, ReconcileNeed, TenantId};
 use crate::port::AdminScope;
 use crate::port::store::Archive;
 
@@ -29,6 +29,10 @@ impl Archive for Trespassing {
         limit: u32,
     ) -> Answer<Vec<(TenantId, Campaign)>> {
         self.store.archive().unreconciled(scope, after, limit).await
+    }
+
+    async fn examine(&self, scope: &AdminScope, limit: u32) -> Answer<Vec<Finding>> {
+        self.store.archive().examine(scope, limit).await
     }
 
     async fn lift(&self, scope: &AdminScope) -> Answer<bool> {
