@@ -17,4 +17,5 @@ mod protocol;
 mod scale;
 mod schedules;
 mod transaction;
+mod workers;
 mod world;

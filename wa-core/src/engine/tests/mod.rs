@@ -1,5 +1,6 @@
 //! The engine's steps, driven single-threaded on manual time.
 
+mod cluster;
 mod contents;
 mod failures;
 mod faults;
@@ -10,6 +11,7 @@ mod provider;
 mod running;
 mod schedules;
 mod simulation;
+mod spreading;
 mod stage;
 mod stalls;
 
