@@ -50,6 +50,9 @@ pub struct EngineConfig {
     pub poll_every: Duration,
     /// Sessions that this worker holds at most. Default 10,000.
     pub max_sessions: u32,
+    /// Of two workers the one with more sessions hands them to the other one by one: how long one may be
+    /// nobody's before whoever notices takes it. Default 10 s.
+    pub handover_wait: Duration,
     /// Per cent of a number's throughput that bulk messages leave free. 0 to 90, default 0.
     pub transactional_share: u32,
     /// What is broken in the engine, for tests of its tests.
@@ -79,6 +82,7 @@ impl Default for EngineConfig {
             health_every: Duration::from_secs(300),
             poll_every: Duration::from_secs(1),
             max_sessions: 10_000,
+            handover_wait: Duration::from_secs(10),
             transactional_share: 0,
             #[cfg(feature = "mutants")]
             mutant: None,
@@ -141,6 +145,11 @@ impl EngineConfig {
                 "0.01 to 60 seconds",
             ),
             (self.max_sessions >= 1, "max_sessions", "at least 1"),
+            (
+                self.handover_wait >= second / 10 && self.handover_wait <= 600 * second,
+                "handover_wait",
+                "0.1 to 600 seconds",
+            ),
             (self.transactional_share <= 90, "transactional_share", "0 to 90 per cent"),
         ];
         match checks.into_iter().find(|(holds, _, _)| !holds) {

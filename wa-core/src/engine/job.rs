@@ -7,20 +7,21 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt;
 
 use super::entitle::entitle;
 use super::ports::Ports;
-use super::scheduler::{Round, round};
+use super::scheduler::{self, round};
 use super::turn::{Turn, TurnDone};
 use crate::model::{BatchId, Lane, SessionId, SessionReport};
 use crate::port::store::{
-    Abandoned, AcquireSessions, DispatchState, DuePage, DueQuery, Lease, Listened, RecentAttempt, Recover,
-    Recovered, StoreError, Swept,
+    Abandoned, AcquireSessions, DispatchState, DuePage, DueQuery, Lease, Listened, Presence, RecentAttempt,
+    Recover, Recovered, StoreError, Swept,
 };
 use crate::port::{Scope, SessionRef, Transport, TransportError, TransportErrorKind, WorkerScope};
 use crate::rules::pair;
+use crate::rules::spread::{Round, Spread, Step, spread};
 
 /// How many attempts of a number are listened to in one call.
 const LISTEN_AT_ONCE: u32 = 1_000;
@@ -33,7 +34,7 @@ const RECOVER_AT_ONCE: u32 = 500;
 pub(crate) enum Job {
     Turn(Turn, WorkerScope),
     Read(SessionId, Lane, DueQuery, WorkerScope),
-    Lease { scope: WorkerScope, lease: Duration, most: u32 },
+    Lease(LeaseRound),
     Report(SessionRef, Arc<dyn Transport>),
     Sweep(WorkerScope, Duration),
     Listen(WorkerScope),
@@ -55,7 +56,7 @@ pub(crate) enum Done {
     Sweep(Result<Swept, StoreError>),
     Listen(Result<Listened, StoreError>),
     Recover(Result<Recovered, StoreError>),
-    Advance(Result<Round, StoreError>),
+    Advance(Result<scheduler::Round, StoreError>),
     Abandon(BatchId, usize, Result<Abandoned, StoreError>),
     Release(SessionId, Result<bool, StoreError>),
     Entitle,
@@ -67,6 +68,21 @@ pub(crate) enum Done {
 pub(crate) struct Leased {
     pub(crate) kept: Vec<SessionId>,
     pub(crate) fresh: Vec<(Lease, Vec<RecentAttempt>)>,
+    /// Sessions that are left for others to take.
+    pub(crate) left: u32,
+    /// Whether one should change hands.
+    pub(crate) step: Step,
+}
+
+/// A round of leasing: what is held is prolonged, and what is free is shared with the other workers.
+#[derive(Debug)]
+pub(crate) struct LeaseRound {
+    pub(crate) scope: WorkerScope,
+    pub(crate) lease: Duration,
+    /// How many sessions this worker would hold at most.
+    pub(crate) most: u32,
+    /// Whether others have left for too long what is theirs to take.
+    pub(crate) overdue: bool,
 }
 
 impl Job {
@@ -75,7 +91,7 @@ impl Job {
         match self {
             Self::Turn(..) => "turn",
             Self::Read(..) => "read",
-            Self::Lease { .. } => "lease",
+            Self::Lease(..) => "lease",
             Self::Report(..) => "report",
             Self::Sweep(..) => "sweep",
             Self::Listen(..) => "listen",
@@ -95,7 +111,7 @@ impl Job {
             Self::Read(session, lane, query, scope) => {
                 Done::Read(session, lane, store.outbox().due(&scope, &query).await)
             }
-            Self::Lease { scope, lease, most } => Done::Lease(hold(ports, &scope, lease, most).await),
+            Self::Lease(round) => Done::Lease(hold(ports, &round).await),
             Self::Report(session, transport) => {
                 let asked = AssertUnwindSafe(transport.session(&session)).catch_unwind().await;
                 let report = asked.unwrap_or_else(|_| {
@@ -138,11 +154,25 @@ impl Job {
     }
 }
 
-async fn hold(ports: &Ports, scope: &WorkerScope, lease: Duration, most: u32) -> Result<Leased, StoreError> {
-    let numbers = ports.store.numbers();
+async fn hold(ports: &Ports, round: &LeaseRound) -> Result<Leased, StoreError> {
+    let LeaseRound { scope, lease, most, overdue } = round;
+    let (numbers, worker, lease) = (ports.store.numbers(), ports.worker, *lease);
     let kept = numbers.heartbeat(scope, lease).await?;
-    let ask = AcquireSessions { worker: ports.worker, lease, most };
-    let leases = if most == 0 { Vec::new() } else { numbers.acquire(&ports.admin(), &ask).await? };
+    let there = numbers.attend(&ports.admin(), &Presence { worker, lease, most: *most }).await?;
+    // Who died within a lease of its coming is forgotten within another.
+    let age = TimeDelta::from_std(2 * lease).unwrap_or(TimeDelta::MAX);
+    let Spread { take, step } = spread(
+        worker,
+        &Round {
+            fellows: &there.workers,
+            free: there.free,
+            overdue: *overdue,
+            settled_before: there.at.checked_sub_signed(age).unwrap_or(DateTime::<Utc>::MIN_UTC),
+        },
+    );
+    let ask = AcquireSessions { worker, lease, most: take };
+    let leases = if take == 0 { Vec::new() } else { numbers.acquire(&ports.admin(), &ask).await? };
+    let left = there.free.saturating_sub(u32::try_from(leases.len()).unwrap_or(u32::MAX));
     let mut fresh = Vec::with_capacity(leases.len());
     for lease in leases {
         // A pair's meter is empty again after this long at the latest.
@@ -154,7 +184,7 @@ async fn hold(ports: &Ports, scope: &WorkerScope, lease: Duration, most: u32) ->
         let recent = numbers.recent(&own, id, ports.clock.now() - span).await?;
         fresh.push((lease, recent));
     }
-    Ok(Leased { kept, fresh })
+    Ok(Leased { kept, fresh, left, step })
 }
 
 async fn entitle_all(ports: &Ports) -> Result<(), StoreError> {

@@ -49,6 +49,8 @@ pub(crate) struct Signals {
     pub(crate) work: Signal,
     /// A message was queued.
     pub(crate) due: Signal,
+    /// Another worker gave a session back.
+    pub(crate) free: Signal,
     /// The journal grew.
     pub(crate) journal: Signal,
     /// What intake heard that the worker needs to know.
@@ -131,6 +133,7 @@ async fn drive(
     let mut jobs: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
     let mut sends: FuturesUnordered<Sent> = FuturesUnordered::new();
     let (mut seen, mut seen_due) = (signals.work.count(), signals.due.count());
+    let mut seen_free = signals.free.count();
     let mut ending: Option<Ending> = None;
     loop {
         worker.hear(signals.heard.take());
@@ -176,6 +179,10 @@ async fn drive(
                 seen_due = count;
                 worker.wake_due();
             }
+            count = signals.free.raised_since(seen_free) => {
+                seen_free = count;
+                worker.wake_lease();
+            }
             Some(Question { asked, answer }) = questions.next() => {
                 // Whoever asked may have gone; then nobody wants the answer.
                 let _ = answer.send(worker.room(&asked));
@@ -188,9 +195,16 @@ async fn drive(
         }
     }
     let open = worker.status().open;
+    // What is still under way is not waited for; it would keep its connection, and what it has locked.
+    drop(jobs);
+    let leave = worker.leave().run(&ports);
     let releases = worker.release_all().into_iter().map(|job| job.run(&ports));
+    let going = async {
+        leave.await;
+        futures::future::join_all(releases).await;
+    };
     // A store that does not answer now frees the sessions when their leases end.
-    let _ = tokio::time::timeout(Duration::from_secs(2), futures::future::join_all(releases)).await;
+    let _ = tokio::time::timeout(Duration::from_secs(2), going).await;
     signals.journal.raise();
     StopReport { open }
 }

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::future::{join, join_all};
+use futures::stream;
 
 use super::ports::Ports;
 use crate::model::{
@@ -16,6 +18,9 @@ use crate::model::{
 };
 use crate::port::store::{AttemptFact, BeginBatch, Begun, Settled, StoreError, StoreErrorKind};
 use crate::rules::judge::{Admission, Facts, GroupFacts, Judge, Verdict};
+
+/// How many begins run at once in a store that does not commit in order.
+const BEGINS_AT_ONCE: usize = 4;
 
 /// A batch of one session on its way into the store.
 #[derive(Debug)]
@@ -99,7 +104,9 @@ impl Turn {
             let begun = batches.into_iter().map(BatchDone::not_tried).collect();
             return TurnDone { settled, begun };
         }
-        let begun = join_all(batches.into_iter().map(|batch| batch.begin(ports, &scope))).await;
+        // Each occupies a connection; those that have waited longest come first.
+        let begins = batches.into_iter().map(|batch| batch.begin(ports, &scope));
+        let begun = stream::iter(begins).buffer_unordered(BEGINS_AT_ONCE).collect().await;
         TurnDone { settled, begun }
     }
 }

@@ -13,14 +13,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::config::EngineConfig;
-use super::job::{Done, Job};
+use super::job::{Done, Job, LeaseRound};
 #[cfg(feature = "mutants")]
 use super::mutants;
 use super::overheard::News;
 use super::ports::Ports;
 use super::question::{Asked, Room};
 use super::turn::{PreparedBatch, Turn};
-use crate::model::{AttemptKey, BatchId, CampaignId, HoldReason, Outcome, SessionId, SessionState};
+use crate::model::{AttemptKey, BatchId, CampaignId, HoldReason, Outcome, SessionId, SessionState, TenantId};
 use crate::port::store::{AttemptFact, Listened};
 use crate::port::{SendOutcome, SendPermit, Transport, WorkerScope};
 use crate::rules::judge::{Judge, StandardJudge};
@@ -29,10 +29,12 @@ use crate::rules::throughput::Micros;
 mod book;
 mod held;
 mod results;
+mod rolling;
 mod share;
 
 use book::{Book, Every};
 use held::Held;
+use rolling::Rolling;
 use share::Share;
 
 pub(crate) use held::compose;
@@ -60,9 +62,12 @@ pub(crate) struct Worker {
     turning: bool,
     /// When a batch was last begun, if one was.
     began_at: Option<Micros>,
+    /// When something of a tenant was last begun.
+    began: BTreeMap<TenantId, Micros>,
     /// The number whose permit left last.
     served: Option<SessionId>,
     lease: Every,
+    rolling: Rolling,
     sweep: Every,
     listen: Every,
     recover: Every,
@@ -113,12 +118,14 @@ impl Worker {
             advance: Every::new(poll, now),
             entitle: Every::new(config.health_every, now),
             prune: Every::new(Duration::from_secs(600), now),
+            rolling: Rolling::default(),
             rules: Arc::new(judge),
             held: BTreeMap::new(),
             book: Book::default(),
             open: 0,
             turning: false,
             began_at: None,
+            began: BTreeMap::new(),
             served: None,
             abandoning: Vec::new(),
             stopping: false,
@@ -147,6 +154,12 @@ impl Worker {
     pub(crate) fn wake_due(&mut self) {
         let now = self.now();
         self.read_again(now);
+    }
+
+    /// A session came free elsewhere.
+    pub(crate) fn wake_lease(&mut self) {
+        let now = self.now();
+        self.lease.at_once(now);
     }
 
     /// Something else changed outside: sessions, campaigns, settings.
@@ -186,6 +199,8 @@ impl Worker {
     /// Begins nothing more; what has begun is sent and settled.
     pub(crate) fn stop(&mut self) {
         self.stopping = true;
+        // The others learn early that it will not take what comes free.
+        self.wake_lease();
     }
 
     /// Gives up what waits at the gate, and what is just being begun: it is settled as not sent.
@@ -199,6 +214,13 @@ impl Worker {
     /// Whether nothing is open any more.
     pub(crate) fn is_quiet(&self) -> bool {
         self.open == 0 && !self.turning && self.abandoning.is_empty()
+    }
+
+    /// The job that tells the others that this worker is gone; before its sessions are given back, so that
+    /// none of them waits for it.
+    pub(crate) fn leave(&self) -> Job {
+        let scope = WorkerScope::new(self.ports.worker, BTreeMap::new());
+        Job::Lease(LeaseRound { scope, lease: self.config.lease, most: 0, overdue: false })
     }
 
     /// The jobs that give every session back.
@@ -241,10 +263,9 @@ impl Worker {
         let now = self.now();
         let mut jobs = Vec::new();
         if self.lease.start(now) {
-            let held = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
-            let most = if self.stopping { 0 } else { self.config.max_sessions.saturating_sub(held) };
-            jobs.push(Job::Lease { scope: self.scope(), lease: self.config.lease, most });
+            jobs.push(self.lease_round(now));
         }
+        jobs.extend(self.hand_over(now));
         if self.sweep.start(now) {
             jobs.push(Job::Sweep(self.scope(), self.config.grace));
         }
@@ -421,6 +442,7 @@ impl Worker {
                 if let Err(error) = result {
                     tracing::warn!(%session, %error, "the session was not given back; its lease will end");
                 }
+                self.handed_over(session, now);
             }
             Done::Entitle => self.entitle.done(now),
             Done::Prune => self.prune.done(now),
@@ -487,7 +509,7 @@ impl Worker {
     /// What each number may begin, if there is room, in the order of their turns.
     fn shares(&self, now: Micros) -> Vec<Share> {
         let claims: Vec<_> = self.held.values().filter_map(|held| held.claim(now)).collect();
-        share::shares(&claims, self.config.max_in_doubt_per_crash)
+        share::shares(&claims, self.config.max_in_doubt_per_crash, &self.began)
     }
 
     /// Until when a begin may wait for more room: not for long while a gate is empty.
@@ -536,6 +558,7 @@ impl Worker {
         let mut batches = Vec::new();
         for (id, most) in share::divide(&shares, room.min(self.config.begin_batch)) {
             let Some(held) = self.held.get_mut(&id) else { continue };
+            self.began.insert(held.session.tenant, now);
             batches.extend(held.prepare(&self.ports, &self.config, &self.rules, most, now));
         }
         batches

@@ -6,19 +6,21 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::journal::Entries;
-use super::state::{AttemptRow, LeaseRow, State, TenantRow};
+use super::state::{AttemptRow, LeaseRow, State, TenantRow, WorkerRow};
 use super::{MemoryStore, behind, id_taken, later, page};
 use crate::model::{
     Breaker, BreakerScope, EventBody, Fact, NewSession, NumberId, Quality, Session, SessionId, SessionReport,
-    SessionSetting, SessionSettings, SessionState, TemplateKey, TemplateRecord, Throughput, Tier,
-    TransportName,
+    SessionSetting, SessionSettings, SessionState, TemplateKey, TemplateRecord, TenantId, Throughput, Tier,
+    TransportName, WorkerId,
 };
 use crate::port::store::{
-    AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route, StoreError,
+    AcquireSessions, AddSession, Attendance, DispatchState, Lease, Numbers, Presence, RecentAttempt, Route,
+    StoreError,
 };
 use crate::port::{AdminScope, Scope, WorkerScope};
 use crate::rules::effects::Topic;
 use crate::rules::judge;
+use crate::rules::spread::Fellow;
 
 /// The most attempts that `recent` gives.
 const RECENT: usize = 100_000;
@@ -112,6 +114,10 @@ impl Numbers for MemoryStore {
                 .map(|(tenant, session)| Route { tenant, session: session.id })
                 .collect()
         }))
+    }
+
+    async fn attend(&self, _: &AdminScope, presence: &Presence) -> Result<Attendance, StoreError> {
+        Ok(self.write(|state, now| attend(state, presence, now)))
     }
 
     async fn acquire(&self, _: &AdminScope, ask: &AcquireSessions) -> Result<Vec<Lease>, StoreError> {
@@ -260,21 +266,46 @@ fn session_of(scope: &BreakerScope) -> SessionId {
     }
 }
 
-fn acquire(state: &mut State, ask: &AcquireSessions, now: DateTime<Utc>) -> Vec<Lease> {
-    let is_free = |id: &SessionId| {
-        state.leases.get(id).is_none_or(|lease| lease.worker.is_none() || lease.until <= now)
+fn attend(state: &mut State, presence: &Presence, now: DateTime<Utc>) -> Attendance {
+    let Presence { worker, lease, most } = *presence;
+    state.workers.retain(|_, row| row.until > now);
+    if most == 0 {
+        state.workers.remove(&worker);
+    } else {
+        let since = state.workers.get(&worker).map_or(now, |row| row.since);
+        state.workers.insert(worker, WorkerRow { since, until: later(now, lease), most });
+    }
+    let held = |worker: WorkerId| {
+        let held = state.leases.values().filter(|it| it.worker == Some(worker) && it.until > now).count();
+        u32::try_from(held).unwrap_or(u32::MAX)
     };
-    let mut free: Vec<_> = state
-        .tenants
-        .values()
-        .flat_map(|tenant| tenant.sessions.values().map(|session| (tenant.tenant.id, session.clone())))
-        .filter(|(_, session)| is_free(&session.id))
-        .filter(|(tenant, session)| {
-            let owner = state.tenants.get(tenant);
-            session.state != SessionState::Deleted
-                || owner.is_some_and(|owner| open(owner, session.id).next().is_some())
-        })
-        .collect();
+    let fellow = |(worker, row): (&WorkerId, &WorkerRow)| {
+        let WorkerRow { since, until: _, most } = *row;
+        Fellow { worker: *worker, held: held(*worker), most, since }
+    };
+    Attendance {
+        at: now,
+        workers: state.workers.iter().map(fellow).collect(),
+        free: u32::try_from(free(state, now).count()).unwrap_or(u32::MAX),
+    }
+}
+
+/// The sessions that could be acquired.
+fn free(state: &State, now: DateTime<Utc>) -> impl Iterator<Item = (TenantId, &Session)> {
+    let is_held = move |id: &SessionId| {
+        state.leases.get(id).is_some_and(|lease| lease.worker.is_some() && lease.until > now)
+    };
+    let all = state.tenants.values();
+    let all = all.flat_map(|tenant| tenant.sessions.values().map(move |session| (tenant, session)));
+    let free = all.filter(move |(tenant, session)| {
+        let is_wanted = session.state != SessionState::Deleted || open(tenant, session.id).next().is_some();
+        is_wanted && !is_held(&session.id)
+    });
+    free.map(|(tenant, session)| (tenant.tenant.id, session))
+}
+
+fn acquire(state: &mut State, ask: &AcquireSessions, now: DateTime<Utc>) -> Vec<Lease> {
+    let mut free: Vec<_> = free(state, now).map(|(tenant, session)| (tenant, session.clone())).collect();
     free.sort_by_key(|(_, session)| (session.created_at, session.id));
     free.truncate(usize::try_from(ask.most).unwrap_or(usize::MAX));
     let mut leases = Vec::new();

@@ -41,6 +41,7 @@ pub(super) struct State {
     pub(super) awaits: Option<ReconcileNeed>,
     pub(super) tenants: BTreeMap<TenantId, TenantRow>,
     pub(super) leases: BTreeMap<SessionId, LeaseRow>,
+    pub(super) workers: BTreeMap<WorkerId, WorkerRow>,
     pub(super) batches: BTreeMap<BatchId, BatchFate>,
     /// Which attempts have a provider id; follows from the attempts, kept for speed.
     pub(super) provider_ids: BTreeMap<String, BTreeSet<AttemptKey>>,
@@ -112,6 +113,14 @@ pub(super) struct LeaseRow {
     pub(super) until: DateTime<Utc>,
     pub(super) passed_on: Option<DispatchState>,
     pub(super) unsettled_deaths: u32,
+}
+
+/// A worker that has made itself known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WorkerRow {
+    pub(super) since: DateTime<Utc>,
+    pub(super) until: DateTime<Utc>,
+    pub(super) most: u32,
 }
 
 /// What became of a batch id.

@@ -12,6 +12,7 @@
 //! - What it costs: [`price`], [`cost`], [`rollup`].
 //! - What webhooks change: [`effects`], [`conversation`], [`address`].
 //! - Campaigns and time: [`campaign`], [`schedule`], [`recur`], [`civil`], [`zones`].
+//! - Which worker holds which number: [`spread`].
 //! - Templates before they are submitted: [`template_lint`].
 
 pub mod adapt;
@@ -48,6 +49,7 @@ pub mod schedule;
 pub mod sendable;
 pub mod settle;
 pub mod silence;
+pub mod spread;
 pub mod status;
 pub mod tally;
 pub mod template_lint;

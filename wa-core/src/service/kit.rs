@@ -185,11 +185,12 @@ impl Kit {
 /// Passes on what other processes announce, for as long as the engine with these signals runs.
 fn hearer(signals: &engine::Signals) -> Hear {
     let alive = Arc::downgrade(&signals.alive);
-    let (work, due) = (signals.work.clone(), signals.due.clone());
+    let (work, due, free) = (signals.work.clone(), signals.due.clone(), signals.free.clone());
     Arc::new(move |news| {
         match news {
             News::Due => due.raise(),
             News::Work => work.raise(),
+            News::Free => free.raise(),
         }
         alive.strong_count() > 0
     })

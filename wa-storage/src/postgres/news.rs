@@ -82,6 +82,7 @@ async fn hear(pool: &PgPool, channel: &str, hearers: &Mutex<Vec<Hear>>) -> Resul
         while let Some(heard) = listener.try_recv().await? {
             match heard.payload() {
                 DUE => tell(hearers, &[News::Due]),
+                FREE => tell(hearers, &[News::Free]),
                 _ => tell(hearers, &[News::Work]),
             }
         }
@@ -103,9 +104,11 @@ pub(super) async fn announce(conn: &mut PgConnection, schema: &str, news: News) 
     let payload = match news {
         News::Due => DUE,
         News::Work => "work",
+        News::Free => FREE,
     };
     sqlx::query("SELECT pg_notify($1, $2)").bind(channel(schema)).bind(payload).execute(conn).await?;
     Ok(())
 }
 
 const DUE: &str = "due";
+const FREE: &str = "free";

@@ -21,4 +21,5 @@ mod restored;
 mod scale;
 mod schedules;
 mod transaction;
+mod workers;
 mod world;

@@ -24,6 +24,7 @@ pub(super) enum Call {
     Listen,
     Recover,
     Heartbeat,
+    Attend,
     Acquire,
     Recent,
     Keep,
@@ -227,6 +228,9 @@ impl Numbers for FaultyStore {
         number: &NumberId,
     ) -> Result<Vec<Route>, StoreError> {
         self.inner.numbers().route(scope, transport, number).await
+    }
+    async fn attend(&self, scope: &AdminScope, presence: &Presence) -> Result<Attendance, StoreError> {
+        self.run(Call::Attend, self.inner.numbers().attend(scope, presence)).await
     }
     async fn acquire(&self, scope: &AdminScope, ask: &AcquireSessions) -> Result<Vec<Lease>, StoreError> {
         self.run(Call::Acquire, self.inner.numbers().acquire(scope, ask)).await

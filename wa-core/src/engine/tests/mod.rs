@@ -1,5 +1,6 @@
 //! The engine's steps, driven single-threaded on manual time.
 
+mod cluster;
 mod contents;
 mod doubt;
 mod failures;
@@ -12,6 +13,7 @@ mod restored;
 mod running;
 mod schedules;
 mod simulation;
+mod spreading;
 mod stage;
 mod stalls;
 

@@ -13,6 +13,8 @@ use crate::rules::throughput::Micros;
 pub(super) struct Book {
     sending: BTreeMap<AttemptKey, (SessionId, u64)>,
     facts: Vec<AttemptFact>,
+    /// How many outcomes were ever noted.
+    noted: u64,
     first_at: Micros,
     last_at: Micros,
     /// After a settle that failed: not tried again before this instant.
@@ -32,11 +34,27 @@ impl Book {
         self.sending.len()
     }
 
+    /// Whether requests of a session are under way.
+    pub(super) fn is_sending(&self, session: SessionId) -> bool {
+        self.sending.values().any(|(of, _)| *of == session)
+    }
+
+    /// How many outcomes were ever noted.
+    pub(super) const fn noted(&self) -> u64 {
+        self.noted
+    }
+
+    /// How many of them, the oldest, are in the store; while no turn is under way.
+    pub(super) fn settled(&self) -> u64 {
+        self.noted - u64::try_from(self.facts.len()).unwrap_or(u64::MAX).min(self.noted)
+    }
+
     pub(super) fn note(&mut self, fact: AttemptFact, now: Micros) {
         if self.facts.is_empty() {
             self.first_at = now;
         }
         self.last_at = now;
+        self.noted += 1;
         self.facts.push(fact);
     }
 
@@ -105,6 +123,10 @@ impl Every {
         let starts = !self.running && self.due_at <= now;
         self.running |= starts;
         starts
+    }
+
+    pub(super) const fn is_running(&self) -> bool {
+        self.running
     }
 
     pub(super) fn done(&mut self, now: Micros) {

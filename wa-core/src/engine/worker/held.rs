@@ -46,6 +46,10 @@ pub(super) struct Held {
     pub(super) report: Every,
     pub(super) reported: bool,
     pub(super) unsettled_deaths: u32,
+    /// Its place among all that ever came to this worker.
+    pub(super) came: u64,
+    /// It is handed over: nothing more of it begins.
+    pub(super) leaving: bool,
 }
 
 /// A campaign that may not begin now.
@@ -66,6 +70,15 @@ pub(super) struct Ahead {
     pub(super) read: Every,
     /// Whether the last page was full, so that more may be due than was read.
     pub(super) more: bool,
+    /// When the messages were read.
+    pub(super) read_at: Micros,
+}
+
+impl Ahead {
+    /// Since when messages of it are known to be due.
+    fn due_since(&self) -> Option<Micros> {
+        (!self.messages.is_empty()).then_some(self.read_at)
+    }
 }
 
 impl Held {
@@ -92,6 +105,7 @@ impl Held {
             messages: VecDeque::new(),
             read: Every::new(config.poll_every, now),
             more: false,
+            read_at: now,
         };
         Self {
             epoch,
@@ -113,6 +127,8 @@ impl Held {
             report: Every::new(config.health_every, now),
             reported: false,
             unsettled_deaths,
+            came: 0,
+            leaving: false,
         }
     }
 
@@ -121,7 +137,12 @@ impl Held {
         // While the number must be quiet, what begins would only use room up and expire.
         let quiet = self.planner.idle_until() > now;
         let stopped = self.hold.is_some_and(|(until, _)| until > now);
-        self.reported && self.transport.is_some() && !stopped && !quiet
+        self.reported && self.transport.is_some() && !stopped && !quiet && !self.leaving
+    }
+
+    /// Whether anything of it waits here.
+    pub(super) fn has_work(&self) -> bool {
+        self.gate.len() > 0 || self.lanes.iter().any(|ahead| !ahead.messages.is_empty() || ahead.more)
     }
 
     pub(super) fn ahead(&mut self, lane: Lane) -> Option<&mut Ahead> {
@@ -143,6 +164,8 @@ impl Held {
         }
         Some(Claim {
             session: self.session.id,
+            tenant: self.session.tenant,
+            due_since: self.lanes.iter().filter_map(Ahead::due_since).min().unwrap_or(now),
             waiting: self.gate.len(),
             read,
             more,

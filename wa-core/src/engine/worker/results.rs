@@ -212,6 +212,9 @@ impl Worker {
         let Some(ahead) = held.ahead(lane) else { return };
         ahead.read.done(now);
         ahead.read.not_after(next_at);
+        if ahead.messages.is_empty() {
+            ahead.read_at = now;
+        }
         ahead.messages.extend(page.messages);
         ahead.more = more;
     }
@@ -235,9 +238,13 @@ impl Worker {
         }
         for (lease, recent) in leased.fresh {
             let quiet = lease.quiet_until.map(|at| self.until(at, now));
-            let held = Held::new(&self.ports, &self.config, lease, &recent, quiet, now);
+            let mut held = Held::new(&self.ports, &self.config, lease, &recent, quiet, now);
+            held.came = self.rolling.next_place();
             self.held.insert(held.session.id, held);
         }
+        let tenants: BTreeSet<_> = self.held.values().map(|held| held.session.tenant).collect();
+        self.began.retain(|tenant, _| tenants.contains(tenant));
+        self.balance(leased.step, leased.left, now);
     }
 
     pub(super) fn abandoned(

@@ -4,13 +4,22 @@
 //! its gate for seconds, so without a rule it would soon hold all of the room and make every faster
 //! number as slow as itself. Therefore each number may let wait what it lets out in the same time as
 //! the others; what it does not need goes to those that do.
+//!
+//! Tenants take turns: where not all can begin at once, the tenant that has waited longest goes first, with
+//! one number; so a tenant with many numbers and a long backlog holds up none with a few messages.
 
-use crate::model::{MessageId, SessionId};
+use std::collections::BTreeMap;
+
+use crate::model::{MessageId, SessionId, TenantId};
+use crate::rules::throughput::Micros;
 
 /// What one number asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Claim {
     pub(super) session: SessionId,
+    pub(super) tenant: TenantId,
+    /// Since when the oldest message that was read is known to be due.
+    pub(super) due_since: Micros,
     /// Begun messages that wait at its gate.
     pub(super) waiting: usize,
     /// Messages that were read and could begin.
@@ -63,11 +72,33 @@ impl Claim {
 }
 
 /// What each number may begin under a bound, in the order of their turns: who has something urgent
-/// first, then whose gate is emptiest, then whose oldest message waits longest.
-pub(super) fn shares(claims: &[Claim], bound: usize) -> Vec<Share> {
+/// first, then whose gate is empty; among these one number of each tenant, then a second one of each, and so
+/// on. Of a tenant's numbers that with the emptiest gate and the oldest message comes first, and of the tenants
+/// the one that has waited longest since it began something or had something to begin.
+pub(super) fn shares(claims: &[Claim], bound: usize, served: &BTreeMap<TenantId, Micros>) -> Vec<Share> {
+    let mut waits_since = BTreeMap::<TenantId, Micros>::new();
+    for claim in claims {
+        let since = waits_since.entry(claim.tenant).or_insert(claim.due_since);
+        *since = claim.due_since.min(*since);
+    }
+    for (tenant, since) in &mut waits_since {
+        *since = served.get(tenant).map_or(*since, |served| *served.max(since));
+    }
     let mut claims: Vec<_> = claims.iter().zip(waits(claims, bound)).collect();
-    claims.sort_by_key(|(claim, _)| (!claim.urgent, claim.waiting > 0, claim.fill(), claim.oldest));
-    let shares = claims.into_iter().map(|(claim, wait)| Share {
+    let class = |claim: &Claim| (!claim.urgent, claim.waiting > 0);
+    claims.sort_by_key(|(claim, _)| (class(claim), claim.fill(), claim.oldest));
+    let mut places = BTreeMap::<_, usize>::new();
+    let mut in_turn: Vec<_> = claims
+        .into_iter()
+        .map(|(claim, wait)| {
+            let place = places.entry((class(claim), claim.tenant)).or_default();
+            *place += 1;
+            ((class(claim), *place, waits_since.get(&claim.tenant).copied()), claim, wait)
+        })
+        .collect();
+    in_turn.sort_by_key(|(key, claim, _)| (*key, claim.fill(), claim.oldest));
+    let claims = in_turn.into_iter().map(|(_, claim, wait)| (claim, wait));
+    let shares = claims.map(|(claim, wait)| Share {
         session: claim.session,
         most: claim.may_begin(wait),
         starved: claim.waiting == 0,
@@ -129,8 +160,26 @@ mod tests {
         SessionId::mint(DateTime::<Utc>::UNIX_EPOCH, [n; 10])
     }
 
+    fn tenant(n: u8) -> TenantId {
+        TenantId::mint(DateTime::<Utc>::UNIX_EPOCH, [n; 10])
+    }
+
     fn claim(n: u8, horizon: usize, waiting: usize) -> Claim {
-        Claim { session: session(n), waiting, read: 256, more: true, horizon, urgent: false, oldest: None }
+        Claim {
+            session: session(n),
+            tenant: tenant(0),
+            due_since: 0,
+            waiting,
+            read: 256,
+            more: true,
+            horizon,
+            urgent: false,
+            oldest: None,
+        }
+    }
+
+    fn shares(claims: &[Claim], bound: usize) -> Vec<Share> {
+        super::shares(claims, bound, &BTreeMap::new())
     }
 
     fn most(shares: &[Share], n: u8) -> usize {
@@ -193,6 +242,23 @@ mod tests {
         claims[7].urgent = true;
         assert_eq!(shares(&claims, 64)[0].session, session(7), "unless somebody is in a hurry");
         assert_eq!(divide(&order, 10).len(), 10);
+    }
+
+    #[test]
+    fn tenants_take_turns_whatever_their_numbers_and_backlogs() {
+        // One has ninety numbers and a long backlog, one came last with a few messages.
+        let mut claims: Vec<_> = (0..90).map(|n| claim(n, 160, 0)).collect();
+        claims.push(Claim { tenant: tenant(1), due_since: 500, read: 10, more: false, ..claim(90, 160, 0) });
+        claims.push(Claim { tenant: tenant(2), due_since: 900, ..claim(91, 160, 0) });
+        let order = |served: &[(u8, Micros)]| {
+            let served = served.iter().map(|(n, at)| (tenant(*n), *at)).collect();
+            let shares = super::shares(&claims, 64, &served);
+            shares.iter().take(4).map(|share| share.session).collect::<Vec<_>>()
+        };
+        let first = [session(0), session(90), session(91), session(1)];
+        assert_eq!(order(&[]), first, "who waits longest first, and one number of each");
+        assert_eq!(order(&[(0, 700)]), [session(90), session(0), session(91), session(1)]);
+        assert_eq!(order(&[(0, 950), (1, 940)]), [session(91), session(90), session(0), session(1)]);
     }
 
     /// Whatever is asked, nobody is given more than it asked for or than is free.

@@ -46,7 +46,9 @@ pub use inbox::{
 };
 pub use journal::{Journal, ReaderName};
 pub use ledger::{CategoryCost, ContactSpend, Cost, CostOf, LastTemplate, Ledger};
-pub use numbers::{AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route};
+pub use numbers::{
+    AcquireSessions, AddSession, Attendance, DispatchState, Lease, Numbers, Presence, RecentAttempt, Route,
+};
 pub use outbox::{
     Abandoned, Alternative, AttemptFact, BeginBatch, BeginItem, Begun, BegunAttempt, BegunBatch,
     CampaignBrief, CancelMessage, Consider, Considered, DueBody, DueMessage, DuePage, DueQuery, DueSource,
@@ -102,6 +104,8 @@ pub enum News {
     Due,
     /// There is something to own, or what was held up may go on.
     Work,
+    /// A session was given back.
+    Free,
 }
 
 /// Hears news, and says whether it wants to hear more.

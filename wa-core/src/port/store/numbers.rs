@@ -10,6 +10,7 @@ use crate::model::{
     TemplateKey, TemplateRecord, TenantId, TransportName, WorkerId,
 };
 use crate::port::{AdminScope, Scope, WorkerScope};
+use crate::rules::spread::Fellow;
 
 /// The room of sessions.
 #[async_trait]
@@ -86,6 +87,22 @@ pub trait Numbers: Send + Sync {
         transport: &TransportName,
         number: &NumberId,
     ) -> Result<Vec<Route>, StoreError>;
+
+    /// Makes a worker known to the others, and tells it who else there is and how much is free.
+    ///
+    /// A worker is known until `lease` has passed since it last said so, or, where the store knows at once that
+    /// it is dead (a file lock), until then. What it answers is what `rules::spread` decides from; nothing but
+    /// the list of workers changes, except what the death of one does to its sessions by
+    /// [`acquire`](Self::acquire). Calling it again prolongs.
+    ///
+    /// - `attend_makes_a_worker_known`: others see it, whether it holds sessions or not, in order of ids, until `lease` after the store's now.
+    /// - `attend_keeps_since_when`: `since` is when it first attended without a gap; after one it starts anew.
+    /// - `attend_counts_what_each_holds`: live leases of each, and as `free` what `acquire` would give.
+    /// - `attend_without_room_takes_leave`: with `most` 0 a worker is forgotten at once.
+    ///
+    /// # Errors
+    /// By [`StoreErrorKind`](super::StoreErrorKind).
+    async fn attend(&self, scope: &AdminScope, presence: &Presence) -> Result<Attendance, StoreError>;
 
     /// Takes ownership of sessions that nobody holds, oldest first, at most `most`.
     ///
@@ -219,6 +236,28 @@ pub struct AcquireSessions {
     pub lease: Duration,
     /// At most this many.
     pub most: u32,
+}
+
+/// What a worker says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presence {
+    /// Which worker.
+    pub worker: WorkerId,
+    /// For how long it counts as there.
+    pub lease: Duration,
+    /// How many sessions it would hold at most; none when it is about to leave.
+    pub most: u32,
+}
+
+/// Who is there, and what nobody holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attendance {
+    /// The store's now.
+    pub at: DateTime<Utc>,
+    /// The workers that are known, in order of their ids.
+    pub workers: Vec<Fellow>,
+    /// Sessions that could be acquired.
+    pub free: u32,
 }
 
 /// Ownership of a session.

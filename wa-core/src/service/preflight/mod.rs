@@ -31,6 +31,7 @@ use crate::model::{NewCampaign, Outcome, SessionReport};
 use crate::port::store::{Abandoned, Begun, Lease, Settled, StoreError};
 use crate::port::{Clock, Scope, SendOutcome};
 use crate::rules::judge::StandardJudge;
+use crate::rules::spread::Step;
 
 /// How far a preflight looks when nothing else is said.
 pub(super) const HORIZON: TimeDelta = TimeDelta::days(31);
@@ -113,7 +114,7 @@ impl Flight<'_> {
                 let page = self.scene.page(&query, now).await?;
                 Some(Done::Read(session, lane, Ok(page)))
             }
-            Job::Lease { .. } => Some(Done::Lease(Ok(self.lease(now)))),
+            Job::Lease(..) => Some(Done::Lease(Ok(self.lease(now)))),
             Job::Report(session, _) => Some(Done::Report(session, Ok(SessionReport::default()), Ok(()))),
             Job::Abandon(batch, size, _) => Some(Done::Abandon(batch, size, Ok(Abandoned::NeverCame))),
             Job::Release(session, ..) => Some(Done::Release(session, Ok(true))),
@@ -177,6 +178,6 @@ impl Flight<'_> {
             };
             (lease, recent)
         });
-        Leased { fresh: fresh.collect(), kept: self.scene.sessions().collect() }
+        Leased { fresh: fresh.collect(), kept: self.scene.sessions().collect(), left: 0, step: Step::Stay }
     }
 }

@@ -17,10 +17,11 @@ use crate::model::{
     SessionId, SessionReport, SessionSetting, TemplateKey, TemplateRecord, TransportName,
 };
 use crate::port::store::{
-    Abandoned, AcquireSessions, AddSession, Archive, AttemptFact, Audience, BeginBatch, Begun, CancelMessage,
-    Consider, Considered, Directory, DispatchState, DuePage, DueQuery, Enqueue, Hear, Inbox, Journal, Lease,
-    Ledger, Listened, Numbers, Outbox, RecentAttempt, Recover, Recovered, Redrive, Redriven, Reports,
-    ResolveMessage, RetryMessage, Route, Schedules, Settled, Store, StoreError, StoreErrorKind, Swept,
+    Abandoned, AcquireSessions, AddSession, Archive, AttemptFact, Attendance, Audience, BeginBatch, Begun,
+    CancelMessage, Consider, Considered, Directory, DispatchState, DuePage, DueQuery, Enqueue, Hear, Inbox,
+    Journal, Lease, Ledger, Listened, Numbers, Outbox, Presence, RecentAttempt, Recover, Recovered, Redrive,
+    Redriven, Reports, ResolveMessage, RetryMessage, Route, Schedules, Settled, Store, StoreError,
+    StoreErrorKind, Swept,
 };
 use crate::port::{AdminScope, Scope, WorkerScope};
 use crate::rules::judge::Judge;
@@ -303,6 +304,10 @@ impl Numbers for Link {
         number: &NumberId,
     ) -> Result<Vec<Route>, StoreError> {
         self.store.numbers().route(scope, transport, number).await
+    }
+    async fn attend(&self, scope: &AdminScope, presence: &Presence) -> Result<Attendance, StoreError> {
+        let (scope, presence) = (*scope, presence.clone());
+        self.call(false, move |store, _| at_once(store.numbers().attend(&scope, &presence))).await
     }
     async fn acquire(&self, scope: &AdminScope, ask: &AcquireSessions) -> Result<Vec<Lease>, StoreError> {
         let (scope, ask, process) = (*scope, ask.clone(), self.process);

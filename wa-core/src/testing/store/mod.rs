@@ -211,6 +211,10 @@ macro_rules! __store_clauses {
                 report_session_keeps_what_is_not_said
                 set_session_changes_one_setting
                 route_finds_every_tenant_of_a_number
+                attend_makes_a_worker_known
+                attend_keeps_since_when
+                attend_counts_what_each_holds
+                attend_without_room_takes_leave
                 acquire_raises_the_epoch
                 acquire_gives_a_session_to_one_worker
                 acquire_after_the_lease_ended_names_the_quiet_time

@@ -1,5 +1,9 @@
 //! The cases of the Numbers room.
 
+mod attend;
+
+pub(super) use attend::*;
+
 use std::time::Duration;
 
 use crate::model::{

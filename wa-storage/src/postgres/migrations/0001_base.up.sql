@@ -91,6 +91,14 @@ CREATE TABLE session_lease (
 );
 CREATE INDEX session_lease_by_age ON session_lease (created_at, session);
 
+-- Workers that have made themselves known, whether they hold sessions or not.
+CREATE TABLE worker (
+    id UUID PRIMARY KEY,
+    since TIMESTAMPTZ NOT NULL,
+    until TIMESTAMPTZ NOT NULL,
+    most BIGINT NOT NULL
+);
+
 -- A breaker of a whole session has an empty template.
 CREATE TABLE breaker (
     tenant UUID NOT NULL,

@@ -24,6 +24,10 @@ use crate::postgres::tx::Tx;
 /// The most attempts from which meters are rebuilt.
 const MOST_RECENT: i64 = 100_000;
 
+/// What makes a lease `l` of a session `s` free at `$1`.
+pub(super) const FREE: &str = "(l.worker IS NULL OR l.until <= $1) AND (s.state <> 'deleted' \
+     OR EXISTS (SELECT 1 FROM open_attempt o WHERE o.session = l.session))";
+
 pub(super) async fn acquire(tx: &mut Tx, ask: &AcquireSessions) -> Fallible<Vec<Lease>> {
     let AcquireSessions { worker, lease, most } = ask;
     let (now, until) = (tx.now, later(tx.now, *lease));
@@ -68,12 +72,10 @@ pub(super) async fn acquire(tx: &mut Tx, ask: &AcquireSessions) -> Fallible<Vec<
 /// Locks the leases of free sessions, the oldest first; those that somebody else works on are passed over.
 async fn lock_free(tx: &mut Tx, most: u32) -> Fallible<Vec<Uuid>> {
     let now = tx.now;
-    let locked = sqlx::query_scalar(
-        "SELECT l.session FROM session_lease l JOIN session s ON s.id = l.session \
-         WHERE (l.worker IS NULL OR l.until <= $1) AND (s.state <> 'deleted' \
-         OR EXISTS (SELECT 1 FROM open_attempt o WHERE o.session = l.session)) \
-         ORDER BY l.created_at, l.session LIMIT $2 FOR UPDATE OF l SKIP LOCKED",
-    )
+    let locked = sqlx::query_scalar(AssertSqlSafe(format!(
+        "SELECT l.session FROM session_lease l JOIN session s ON s.id = l.session WHERE {FREE} \
+         ORDER BY l.created_at, l.session LIMIT $2 FOR UPDATE OF l SKIP LOCKED"
+    )))
     .bind(now)
     .bind(i64::from(most))
     .fetch_all(tx.conn())

@@ -1,5 +1,6 @@
 //! The room of sessions.
 
+mod attend;
 pub(super) mod breakers;
 mod lease;
 
@@ -17,7 +18,8 @@ use wa_core::model::{
     SessionState, TemplateKey, TemplateRecord, TenantId, Throughput, Tier, TransportName,
 };
 use wa_core::port::store::{
-    AcquireSessions, AddSession, DispatchState, Lease, News, Numbers, RecentAttempt, Route, StoreError,
+    AcquireSessions, AddSession, Attendance, DispatchState, Lease, News, Numbers, Presence, RecentAttempt,
+    Route, StoreError,
 };
 use wa_core::port::{AdminScope, Scope, WorkerScope};
 use wa_core::rules::effects::Topic;
@@ -99,6 +101,12 @@ impl Numbers for PostgresStore {
         tx.close(found).await
     }
 
+    async fn attend(&self, _scope: &AdminScope, presence: &Presence) -> Result<Attendance, StoreError> {
+        let mut tx = self.write(Access::Engine, Locks::none()).await?;
+        let done = attend::attend(&mut tx, presence).await;
+        tx.end(done).await
+    }
+
     async fn acquire(&self, _scope: &AdminScope, ask: &AcquireSessions) -> Result<Vec<Lease>, StoreError> {
         self.recognise().await?;
         let mut tx = self.write(Access::Engine, Locks::none()).await?;
@@ -120,7 +128,7 @@ impl Numbers for PostgresStore {
     ) -> Result<bool, StoreError> {
         let mut tx = self.write(Access::Engine, Locks::none()).await?;
         let done = lease::release(&mut tx, scope, session, state).await;
-        tx.end(done).await
+        tx.end_telling(done, News::Free).await
     }
 
     async fn recent(

@@ -47,6 +47,7 @@ DROP TABLE former_address;
 DROP TABLE contact_alias;
 DROP TABLE contact;
 DROP TABLE breaker;
+DROP TABLE worker;
 DROP TABLE session_lease;
 DROP TABLE template;
 DROP TABLE session_news;

@@ -84,6 +84,15 @@ CREATE TABLE session_lease (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX session_lease_by_age ON session_lease (created_at, session);
 
+-- Workers that have made themselves known, whether they hold sessions or not.
+CREATE TABLE worker (
+    id BLOB PRIMARY KEY,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    most INTEGER NOT NULL,
+    guard BLOB
+) STRICT, WITHOUT ROWID;
+
 -- A breaker of a whole session has an empty template.
 CREATE TABLE breaker (
     tenant BLOB NOT NULL,

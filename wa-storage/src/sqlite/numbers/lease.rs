@@ -23,6 +23,10 @@ use crate::sqlite::writer::Tx;
 /// The most attempts from which meters are rebuilt.
 const MOST_RECENT: i64 = 100_000;
 
+/// What makes a lease `l` of a session `s` free at `?1`.
+pub(super) const FREE: &str = "(l.worker IS NULL OR l.until <= ?1) AND (s.state <> 'deleted' \
+     OR EXISTS (SELECT 1 FROM open_attempt o WHERE o.session = l.session))";
+
 pub(super) fn acquire(tx: &Tx<'_>, ask: &AcquireSessions) -> Fallible<Vec<Lease>> {
     let AcquireSessions { worker, lease, most } = ask;
     let token = tx.shared.lock.try_hold();
@@ -39,7 +43,7 @@ pub(super) fn acquire(tx: &Tx<'_>, ask: &AcquireSessions) -> Fallible<Vec<Lease>
 }
 
 /// Ends the leases of former holders of the file lock: the operating system says that they are gone.
-fn bury(tx: &Tx<'_>, worker: WorkerId, token: [u8; 16]) -> Fallible<()> {
+pub(super) fn bury(tx: &Tx<'_>, worker: WorkerId, token: [u8; 16]) -> Fallible<()> {
     let mut statement = tx.conn.prepare_cached(
         "SELECT session, worker, epoch FROM session_lease WHERE guard IS NOT NULL AND guard <> ?1",
     )?;
@@ -84,13 +88,11 @@ struct Free {
 }
 
 fn free_sessions(tx: &Tx<'_>, most: u32) -> Fallible<Vec<Free>> {
-    let mut statement = tx.conn.prepare_cached(
+    let mut statement = tx.conn.prepare_cached(&format!(
         "SELECT l.session, l.worker IS NOT NULL, l.epoch, l.dispatch_state, l.unsettled_deaths, l.judged_epoch \
-         FROM session_lease l JOIN session s ON s.id = l.session \
-         WHERE (l.worker IS NULL OR l.until <= ?1) AND (s.state <> 'deleted' \
-         OR EXISTS (SELECT 1 FROM open_attempt o WHERE o.session = l.session)) \
-         ORDER BY l.created_at, l.session LIMIT ?2",
-    )?;
+         FROM session_lease l JOIN session s ON s.id = l.session WHERE {FREE} \
+         ORDER BY l.created_at, l.session LIMIT ?2"
+    ))?;
     let free = statement.query_map(params![micros(tx.now), most], |row| {
         Ok(Free {
             session: id(row, 0)?,

@@ -1,5 +1,6 @@
 //! The room of sessions.
 
+mod attend;
 pub(super) mod breakers;
 mod lease;
 
@@ -17,7 +18,8 @@ use wa_core::model::{
     SessionState, TemplateKey, TemplateRecord, TenantId, Throughput, Tier, TransportName, micros,
 };
 use wa_core::port::store::{
-    AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route, StoreError,
+    AcquireSessions, AddSession, Attendance, DispatchState, Lease, Numbers, Presence, RecentAttempt, Route,
+    StoreError,
 };
 use wa_core::port::{AdminScope, Scope, WorkerScope};
 use wa_core::rules::effects::Topic;
@@ -94,6 +96,11 @@ impl Numbers for SqliteStore {
     ) -> Result<Vec<Route>, StoreError> {
         let (transport, number) = (transport.clone(), number.clone());
         self.read(move |snapshot| routes(snapshot.conn, &transport, &number)).await
+    }
+
+    async fn attend(&self, _scope: &AdminScope, presence: &Presence) -> Result<Attendance, StoreError> {
+        let presence = *presence;
+        self.write(Durability::Normal, move |tx| attend::attend(tx, &presence)).await
     }
 
     async fn acquire(&self, _scope: &AdminScope, ask: &AcquireSessions) -> Result<Vec<Lease>, StoreError> {

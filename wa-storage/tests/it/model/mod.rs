@@ -105,4 +105,4 @@ async fn all_stores_give_the_same_answers_and_leave_the_same_behind() {
 }
 
 /// The methods of the ten rooms, the steps of time and the re-opens.
-const OPERATIONS: usize = 100;
+const OPERATIONS: usize = 101;

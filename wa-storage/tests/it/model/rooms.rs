@@ -11,7 +11,7 @@ use wa_core::model::{
     TagKey, TemplateCooldown, TenantSettings, Throughput, Tier, TransportName, WarmUp, WhenRed,
 };
 use wa_core::port::store::{
-    AcquireSessions, AddSession, DispatchState, FailureFilter, ReaderName, StoreIdentity,
+    AcquireSessions, AddSession, DispatchState, FailureFilter, Presence, ReaderName, StoreIdentity,
 };
 use wa_core::port::{Notice, NoticeKind};
 
@@ -221,6 +221,16 @@ impl Script {
         Ok(())
     }
 
+    async fn attend(&mut self) -> Step {
+        let worker = worker_id(u128::from(self.roll(WORKERS)));
+        let most = u32::try_from(self.roll(4)).expect("few");
+        let presence = Presence { worker, lease: LEASE * 4, most };
+        let scope = wa_core::testing::scope::admin(worker);
+        let there = every!(self.stores, s => s.numbers().attend(&scope, &presence));
+        self.tell("attend", there.as_ref().is_ok_and(|it| !it.workers.is_empty()), (presence, there));
+        Ok(())
+    }
+
     async fn heartbeat(&mut self, worker: u64) -> Step {
         let scope = self.holder(worker);
         let held = every!(self.stores, s => s.numbers().heartbeat(&scope, LEASE * 4));
@@ -296,7 +306,8 @@ impl Script {
                 let routes = every!(self.stores, s => s.numbers().route(&admin(), &transport, &number));
                 self.tell("route", routes.is_ok_and(|it| !it.is_empty()), session);
             }
-            8..=13 => self.acquire().await?,
+            8 | 9 => self.attend().await?,
+            10..=13 => self.acquire().await?,
             14 | 15 => {
                 let worker = self.held().map(|(session, _)| self.leases[&session].0);
                 self.heartbeat(worker.unwrap_or(0)).await?;

@@ -10,7 +10,9 @@ use crate::model::{
     Breaker, BreakerScope, NewSession, NumberId, Session, SessionId, SessionReport, SessionSetting,
     TemplateKey, TemplateRecord, TransportName,
 };
-use crate::port::store::{AcquireSessions, AddSession, DispatchState, Lease, Numbers, RecentAttempt, Route};
+use crate::port::store::{
+    AcquireSessions, AddSession, Attendance, DispatchState, Lease, Numbers, Presence, RecentAttempt, Route,
+};
 use crate::port::{AdminScope, Scope, WorkerScope};
 
 #[async_trait]
@@ -58,6 +60,10 @@ impl Numbers for Trespassing {
         number: &NumberId,
     ) -> Answer<Vec<Route>> {
         self.store.numbers().route(scope, transport, number).await
+    }
+
+    async fn attend(&self, scope: &AdminScope, presence: &Presence) -> Answer<Attendance> {
+        self.store.numbers().attend(scope, presence).await
     }
 
     async fn acquire(&self, scope: &AdminScope, ask: &AcquireSessions) -> Answer<Vec<Lease>> {
