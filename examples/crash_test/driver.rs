@@ -268,13 +268,13 @@ impl Scene {
     /// Starts a worker in a slot.
     fn start(&self, slot: usize, crash: Option<(Point, u32)>) -> Result<Child, Anyhow> {
         let address = self.slots.get(slot).ok_or("there is an address for each slot")?;
-        // The first worker takes over what others leave, and the others come back to their share.
-        let sessions: u32 = if slot == 0 { 4 } else { 2 };
         let mut command = myself("worker")?;
-        command
-            .args(["--place", &self.place.text(), "--graph-url", &self.graph_url])
-            .args(["--listen", &address.to_string(), "--bound", &self.bound.to_string()])
-            .args(["--sessions", &sessions.to_string()]);
+        command.args(["--place", &self.place.text(), "--graph-url", &self.graph_url]).args([
+            "--listen",
+            &address.to_string(),
+            "--bound",
+            &self.bound.to_string(),
+        ]);
         if let Some((point, passes)) = crash {
             command.args(["--crash-at", point.name(), "--passes", &passes.to_string()]);
         }

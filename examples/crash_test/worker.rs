@@ -29,8 +29,6 @@ pub(crate) struct Worker {
     listen: SocketAddr,
     #[arg(long)]
     bound: usize,
-    #[arg(long)]
-    sessions: u32,
     #[arg(long, value_parser = point)]
     crash_at: Option<Point>,
     #[arg(long, default_value_t = 0)]
@@ -47,7 +45,7 @@ impl Worker {
         let kit = Kit::builder(store)
             .transport("cloud", Arc::new(transport))
             .webhooks("cloud", Arc::new(CloudWebhooks::new(&config)))
-            .engine(engine(self.bound, self.sessions))
+            .engine(engine(self.bound))
             .build()
             .await?;
         let running = kit.start();
@@ -75,7 +73,7 @@ pub(crate) fn config(graph_url: &str) -> Result<CloudConfig, Anyhow> {
 }
 
 /// Short times, so that much can happen.
-fn engine(bound: usize, sessions: u32) -> EngineConfig {
+fn engine(bound: usize) -> EngineConfig {
     EngineConfig {
         request_timeout: Duration::from_secs(1),
         start_within: Duration::from_secs(1),
@@ -83,7 +81,6 @@ fn engine(bound: usize, sessions: u32) -> EngineConfig {
         heartbeat: LEASE / 4,
         grace: Duration::from_millis(500),
         max_in_doubt_per_crash: bound,
-        max_sessions: sessions,
         poll_every: Duration::from_millis(200),
         ..EngineConfig::default()
     }
