@@ -11,7 +11,7 @@ use wa_core::port::store::Recovered;
 use wa_core::rules::doubt::{self, Case, Decision, Evidence, Link};
 
 use super::changes::Changes;
-use super::message::{Due, Stored};
+use super::message::{Attempt, Due, Stored};
 
 /// What decides about a message in doubt and lies beside it.
 #[derive(Debug, Clone, Copy)]
@@ -34,15 +34,11 @@ impl Stored {
         grace: TimeDelta,
         ask: impl FnOnce(&Case<'_>) -> T,
     ) -> T {
-        let link = |attempt: &super::message::Attempt| (attempt.n, attempt.begun_at, attempt.end_by);
-        let chain: Vec<Link<'_>> = self
-            .attempts
-            .iter()
-            .map(|attempt| {
-                let (n, begun_at, end_by) = link(attempt);
-                Link { n, begun_at, end_by, facts: &attempt.facts }
-            })
-            .collect();
+        let link = |attempt| {
+            let Attempt { n, begun_at, end_by, facts, .. } = attempt;
+            Link { n: *n, begun_at: *begun_at, end_by: *end_by, facts }
+        };
+        let chain: Vec<Link<'_>> = self.attempts.iter().map(link).collect();
         ask(&Case {
             key: AttemptKey { tenant: self.tenant, message: self.id, n: 1 },
             policy: doubt::policy(beside.own, beside.of_campaign, settings),
@@ -75,7 +71,7 @@ impl Stored {
 
     /// Its attempts in doubt, oldest first, with their begins.
     pub(crate) fn doubtful(&self) -> Vec<(AttemptKey, DateTime<Utc>)> {
-        let link = |attempt: &super::message::Attempt| {
+        let link = |attempt: &Attempt| {
             let key = AttemptKey { tenant: self.tenant, message: self.id, n: attempt.n };
             doubt::is_doubtful(&attempt.facts).then_some((key, attempt.begun_at))
         };

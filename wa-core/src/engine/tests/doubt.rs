@@ -83,7 +83,7 @@ fn a_lost_reply_is_sent_again_after_its_time_and_not_before() {
     assert_eq!((view.state, view.attempts.len(), sent(&stage, id)), (MessageState::Accepted, 2, 2));
     assert!(view.attempts[0].facts.has(Fact::InDoubt), "what is in doubt stays so");
     let at: Vec<_> = stage.transport.sent().iter().map(|request| request.at).collect();
-    assert!(at[1] - at[0] >= chrono::TimeDelta::from_std(RIPE - Duration::from_secs(1)).expect("a span"));
+    assert!(at[1] - at[0] >= TimeDelta::from_std(RIPE - Duration::from_secs(1)).expect("a span"));
     stage.run_for(Duration::from_secs(3_600));
     assert_eq!(sent(&stage, id), 2);
 }
