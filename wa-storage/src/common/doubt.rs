@@ -34,10 +34,6 @@ impl Stored {
         grace: TimeDelta,
         ask: impl FnOnce(&Case<'_>) -> T,
     ) -> T {
-        let link = |attempt| {
-            let Attempt { n, begun_at, end_by, facts, .. } = attempt;
-            Link { n: *n, begun_at: *begun_at, end_by: *end_by, facts }
-        };
         let chain: Vec<Link<'_>> = self.attempts.iter().map(link).collect();
         ask(&Case {
             key: AttemptKey { tenant: self.tenant, message: self.id, n: 1 },
@@ -71,11 +67,11 @@ impl Stored {
 
     /// Its attempts in doubt, oldest first, with their begins.
     pub(crate) fn doubtful(&self) -> Vec<(AttemptKey, DateTime<Utc>)> {
-        let link = |attempt: &Attempt| {
+        let doubtful = |attempt: &Attempt| {
             let key = AttemptKey { tenant: self.tenant, message: self.id, n: attempt.n };
             doubt::is_doubtful(&attempt.facts).then_some((key, attempt.begun_at))
         };
-        self.attempts.iter().filter_map(link).collect()
+        self.attempts.iter().filter_map(doubtful).collect()
     }
 
     /// Lets it wait for another attempt, from now on; whether it had been closed.
@@ -88,6 +84,10 @@ impl Stored {
         changes.standing(self.tenant, self.campaign, Some(&old), &self.standing());
         (due, was_closed)
     }
+}
+
+fn link(attempt: &Attempt) -> Link<'_> {
+    Link { n: attempt.n, begun_at: attempt.begun_at, end_by: attempt.end_by, facts: &attempt.facts }
 }
 
 /// What one step makes of messages in doubt.
