@@ -16,8 +16,8 @@ use crate::model::{
 /// After so long nothing more is heard of an attempt: a message lives 30 days at the provider, and a webhook
 /// is repeated for 7.
 ///
-/// Source: Meta, Cloud API, "Send messages: time to live" (30 days unless a template sets less) and
-/// "Webhooks: retries" (with decreasing frequency up to 7 days), read May 2026.
+/// Source: Meta, Templates: time-to-live (up to 30 days), and Webhooks: overview (repeated for up to 7 days;
+/// another page says 36 hours), read May 2026.
 pub const FINAL_AFTER: TimeDelta = TimeDelta::days(37);
 
 /// So many other attempts must have been heard of for the silence about one to mean something.

@@ -11,7 +11,7 @@ use wa_core::port::store::Recovered;
 use wa_core::rules::doubt::{self, Case, Decision, Evidence, Link};
 
 use super::changes::Changes;
-use super::message::{Due, Stored};
+use super::message::{Attempt, Due, Stored};
 
 /// What decides about a message in doubt and lies beside it.
 #[derive(Debug, Clone, Copy)]
@@ -34,15 +34,7 @@ impl Stored {
         grace: TimeDelta,
         ask: impl FnOnce(&Case<'_>) -> T,
     ) -> T {
-        let link = |attempt: &super::message::Attempt| (attempt.n, attempt.begun_at, attempt.end_by);
-        let chain: Vec<Link<'_>> = self
-            .attempts
-            .iter()
-            .map(|attempt| {
-                let (n, begun_at, end_by) = link(attempt);
-                Link { n, begun_at, end_by, facts: &attempt.facts }
-            })
-            .collect();
+        let chain: Vec<Link<'_>> = self.attempts.iter().map(link).collect();
         ask(&Case {
             key: AttemptKey { tenant: self.tenant, message: self.id, n: 1 },
             policy: doubt::policy(beside.own, beside.of_campaign, settings),
@@ -75,11 +67,11 @@ impl Stored {
 
     /// Its attempts in doubt, oldest first, with their begins.
     pub(crate) fn doubtful(&self) -> Vec<(AttemptKey, DateTime<Utc>)> {
-        let link = |attempt: &super::message::Attempt| {
+        let doubtful = |attempt: &Attempt| {
             let key = AttemptKey { tenant: self.tenant, message: self.id, n: attempt.n };
             doubt::is_doubtful(&attempt.facts).then_some((key, attempt.begun_at))
         };
-        self.attempts.iter().filter_map(link).collect()
+        self.attempts.iter().filter_map(doubtful).collect()
     }
 
     /// Lets it wait for another attempt, from now on; whether it had been closed.
@@ -92,6 +84,10 @@ impl Stored {
         changes.standing(self.tenant, self.campaign, Some(&old), &self.standing());
         (due, was_closed)
     }
+}
+
+fn link(attempt: &Attempt) -> Link<'_> {
+    Link { n: attempt.n, begun_at: attempt.begun_at, end_by: attempt.end_by, facts: &attempt.facts }
 }
 
 /// What one step makes of messages in doubt.

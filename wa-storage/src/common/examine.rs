@@ -37,10 +37,19 @@ pub(crate) fn queries(dialect: &Dialect, limit: u32) -> Vec<(Invariant, String)>
     all.into_iter().map(|(invariant, sql)| (invariant, bounded(sql))).collect()
 }
 
+/// Whether the policy of an attempt's message, or one that it may have fallen under, sends again what is in
+/// doubt. The names of those policies begin with `resend`.
+const MAY_RESEND: &str = "(EXISTS (SELECT 1 FROM single s WHERE s.tenant = a.tenant AND s.message = a.message \
+     AND s.in_doubt LIKE '%\"resend%') \
+     OR EXISTS (SELECT 1 FROM message m JOIN campaign c ON c.tenant = m.tenant AND c.id = m.campaign \
+     WHERE m.tenant = a.tenant AND m.id = a.message AND c.in_doubt LIKE '%\"resend%') \
+     OR EXISTS (SELECT 1 FROM tenant t WHERE t.id = a.tenant AND t.settings LIKE '%\"resend_after%'))";
+
 fn one_delivery() -> String {
     format!(
         "SELECT a.tenant, a.message, CAST(count(*) AS TEXT) || ' attempts may have been delivered' AS line \
-         FROM attempt a {RESULT_OF} WHERE NOT {UNDELIVERED} GROUP BY a.tenant, a.message HAVING count(*) > 1"
+         FROM attempt a {RESULT_OF} WHERE NOT {UNDELIVERED} AND NOT {MAY_RESEND} \
+         GROUP BY a.tenant, a.message HAVING count(*) > 1"
     )
 }
 

@@ -104,5 +104,5 @@ async fn all_stores_give_the_same_answers_and_leave_the_same_behind() {
     }
 }
 
-/// The methods of the ten rooms, the steps of time and the re-opens.
-const OPERATIONS: usize = 101;
+/// The methods of the ten rooms, the steps of time, the re-opens, and what was sent again.
+const OPERATIONS: usize = 102;

@@ -2,8 +2,8 @@
 
 use super::recover::{RIPE, doubtful, recover, resend, set_policy, tagged};
 use crate::model::{
-    CampaignAction, EventBody, Fact, HoldReason, InDoubtPolicy, MessageId, MessageState, NewMessage, Outcome,
-    RejectClass, Resolution, SkipReason,
+    CampaignAction, EventBody, Fact, HoldReason, MessageId, MessageState, NewMessage, Outcome, RejectClass,
+    Resolution, SkipReason,
 };
 use crate::port::Scope;
 use crate::port::store::ResolveMessage;
@@ -141,7 +141,6 @@ pub(crate) async fn resolve_leaves_others_alone(w: World) {
     let missing = w.mint(MessageId::mint);
     assert_eq!(resolve(&w, &scope, missing, Resolution::Resend).await, ResolveMessage::Missing);
     assert_eq!(w.snapshot(&scope).await, before);
-    set_policy(&w, &scope, InDoubtPolicy::Manual).await;
 }
 
 pub(crate) async fn late_news_of_a_resolved_message_count(w: World) {
