@@ -179,17 +179,26 @@ pub(super) fn recognise(
             return Err(fault);
         }
     }
-    if matches!(noted, Noted::Missing) {
-        shared.lock.start(mark(conn).unwrap_or(0));
+    let own = mark(conn).unwrap_or(0);
+    match noted {
+        Noted::Missing => shared.lock.start(own),
+        // Of a database that was deleted: this one is new.
+        Noted::Mark(noted) if noted > own => shared.lock.start(own),
+        Noted::Mark(_) | Noted::Unknown => {}
     }
     Ok(())
+}
+
+/// Whether nothing can wait in a database, because it has no tenants.
+fn is_empty(conn: &Connection) -> Fallible<bool> {
+    Ok(!conn.prepare("SELECT 1 FROM tenant LIMIT 1")?.exists([])?)
 }
 
 fn compare(tx: &Tx<'_>, noted: Noted, known: Option<ReconcileCause>) -> Fallible<()> {
     let own = mark(tx.conn).unwrap_or(0);
     let seen = match noted {
         Noted::Missing if own > 0 => Some(ReconcileCause::Copied),
-        Noted::Mark(noted) if noted > own => {
+        Noted::Mark(noted) if noted > own && !is_empty(tx.conn)? => {
             // Behind what is noted, so that no other copy of that time passes for this file.
             tx.conn.execute("DELETE FROM sqlite_sequence WHERE name = 'journal'", [])?;
             tx.conn.execute(

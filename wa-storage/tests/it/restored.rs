@@ -133,6 +133,20 @@ async fn a_killed_process_is_not_taken_for_a_restored_one() {
     }
 }
 
+#[tokio::test]
+async fn a_new_file_beside_an_old_lock_file_is_not_taken_for_a_restored_one() {
+    let (world, _) = copied_then_sent().await;
+    world.store.close();
+    std::fs::remove_file(world.path()).expect("the file");
+    for _ in 0..2 {
+        let store = SqliteStore::open(world.options()).expect("the store");
+        let name = "tenant".parse().expect("a name");
+        store.directory().ensure_tenant(&admin(), &name, world.tenant).await.expect("a tenant");
+        assert_eq!(cause(&store).await, None);
+        store.close();
+    }
+}
+
 async fn connect(options: PostgresOptions) -> PostgresStore {
     PostgresStore::connect(options).await.expect("a store")
 }

@@ -1,6 +1,9 @@
 //! The calls of a script on what keeps a restored store from sending.
 
-use wa_core::model::{Finding, IncarnationId, Invariant, MessageId, ReconcileCause, TenantId};
+use wa_core::model::{
+    CampaignAction, Finding, IncarnationId, Invariant, MessageId, ReconcileCause, TenantId,
+};
+use wa_core::testing::scope;
 
 use super::script::{Script, Step};
 use super::stores::every;
@@ -23,13 +26,7 @@ impl Script {
                 let found = every!(self.stores, s => s.archive().awaits(&admin()));
                 self.tell("awaits", found.is_ok(), found);
             }
-            1 | 2 => {
-                let known = self.campaigns.clone();
-                let after = self.pick(&known).copied().filter(|_| self.percent(20));
-                let limit = self.limit();
-                let page = every!(self.stores, s => s.archive().unreconciled(&admin(), after, limit));
-                self.tell("unreconciled", page.is_ok_and(|page| !page.is_empty()), after);
-            }
+            1 => self.unreconciled().await?,
             3 => self.lift().await?,
             _ => {
                 let fresh = IncarnationId::from_uuid(self.uuid());
@@ -38,14 +35,32 @@ impl Script {
                 let need = every!(self.stores, s => s.archive().suspend(&admin(), fresh, cause));
                 self.suspended = true;
                 self.tell("suspend", need.is_ok(), need);
+                self.unreconciled().await?;
             }
         }
+        Ok(())
+    }
+
+    async fn unreconciled(&mut self) -> Step {
+        let known = self.campaigns.clone();
+        let after = self.pick(&known).copied().filter(|_| self.percent(20));
+        let limit = self.limit();
+        let page = every!(self.stores, s => s.archive().unreconciled(&admin(), after, limit));
+        self.tell("unreconciled", page.is_ok_and(|page| !page.is_empty()), after);
         Ok(())
     }
 
     pub(super) async fn lift(&mut self) -> Step {
         let lifted = every!(self.stores, s => s.archive().lift(&admin()));
         self.suspended = false;
+        // Most campaigns go on, or scripts would have little to send.
+        let held = every!(self.stores, s => s.archive().unreconciled(&admin(), None, 100)).expect("a page");
+        for (tenant, campaign) in held {
+            if self.percent(80) {
+                let (of, resume) = (scope::tenant(tenant), CampaignAction::Resume);
+                every!(self.stores, s => s.audience().act(&of, campaign.id, resume)).expect("an answer");
+            }
+        }
         self.tell("lift", lifted.is_ok_and(|it| it), ());
         Ok(())
     }
