@@ -170,7 +170,6 @@ pub(super) async fn launch(tenant: &TenantHandle, sessions: Vec<SessionId>, memb
 }
 
 /// Waits until something is so, and says how long that took.
-#[track_caller]
 pub(super) async fn until(what: &str, within: Duration, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
     let began = tokio::time::Instant::now();
     while !is_so().await {
