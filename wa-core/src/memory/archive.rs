@@ -90,6 +90,13 @@ impl Archive for MemoryStore {
 type Examine = fn(&TenantRow, MessageId) -> Option<String>;
 
 fn delivered_twice(tenant: &TenantRow, id: MessageId) -> Option<String> {
+    // A policy that sends again what is in doubt may send twice, and says so.
+    let message = tenant.messages.get(&id)?;
+    let campaign = message.campaign.and_then(|id| tenant.campaigns.get(&id)).map(|row| &row.campaign);
+    let own = [message.in_doubt, campaign.and_then(|it| it.in_doubt), Some(tenant.settings.in_doubt)];
+    if own.into_iter().flatten().any(|policy| policy.resends_after().is_some()) {
+        return None;
+    }
     let may = tenant.chain(id).filter(|(_, attempt)| !attempt.facts.is_definitely_undelivered()).count();
     (may > 1).then(|| format!("{may} attempts may have been delivered"))
 }
