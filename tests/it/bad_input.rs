@@ -40,7 +40,7 @@ fn wrong_use_and_wrong_files_are_explained() {
     check(&["--text", "hi", "--param", "name"], None, "cannot be used with");
     check(&["--name", ""], None, "1 to 200 characters");
     check(&["--graph-url", "https://graph.facebook.com"], None, "phone-number-id");
-    check(&["--store", "postgres://localhost"], None, "sqlite:PATH");
+    check(&["--store", "mysql://localhost"], None, "postgres://USER@HOST/DATABASE");
     check(&["--contacts", "no-such-file.csv"], None, "no-such-file.csv");
     check(&["--param", "city"], Some(FINE), "\"city\"");
     check(&["--text", "Hello {{surname}}"], Some(FINE), "\"surname\"");
