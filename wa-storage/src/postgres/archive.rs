@@ -265,7 +265,7 @@ async fn unreconciled(
     let (tenant, campaign) =
         after.map_or((Uuid::nil(), Uuid::nil()), |(tenant, id)| (tenant.as_uuid(), id.as_uuid()));
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(campaign).bind(page_size(limit));
-    Ok(rows.try_map(|row| Ok((id(&row, 18)?, campaign_row(&row)?))).fetch_all(conn).await?)
+    Ok(rows.try_map(|row| Ok((id(&row, 19)?, campaign_row(&row)?))).fetch_all(conn).await?)
 }
 
 async fn lift(tx: &mut Tx) -> Fallible<bool> {

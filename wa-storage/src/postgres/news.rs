@@ -9,6 +9,7 @@ use std::time::Duration;
 use sqlx::postgres::PgListener;
 use sqlx::{PgConnection, PgPool};
 use tokio::task::JoinHandle;
+use wa_core::model::Fingerprint;
 use wa_core::port::store::{Hear, News};
 
 use super::error::Fallible;
@@ -96,7 +97,8 @@ fn tell(hearers: &Mutex<Vec<Hear>>, news: &[News]) {
 
 /// The channel on which the workers of one store talk.
 pub(super) fn channel(schema: &str) -> String {
-    format!("wa_kit_{schema}")
+    // A schema's name can be as long as a channel's may be.
+    format!("wa_kit_{:016x}", Fingerprint::of(schema.as_bytes()).short())
 }
 
 /// Announces something in an open transaction, as the caller's may be.

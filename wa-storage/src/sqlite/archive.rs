@@ -67,7 +67,7 @@ impl Archive for SqliteStore {
                  AND (tenant, id) > (?1, ?2) ORDER BY tenant, id LIMIT ?3"
             ))?;
             let rows = statement.query_map(params![tenant, campaign, page_size(limit)], |row| {
-                Ok((id(row, 18)?, campaign_row(row)?))
+                Ok((id(row, 19)?, campaign_row(row)?))
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })

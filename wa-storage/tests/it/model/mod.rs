@@ -73,7 +73,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[tokio::test]
 async fn all_stores_give_the_same_answers_and_leave_the_same_behind() {
-    let (first, scripts) = (setting("WA_MODEL_SEED", 1), setting("WA_MODEL_SCRIPTS", 150));
+    let (first, scripts) = (setting("WA_MODEL_SEED", 1), setting("WA_MODEL_SCRIPTS", 40));
     let mut score = Score::default();
     for seed in first..first + scripts {
         match run(seed, false).await {
