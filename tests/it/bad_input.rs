@@ -40,7 +40,7 @@ fn wrong_use_and_wrong_files_are_explained() {
     check(&["--text", "hi", "--param", "name"], None, "cannot be used with");
     check(&["--name", ""], None, "1 to 200 characters");
     check(&["--graph-url", "https://graph.facebook.com"], None, "phone-number-id");
-    check(&["--store", "mysql://localhost"], None, "postgres://USER@HOST/DATABASE");
+    check(&["--store", "sqlite:other.db"], None, "multiple times");
     check(&["--contacts", "no-such-file.csv"], None, "no-such-file.csv");
     check(&["--param", "city"], Some(FINE), "\"city\"");
     check(&["--text", "Hello {{surname}}"], Some(FINE), "\"surname\"");
@@ -59,6 +59,14 @@ fn wrong_use_and_wrong_files_are_explained() {
     check(&unset, None, "NO_SUCH_VARIABLE is not set");
     let plain = ["--graph-url", "http://example.com", "--phone-number-id", "1", "--token-env", "PATH"];
     check(&plain, None, "https://");
+}
+
+#[test]
+fn what_is_no_store_is_explained_without_its_password() {
+    let run = Run::of(example("campaign").args(["--json", "--store", "mysql://ada:hunter2@localhost/db"]));
+    assert_eq!(run.status, 2, "{run:?}");
+    let message = run.json()["error"]["message"].as_str().expect("a sentence").to_owned();
+    assert!(message.contains("postgres://USER@HOST/DATABASE") && !message.contains("hunter2"), "{message}");
 }
 
 #[test]

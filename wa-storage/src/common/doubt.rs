@@ -90,11 +90,14 @@ fn link(attempt: &Attempt) -> Link<'_> {
     Link { n: attempt.n, begun_at: attempt.begun_at, end_by: attempt.end_by, facts: &attempt.facts }
 }
 
+/// Whose they are, the messages that wait again, and those that were given up on.
+type Told = (Option<TenantId>, Vec<MessageId>, Vec<MessageId>);
+
 /// What one step makes of messages in doubt.
 #[derive(Debug, Default)]
 pub(crate) struct Decided {
     recovered: Recovered,
-    told: BTreeMap<SessionId, (Option<TenantId>, Vec<MessageId>, Vec<MessageId>)>,
+    told: BTreeMap<SessionId, Told>,
 }
 
 impl Decided {

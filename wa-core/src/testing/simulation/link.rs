@@ -250,7 +250,7 @@ impl Outbox for Link {
         .await
     }
     async fn recover(&self, scope: &WorkerScope, ask: &Recover) -> Result<Recovered, StoreError> {
-        let (scope, ask) = (scope.clone(), ask.clone());
+        let (scope, ask) = (scope.clone(), *ask);
         self.call(false, move |store, _| at_once(store.outbox().recover(&scope, &ask))).await
     }
     async fn resolve(
@@ -306,7 +306,7 @@ impl Numbers for Link {
         self.store.numbers().route(scope, transport, number).await
     }
     async fn attend(&self, scope: &AdminScope, presence: &Presence) -> Result<Attendance, StoreError> {
-        let (scope, presence) = (*scope, presence.clone());
+        let (scope, presence) = (*scope, *presence);
         self.call(false, move |store, _| at_once(store.numbers().attend(&scope, &presence))).await
     }
     async fn acquire(&self, scope: &AdminScope, ask: &AcquireSessions) -> Result<Vec<Lease>, StoreError> {

@@ -1,6 +1,7 @@
 //! Messages in doubt: what their policy makes of them, and what somebody says about them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -104,11 +105,10 @@ struct Looking<'a> {
 impl Looking<'_> {
     fn decide(&mut self, stored: &Stored, beside: &Beside, session: SessionId) -> Fallible<Decision> {
         let (conn, now, grace) = (self.tx.conn, self.tx.now, self.grace);
-        if !self.settings.contains_key(&stored.tenant) {
-            let settings = settings_of(conn, stored.tenant)?.unwrap_or_default();
-            self.settings.insert(stored.tenant, settings);
-        }
-        let settings = self.settings.get(&stored.tenant).ok_or(Fault::Broken("settings are there"))?;
+        let settings = match self.settings.entry(stored.tenant) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(settings_of(conn, stored.tenant)?.unwrap_or_default()),
+        };
         let decision = stored.recover(beside, settings, grace, None, now);
         if decision != Decision::Ask {
             return Ok(decision);
