@@ -1,5 +1,7 @@
 //! Writes what a transaction changed beside its rows, in one statement.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
@@ -85,12 +87,13 @@ pub(super) fn bind<'q>(
 impl Tx {
     /// Writes the journal, the counts and what follows from them.
     pub(super) async fn write(&mut self, changes: Changes) -> Fallible<()> {
-        let sql = format!("WITH {} SELECT 1", parts());
+        /// Put together once: it is the same for every transaction.
+        static WRITE: LazyLock<String> = LazyLock::new(|| format!("WITH {} SELECT 1", parts()));
         let written = changes.finish();
         if written.is_empty() {
             return Ok(());
         }
-        let statement = sqlx::query(sqlx::AssertSqlSafe(sql));
+        let statement = sqlx::query(WRITE.as_str());
         let shared = std::sync::Arc::clone(&self.shared);
         let (statement, looks) = bind(statement, self.now, shared.entropy.as_ref(), written)?;
         statement.execute(self.conn()).await?;

@@ -7,11 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
-use wa_core::model::{
-    AttemptKey, Fact, FailureCode, NumberId, RejectClass, SessionId, TenantId, TransportName,
-};
+use wa_core::model::{AttemptKey, Fact, NumberId, SessionId, TenantId, TransportName};
 use wa_core::port::store::{ProjectedEvent, Projection, Route};
-use wa_core::rules::{effects, settle};
+use wa_core::rules::effects;
 
 use super::status::{Place, Told};
 use crate::postgres::codec::{get, id, text};
@@ -57,7 +55,7 @@ impl<'a> Asked<'a> {
             ProjectedEvent::Status { attempt, update } => {
                 let (raw, received_at, tagged) = (*raw, *received_at, *attempt);
                 self.statuses.push(Told { raw, transport, received_at, tagged, update });
-                let binds = update.failure.as_ref().is_some_and(binds);
+                let binds = update.failure.as_ref().is_some_and(needs::binds);
                 (&update.number, if binds { Reach::Tenants } else { Reach::Attempts })
             }
             ProjectedEvent::Message { message, fresh_contact: _, consent: _ } => {
@@ -129,11 +127,6 @@ impl<'a> Asked<'a> {
         .await?;
         Ok(found)
     }
-}
-
-/// Whether a refusal stops something, or is the contact's will.
-fn binds(failure: &FailureCode) -> bool {
-    failure.class == RejectClass::OptedOut || settle::breaker_for(failure).is_some()
 }
 
 /// A session of a number.

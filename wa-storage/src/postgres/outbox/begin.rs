@@ -5,11 +5,11 @@
 //! started, not what was committed while it waited.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use sqlx::Row;
 use uuid::Uuid;
-use wa_core::model::{AttemptKey, Chosen, MessageId, RateCategory, TenantId};
+use wa_core::model::{Chosen, MessageId, RateCategory, TenantId};
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{BeginBatch, Begun, BegunBatch, StoreError};
 use wa_core::rules::judge::Judge;
@@ -162,12 +162,8 @@ async fn write(
 ) -> Fallible<BegunBatch> {
     let Plan { court, attempts, deferred, skipped, left, feeds, paused, touched, changes, begun } = plan;
     let (tenant, now) = (court.shared.tenant, court.shared.now);
-    let (statement, _) = changes::bind(
-        sqlx::query(sqlx::AssertSqlSafe(sql())),
-        now,
-        shared.entropy.as_ref(),
-        changes.finish(),
-    )?;
+    let (statement, _) =
+        changes::bind(sqlx::query(WRITE.as_str()), now, shared.entropy.as_ref(), changes.finish())?;
     let stays: std::collections::HashSet<MessageId> = deferred.iter().map(|it| it.message).collect();
     let gone = left.into_iter().filter(|message| !stays.contains(message));
     let until = now.checked_add_signed(SLOT).unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC);
@@ -245,14 +241,12 @@ async fn write(
     if get::<i64>(&moved, 0)? != int(u64::try_from(feeds.len()).unwrap_or(u64::MAX)) {
         return Err(Fault::Broken("a feed moved under its own batch"));
     }
-    debug_assert!(
-        begun.attempts.iter().all(|it| it.key == AttemptKey { tenant, ..it.key }),
-        "a batch is of one tenant"
-    );
+    debug_assert!(begun.attempts.iter().all(|it| it.key.tenant == tenant), "a batch is of one tenant");
     Ok(begun)
 }
 
-fn sql() -> String {
+/// Put together once: it is the same for every batch.
+static WRITE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH {changes}, \
          batches AS (INSERT INTO batch (id, session, at) VALUES ($29, $31, $1)), \
@@ -313,7 +307,7 @@ fn sql() -> String {
          SELECT count(*) FROM moved",
         changes = changes::parts(),
     )
-}
+});
 
 const _: () =
     assert!(changes::PARAMETERS == 28, "the parameters of a batch start behind those of its changes");

@@ -65,7 +65,8 @@ impl Needs {
     }
 }
 
-fn binds(failure: &FailureCode) -> bool {
+/// Whether a refusal stops something, or is the contact's will.
+pub(in crate::postgres) fn binds(failure: &FailureCode) -> bool {
     breaker_for(failure).is_some() || failure.class == RejectClass::OptedOut
 }
 
