@@ -8,7 +8,7 @@
 //! ```
 //!
 //! `--every-crash` makes a run of each seed for every opportunity at which a process can die, in which
-//! nothing else goes wrong. `--restore` restores backups, which the engine does not withstand yet.
+//! nothing else goes wrong.
 //!
 //! Prints what was run, what was met and every promise that was not kept, each with the command that
 //! replays its seed. Exits with 1 when a promise was not kept, or when `--seeds` is 2,000 or more and
@@ -54,10 +54,6 @@ fn arguments() -> Result<Arguments, String> {
             "--trace" => read.setup.trace = true,
             "--every-crash" => read.every_crash = true,
             "--crash-at" => read.setup.crash_at = Some(number(value()?)?),
-            "--restore" => {
-                read.setup.restore = true;
-                read.flags.push_str(" --restore");
-            }
             "--mutant" => {
                 let name = value()?;
                 mutate(&mut read.setup, &name)?;
@@ -170,7 +166,7 @@ fn main() -> ExitCode {
     for (mark, count) in totals.marks.iter() {
         println!("{count:>10}  {}", mark.name());
     }
-    let missed = totals.missed(&arguments.setup);
+    let missed = totals.missed();
     let incomplete = totals.seeds >= ENOUGH && !arguments.every_crash && !missed.is_empty();
     if incomplete {
         println!("never met: {missed:?}");

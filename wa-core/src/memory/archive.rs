@@ -26,18 +26,7 @@ impl Archive for MemoryStore {
         fresh: IncarnationId,
         cause: ReconcileCause,
     ) -> Result<ReconcileNeed, StoreError> {
-        Ok(self.write(|state, now| {
-            if let Some(identity) = &mut state.identity {
-                identity.incarnation = fresh;
-            }
-            let need = *state.awaits.get_or_insert(ReconcileNeed { since: now, cause });
-            let mut entries = Entries::default();
-            for tenant in state.tenants.values_mut() {
-                hold(tenant, &mut entries);
-            }
-            state.enter(entries, now);
-            need
-        }))
+        Ok(self.write(|state, now| suspend(state, now, fresh, cause)))
     }
 
     async fn unreconciled(
@@ -84,6 +73,25 @@ impl Archive for MemoryStore {
             all.collect()
         }))
     }
+}
+
+/// Begins another life of the store, in which nothing begins until somebody says so.
+pub(super) fn suspend(
+    state: &mut State,
+    now: DateTime<Utc>,
+    fresh: IncarnationId,
+    cause: ReconcileCause,
+) -> ReconcileNeed {
+    if let Some(identity) = &mut state.identity {
+        identity.incarnation = fresh;
+    }
+    let need = *state.awaits.get_or_insert(ReconcileNeed { since: now, cause });
+    let mut entries = Entries::default();
+    for tenant in state.tenants.values_mut() {
+        hold(tenant, &mut entries);
+    }
+    state.enter(entries, now);
+    need
 }
 
 /// What is wrong with a message, if anything is. What else must hold is recounted on each call here.

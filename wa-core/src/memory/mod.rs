@@ -39,9 +39,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::state::State;
-#[cfg(all(feature = "engine", feature = "testing"))]
-use crate::model::IncarnationId;
 use crate::model::whole_micros;
+#[cfg(all(feature = "engine", feature = "testing"))]
+use crate::model::{IncarnationId, ReconcileCause};
 use crate::port::Clock;
 use crate::port::store::{
     Archive, Audience, Directory, Hear, Inbox, Journal, Ledger, MAX_PAGE, Numbers, Outbox, Reports,
@@ -97,14 +97,20 @@ impl MemoryStore {
         *self.lock() = snapshot.0.clone();
     }
 
-    /// Puts a backup back: what came after it is lost, and the store begins another life.
+    /// Puts a backup back: what came after it is lost, and the store begins another life, as one that
+    /// notices what happened when it is opened.
     #[cfg(all(feature = "engine", feature = "testing"))]
     pub(crate) fn restore_backup(&self, backup: &Snapshot, now: DateTime<Utc>, random: u64) {
         let mut state = backup.0.clone();
         let mut bytes = [0; 10];
         bytes.iter_mut().zip(random.to_le_bytes()).for_each(|(byte, fresh)| *byte = fresh);
-        if let Some(identity) = &mut state.identity {
-            identity.incarnation = IncarnationId::mint(now, bytes);
+        let fresh = IncarnationId::mint(now, bytes);
+        #[cfg(feature = "mutants")]
+        let notices = mutants::notices_a_restore(state.mutant);
+        #[cfg(not(feature = "mutants"))]
+        let notices = true;
+        if notices {
+            archive::suspend(&mut state, now, fresh, ReconcileCause::Restored);
         }
         *self.lock() = state;
     }

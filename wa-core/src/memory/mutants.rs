@@ -52,6 +52,11 @@ pub(super) fn resend(state: &mut State, held: &[SessionId], now: DateTime<Utc>) 
     }
 }
 
+/// M6: a restored store does not notice that it was.
+pub(super) fn notices_a_restore(mutant: Option<Mutant>) -> bool {
+    mutant != Some(Mutant::RestoredGoesOn)
+}
+
 /// M7: once the last attempt is refused, nothing else is looked at.
 pub(super) fn folded(mutant: Option<Mutant>, attempts: Vec<&DeliveryFacts>) -> Vec<&DeliveryFacts> {
     match (mutant, attempts.last()) {

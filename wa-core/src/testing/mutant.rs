@@ -14,7 +14,7 @@ pub enum Mutant {
     TimeoutIsFailure,
     /// M5: what has been in doubt for a while is sent again.
     ResendsBlindly,
-    /// M6: a restored store just goes on. The engine does so as it is: nothing is changed for it yet.
+    /// M6: a restored store just goes on.
     RestoredGoesOn,
     /// M7: the refusal of an attempt hides what is known of earlier ones.
     LastAttemptDecides,

@@ -73,7 +73,7 @@ impl World {
         if hub.strikes(pause) {
             let campaign = hub.dice.one_of(&self.campaigns);
             let state = at_once(campaigns.get(campaign)).expect("a campaign").state;
-            if state == CampaignState::Paused {
+            if matches!(state, CampaignState::Paused | CampaignState::NeedsReconcile) {
                 // What is begun from here on may be begun.
                 lock(&hub.audit).resumes(campaign);
                 at_once(campaigns.resume(campaign)).expect("a paused campaign can be resumed");
@@ -129,6 +129,9 @@ impl World {
         if hub.strikes(enqueue) {
             self.enqueue();
         }
+        if hub.strikes(hub.plan.reconcile) {
+            self.reconcile();
+        }
         flush(&self.store, &hub, &self.disk);
     }
 
@@ -174,7 +177,7 @@ impl World {
         let hub = Arc::clone(&self.hub);
         if self.backup.is_none() {
             if hub.strikes(100) {
-                self.backup = Some(self.store.snapshot());
+                self.backup = Some((self.store.snapshot(), hub.wall()));
                 lock(&hub.audit).backed_up();
             }
             return;
@@ -182,19 +185,30 @@ impl World {
         if !hub.strikes(restore) {
             return;
         }
-        let Some(backup) = self.backup.take() else { return };
+        let Some((backup, made_at)) = self.backup.take() else { return };
         hub.note("restore", 0, 0);
         self.kill_all();
         hub.lose_all();
         let campaigns = self.tenant.campaigns();
-        let runs = |id: &_| at_once(campaigns.get(*id)).is_ok_and(|it| it.state == CampaignState::Running);
         self.store.restore_backup(&backup, hub.wall(), hub.dice.seed());
-        if self.campaigns.iter().any(runs) {
-            hub.mark(Mark::RestoredWhileRunning);
-        }
         lock(&hub.audit).restored();
+        lock(&hub.meta).excuses_after(made_at);
+        for campaign in &self.campaigns {
+            if at_once(campaigns.get(*campaign)).expect("a campaign").state == CampaignState::NeedsReconcile {
+                lock(&hub.audit).holds(*campaign);
+                hub.mark(Mark::RestoredWhileRunning);
+            }
+        }
         self.seen.clear();
         flush(&self.store, &hub, &self.disk);
+    }
+
+    /// The operator has looked at what was restored, and lets the store go on.
+    fn reconcile(&self) {
+        lock(&self.hub.audit).reconciled();
+        if at_once(self.kit.reconcile().resume()).expect("an answer") {
+            self.hub.mark(Mark::ResumedAfterRestore);
+        }
     }
 
     /// Nothing goes wrong any more.
@@ -215,9 +229,7 @@ impl World {
         self.repair();
         self.pause_all(false);
         let campaigns = self.tenant.campaigns();
-        // Whoever resumes has looked at what was restored; once the engine waits for that after a restore,
-        // whatever an operator has to call to let it go on is called here.
-        lock(&hub.audit).reconciled();
+        self.reconcile();
         for campaign in &self.campaigns {
             let state = at_once(campaigns.get(*campaign)).expect("a campaign").state;
             if matches!(state, CampaignState::Paused | CampaignState::NeedsReconcile) {

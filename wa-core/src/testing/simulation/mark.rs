@@ -99,6 +99,8 @@ marks! {
     SettleLost = "settle lost with the power",
     /// A backup was restored while a campaign was running.
     RestoredWhileRunning = "restore with a running campaign",
+    /// An operator let a restored store send again.
+    ResumedAfterRestore = "resume of a restored store",
 }
 
 /// How often each mark was met.

@@ -175,7 +175,8 @@ impl Meta {
             return Reply::Error;
         }
         self.fates.entry(*key).or_default().taken = true;
-        let id = format!("wamid.{}.{}", key.message, key.n);
+        // No two requests get one name, also those of one attempt in two lives of the store.
+        let id = format!("wamid.{}.{}.{}", key.message, key.n, self.ids.len());
         self.ids.insert(id.clone(), *key);
         self.follow_up(hub, request, &id);
         // The provider counts whom it delivers to.
@@ -192,6 +193,11 @@ impl Meta {
         let since = now - window::LENGTH;
         let count = self.reached.values().filter(|at| **at > since).count();
         (count > usize::try_from(tier).unwrap_or(usize::MAX)).then_some((count, tier))
+    }
+
+    /// Whom a restored store has forgotten does not count against it.
+    pub(super) fn excuses_after(&mut self, backup: DateTime<Utc>) {
+        self.reached.retain(|_, at| *at <= backup);
     }
 
     /// Decides what becomes of a message that was taken, and posts the callbacks about it.

@@ -39,9 +39,6 @@ pub use self::trace::Violation;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Setup {
-    /// Whether backups are restored. The engine has no protection against it yet, so with it runs end
-    /// in messages that are sent twice.
-    pub restore: bool,
     /// Whether a run keeps its trace as lines.
     pub trace: bool,
     /// Nothing goes wrong but this: a process dies at its so-manieth opportunity, counted from 1 over all
@@ -121,11 +118,9 @@ impl Totals {
         self.failures.extend(failures);
     }
 
-    /// The marks that no run has met. A restore is left out unless it was asked for.
+    /// The marks that no run has met.
     #[must_use]
-    pub fn missed(&self, setup: &Setup) -> Vec<Mark> {
-        let expected = |mark: &Mark| setup.restore || *mark != Mark::RestoredWhileRunning;
-        let missed = self.marks.iter().filter(|(_, count)| *count == 0).map(|(mark, _)| mark);
-        missed.filter(expected).collect()
+    pub fn missed(&self) -> Vec<Mark> {
+        self.marks.iter().filter(|(_, count)| *count == 0).map(|(mark, _)| mark).collect()
     }
 }

@@ -80,6 +80,8 @@ pub(super) struct Plan {
     pub(super) power_loss: u64,
     /// A backup is restored, per strike.
     pub(super) restore: u64,
+    /// The operator lets a restored store go on, per strike.
+    pub(super) reconcile: u64,
     /// Processes that share the work.
     pub(super) processes: usize,
     /// Whether the store commits calls in the order in which they were made.
@@ -119,6 +121,7 @@ impl Plan {
             ..EngineConfig::default()
         };
         let in_order = dice.per_mille(400);
+        let restore = rare(12);
         Self {
             store_before: some(60),
             store_after: some(60),
@@ -155,7 +158,8 @@ impl Plan {
             token: rare(20),
             ban: rare(20),
             power_loss: rare(12),
-            restore: if setup.restore && !calm { some(12) } else { 0 },
+            restore,
+            reconcile: if restore > 0 { some(60) } else { 0 },
             processes: dice.one_of(&[1, 2, 2, 3]),
             in_order,
             rate: dice.one_of(&[2, 5, 20]),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::dice::Dice;
 use super::hub::{Hub, lock};
@@ -41,13 +41,15 @@ const MOST_STEPS: u64 = 400_000;
 pub(super) struct World {
     pub(super) hub: Arc<Hub>,
     pub(super) store: MemoryStore,
+    pub(super) kit: Kit,
     pub(super) tenant: TenantHandle,
     pub(super) sessions: Vec<(SessionId, NumberId)>,
     pub(super) campaigns: Vec<CampaignId>,
     pub(super) singles: Vec<MessageId>,
     pub(super) processes: Vec<Process>,
     pub(super) disk: Arc<Mutex<Option<Snapshot>>>,
-    pub(super) backup: Option<Snapshot>,
+    /// The last backup, and when it was made.
+    pub(super) backup: Option<(Snapshot, DateTime<Utc>)>,
     /// The facts that were known of each attempt when it was last looked at.
     pub(super) seen: BTreeMap<AttemptKey, u16>,
     started: u32,
@@ -87,6 +89,7 @@ impl World {
         let mut world = Self {
             hub,
             store,
+            kit,
             tenant,
             sessions: Vec::new(),
             campaigns: Vec::new(),

@@ -118,6 +118,11 @@ impl Audit {
         }
     }
 
+    /// A restored campaign waits until somebody resumes it.
+    pub(in super::super) fn holds(&mut self, campaign: CampaignId) {
+        self.decided.paused.insert(campaign);
+    }
+
     pub(in super::super) fn resumes(&mut self, campaign: CampaignId) {
         self.decided.paused.remove(&campaign);
     }
