@@ -18,3 +18,4 @@ mod mixed;
 mod preflight;
 mod program;
 mod receiver;
+mod restored;
