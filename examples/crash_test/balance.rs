@@ -138,7 +138,7 @@ pub(crate) fn accepted(log: &Path) -> Result<BTreeMap<MessageId, u64>, Anyhow> {
         if !line.get("wamid").is_some_and(Value::is_string) {
             continue;
         }
-        // wa1:<instance>:<tenant>.<message>.<n>:<mac>
+        // wa1:<instance>:<tenant>.<message>.<n>.<batch>:<mac>
         let tag = line.get("callback_data").and_then(Value::as_str).unwrap_or_default();
         let message = tag.split(':').nth(2).and_then(|key| key.split('.').nth(1));
         let message = message.ok_or_else(|| format!("a request without a tag: {line}"))?;

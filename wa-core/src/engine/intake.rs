@@ -116,7 +116,8 @@ impl Intake {
                     .echo
                     .as_deref()
                     .and_then(|echo| AttemptTag::verify(echo, identity.instance, &identity.tag_key).ok());
-                ProjectedEvent::Status { attempt, update }
+                let (attempt, batch) = attempt.unzip();
+                ProjectedEvent::Status { attempt, batch, update }
             }
             InboundEvent::Message(message) => ProjectedEvent::Message {
                 fresh_contact: self.fresh_contact(),

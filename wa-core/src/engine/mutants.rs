@@ -57,7 +57,8 @@ async fn send_then_record(
         let content = letter.and_then(|letter| letter.content.clone());
         let transport = ports.transports.get(&prepared.to.transport);
         let (Some(content), Some(transport)) = (content, transport) else { continue };
-        let tag = AttemptTag::new(ports.identity.instance, attempt, &ports.identity.tag_key);
+        let tag =
+            AttemptTag::new(ports.identity.instance, attempt, prepared.batch.id, &ports.identity.tag_key);
         let start_by = ports.clock.monotonic() + prepared.batch.start_within;
         let (to, who, timeout) = (prepared.to.clone(), item.recipient.clone(), prepared.batch.timeout);
         let permit = SendPermit::new(attempt, to, who, content, tag, start_by, timeout);

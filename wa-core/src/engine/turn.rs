@@ -74,6 +74,8 @@ pub(crate) struct TurnDone {
 pub(crate) struct BatchDone {
     pub(crate) session: SessionId,
     pub(crate) epoch: u64,
+    /// Under which it was begun.
+    pub(crate) batch: BatchId,
     pub(crate) letters: BTreeMap<MessageId, Letter>,
     /// The monotonic clock before the begin: every deadline is measured from here.
     pub(crate) asked_at: Duration,
@@ -86,7 +88,7 @@ pub(crate) enum BatchOutcome {
     /// Nothing happened.
     Failed(StoreError),
     /// Nobody knows whether it was committed; nothing of it is sent.
-    Unknown(BatchId, StoreError),
+    Unknown(StoreError),
 }
 
 impl Turn {
@@ -140,13 +142,20 @@ impl PreparedBatch {
         let outcome = match begun {
             Ok(begun) => BatchOutcome::Begun(begun),
             Err(error) => match error.kind() {
-                StoreErrorKind::Unknown => BatchOutcome::Unknown(self.batch.id, error),
+                StoreErrorKind::Unknown => BatchOutcome::Unknown(error),
                 StoreErrorKind::Unavailable | StoreErrorKind::Closed | StoreErrorKind::Broken => {
                     BatchOutcome::Failed(error)
                 }
             },
         };
-        BatchDone { session: self.batch.session, epoch: self.epoch, letters: self.letters, asked_at, outcome }
+        BatchDone {
+            session: self.batch.session,
+            epoch: self.epoch,
+            batch: self.batch.id,
+            letters: self.letters,
+            asked_at,
+            outcome,
+        }
     }
 }
 
@@ -156,6 +165,7 @@ impl BatchDone {
         Self {
             session: batch.batch.session,
             epoch: batch.epoch,
+            batch: batch.batch.id,
             letters: batch.letters,
             asked_at: Duration::ZERO,
             outcome: BatchOutcome::Failed(error),

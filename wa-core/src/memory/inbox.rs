@@ -210,12 +210,13 @@ fn apply(
     projected: &mut Projected,
 ) {
     match event {
-        ProjectedEvent::Status { attempt, update } => {
+        ProjectedEvent::Status { attempt, batch, update } => {
             if state.numbered(&projection.transport, &update.number).next().is_none() {
                 projected.foreign += 1;
                 return;
             }
-            match find(state, &projection.transport, *attempt, update) {
+            let tagged = attempt.filter(|key| state.was_begun_in(*key, *batch));
+            match find(state, &projection.transport, tagged, update) {
                 Found::Attempt(key) => {
                     state.merge(key, News::Status(update), now, merged);
                     shown::note_entry_point(state, key, update);

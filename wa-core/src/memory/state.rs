@@ -233,6 +233,13 @@ impl State {
         self.tenants.values().find(|tenant| tenant.sessions.contains_key(&session))
     }
 
+    /// Whether there is such an attempt and it was begun in this batch, where that is said.
+    pub(super) fn was_begun_in(&self, key: AttemptKey, batch: Option<BatchId>) -> bool {
+        let tenant = self.tenants.get(&key.tenant);
+        let attempt = tenant.and_then(|tenant| tenant.attempts.get(&(key.message, key.n)));
+        attempt.is_some_and(|attempt| batch.is_none_or(|batch| attempt.batch == batch))
+    }
+
     /// The epoch and tenant under which a scope holds a session now.
     pub(super) fn held(
         &self,

@@ -187,7 +187,7 @@ fn refused(class: RejectClass) -> Outcome {
 
 fn status(attempt: Option<AttemptKey>, provider_id: &str, fact: Fact, at: DateTime<Utc>) -> ProjectedEvent {
     let update = StatusUpdate::new(parsed("2"), provider_id, fact, at);
-    ProjectedEvent::Status { attempt, update }
+    ProjectedEvent::Status { attempt, batch: None, update }
 }
 
 fn id(n: u128) -> Uuid {

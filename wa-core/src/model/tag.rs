@@ -1,7 +1,8 @@
 //! The attempt tag: what a provider echoes so that a status finds its attempt.
 //!
-//! Form: `wa1:<instance>:<tenant>.<message>.<n>:<mac>`, at most 140 ASCII characters, no personal
-//! data. The MAC stops another app on the same account from inventing matches; the instance id
+//! Form: `wa1:<instance>:<tenant>.<message>.<n>.<batch>:<mac>`, at most 170 ASCII characters, no personal
+//! data. The batch tells an attempt from one of the same number that a store has lost with its last
+//! commits, or in a life before it was restored. The MAC stops another app on the same account from inventing matches; the instance id
 //! lets two installations share an account without claiming each other's statuses.
 
 use std::fmt;
@@ -11,7 +12,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::attempt::AttemptKey;
-use super::ids::{InstanceId, MessageId, TenantId};
+use super::ids::{BatchId, InstanceId, MessageId, TenantId};
 
 /// The secret that signs an installation's tags.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,15 +64,16 @@ impl fmt::Debug for TagKey {
 }
 
 impl AttemptTag {
-    /// Makes the tag of an attempt.
+    /// Makes the tag of an attempt that was begun in a batch.
     #[must_use]
-    pub fn new(instance: InstanceId, attempt: AttemptKey, key: &TagKey) -> Self {
+    pub fn new(instance: InstanceId, attempt: AttemptKey, batch: BatchId, key: &TagKey) -> Self {
         let signed = format!(
-            "wa1:{}:{}.{}.{}",
+            "wa1:{}:{}.{}.{}.{}",
             instance.as_uuid().simple(),
             attempt.tenant.as_uuid().simple(),
             attempt.message.as_uuid().simple(),
             attempt.n,
+            batch.as_uuid().simple(),
         );
         let mac = hex::encode(key.mac(&signed));
         Self(format!("{signed}:{mac}"))
@@ -83,11 +85,11 @@ impl AttemptTag {
         &self.0
     }
 
-    /// Reads an echoed text.
+    /// Reads an echoed text: the attempt, and the batch in which it was begun.
     ///
     /// # Errors
     /// Why it is not a tag of this installation; never panics on foreign text.
-    pub fn verify(text: &str, instance: InstanceId, key: &TagKey) -> Result<AttemptKey, TagError> {
+    pub fn verify(text: &str, instance: InstanceId, key: &TagKey) -> Result<(AttemptKey, BatchId), TagError> {
         let (signed, mac) = text.rsplit_once(':').ok_or(TagError::NotATag)?;
         let rest = signed.strip_prefix("wa1:").ok_or(TagError::NotATag)?;
         let (owner, attempt) = rest.split_once(':').ok_or(TagError::NotATag)?;
@@ -104,7 +106,10 @@ impl AttemptTag {
         let tenant = Uuid::try_parse(next()?).map_err(|_| TagError::NotATag)?;
         let message = Uuid::try_parse(next()?).map_err(|_| TagError::NotATag)?;
         let n = next()?.parse().map_err(|_| TagError::NotATag)?;
-        Ok(AttemptKey { tenant: TenantId::from_uuid(tenant), message: MessageId::from_uuid(message), n })
+        let batch = Uuid::try_parse(next()?).map_err(|_| TagError::NotATag)?;
+        let attempt =
+            AttemptKey { tenant: TenantId::from_uuid(tenant), message: MessageId::from_uuid(message), n };
+        Ok((attempt, BatchId::from_uuid(batch)))
     }
 }
 
@@ -126,23 +131,27 @@ mod tests {
         }
     }
 
+    fn batch() -> BatchId {
+        BatchId::from_uuid(Uuid::from_u128(11))
+    }
+
     #[test]
     fn a_tag_comes_back_as_the_attempt_it_was_made_from() {
         let (instance, key) = (InstanceId::from_uuid(Uuid::from_u128(1)), TagKey::new([5; 32]));
-        let tag = AttemptTag::new(instance, attempt(), &key);
-        assert!(tag.as_str().len() <= 140);
-        assert_eq!(AttemptTag::verify(tag.as_str(), instance, &key), Ok(attempt()));
+        let tag = AttemptTag::new(instance, attempt(), batch(), &key);
+        assert!(tag.as_str().len() <= 170);
+        assert_eq!(AttemptTag::verify(tag.as_str(), instance, &key), Ok((attempt(), batch())));
     }
 
     #[test]
     fn foreign_and_forged_tags_are_told_apart() {
         let (instance, key) = (InstanceId::from_uuid(Uuid::from_u128(1)), TagKey::new([5; 32]));
-        let tag = AttemptTag::new(instance, attempt(), &key);
+        let tag = AttemptTag::new(instance, attempt(), batch(), &key);
         let other = InstanceId::from_uuid(Uuid::from_u128(2));
         assert_eq!(AttemptTag::verify(tag.as_str(), other, &key), Err(TagError::OtherInstance));
         let wrong = TagKey::new([6; 32]);
         assert_eq!(AttemptTag::verify(tag.as_str(), instance, &wrong), Err(TagError::Forged));
-        let moved = tag.as_str().replace(".3:", ".4:");
+        let moved = tag.as_str().replace(".3.", ".4.");
         assert_eq!(AttemptTag::verify(&moved, instance, &key), Err(TagError::Forged));
         for text in ["", "order-17", "wa1:", "wa1:x:y:z", "wa2:a:b:c"] {
             assert_eq!(AttemptTag::verify(text, instance, &key), Err(TagError::NotATag), "{text}");

@@ -227,7 +227,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::AttemptTag;
+    use crate::model::{AttemptTag, BatchId};
     use crate::model::{InstanceId, MessageId, Phone, TagKey, TenantId, from_micros};
     use crate::testing::ManualClock;
     use crate::testing::permit;
@@ -242,7 +242,8 @@ mod tests {
             transport: "scripted".parse().expect("a name"),
             number: "1".parse().expect("a number"),
         };
-        let tag = AttemptTag::new(InstanceId::mint(at, [4; 10]), attempt, &TagKey::new([5; 32]));
+        let (instance, batch) = (InstanceId::mint(at, [4; 10]), BatchId::mint(at, [6; 10]));
+        let tag = AttemptTag::new(instance, attempt, batch, &TagKey::new([5; 32]));
         let recipient = Phone::from_digits("15550000001").expect("a phone").into();
         let content = Content::text("hello").expect("a text");
         permit(attempt, session, recipient, content, tag, start_by, Duration::from_secs(30))

@@ -14,7 +14,7 @@ pub(crate) fn status(id: &str, fact: Fact, at: DateTime<Utc>) -> StatusUpdate {
 }
 
 pub(crate) fn untagged(update: StatusUpdate) -> ProjectedEvent {
-    ProjectedEvent::Status { attempt: None, update }
+    ProjectedEvent::Status { attempt: None, batch: None, update }
 }
 
 /// Keeps a new body and projects these events from it.
@@ -77,7 +77,8 @@ async fn a_tag_finds_its_attempt_without_any_provider_id() {
     world.settle(key, wa_core::model::Outcome::Ambiguous).await;
     assert_eq!(world.view(key.message).await.state, MessageState::InDoubt);
     let update = status("wamid.9", Fact::Sent, world.now());
-    let done = project(&world, vec![ProjectedEvent::Status { attempt: Some(key), update }]).await;
+    let done =
+        project(&world, vec![ProjectedEvent::Status { attempt: Some(key), batch: None, update }]).await;
     assert_eq!(done.changed, [(world.tenant, key.message, MessageState::Sent)]);
     // From now on the provider's id finds it as well.
     let done = project(&world, vec![untagged(status("wamid.9", Fact::Delivered, world.now()))]).await;
@@ -93,7 +94,11 @@ async fn another_transport_with_the_same_number_touches_nothing() {
     world.settle(key, accepted("wamid.1")).await;
     let events = vec![
         untagged(status("wamid.1", Fact::Read, world.now())),
-        ProjectedEvent::Status { attempt: Some(key), update: status("wamid.1", Fact::Read, world.now()) },
+        ProjectedEvent::Status {
+            attempt: Some(key),
+            batch: None,
+            update: status("wamid.1", Fact::Read, world.now()),
+        },
         inbound(&world, "in.1", 1, world.now()),
     ];
     let done = project_as(&world, "openwa".parse().expect("a name"), events).await;

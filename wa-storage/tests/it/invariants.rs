@@ -75,7 +75,7 @@ impl Script {
                 update.failure = (fact == Fact::Failed).then(|| failure(131_000, RejectClass::Retry));
                 let event = match self.roll(2) {
                     0 => untagged(update),
-                    _ => ProjectedEvent::Status { attempt: Some(key), update },
+                    _ => ProjectedEvent::Status { attempt: Some(key), batch: None, update },
                 };
                 project(world, vec![event]).await;
                 format!("status {fact:?} of {key:?}")

@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 use wa_adapters::cloud::{CloudConfig, CloudConfigBuilder, CloudTransport};
 use wa_core::model::{
-    AttemptKey, AttemptTag, Content, InstanceId, MessageId, Phone, Recipient, SessionId, TagKey, TenantId,
-    from_micros,
+    AttemptKey, AttemptTag, BatchId, Content, InstanceId, MessageId, Phone, Recipient, SessionId, TagKey,
+    TenantId, from_micros,
 };
 use wa_core::port::{SendPermit, SessionRef};
 use wa_core::testing::{ManualClock, permit};
@@ -58,7 +58,9 @@ pub(super) fn session(number: &str) -> SessionRef {
 pub(super) fn tag(message: u128) -> (AttemptKey, AttemptTag) {
     let tenant = TenantId::from_uuid(Uuid::from_u128(1));
     let attempt = AttemptKey { tenant, message: MessageId::from_uuid(Uuid::from_u128(message)), n: 1 };
-    (attempt, AttemptTag::new(InstanceId::from_uuid(Uuid::from_u128(3)), attempt, &TagKey::new([7; 32])))
+    let (instance, batch) =
+        (InstanceId::from_uuid(Uuid::from_u128(3)), BatchId::from_uuid(Uuid::from_u128(4)));
+    (attempt, AttemptTag::new(instance, attempt, batch, &TagKey::new([7; 32])))
 }
 
 /// A permit that may start, with ten seconds to end.

@@ -83,10 +83,10 @@ impl Worker {
     }
 
     fn batch_done(&mut self, done: BatchDone, now: Micros) {
-        let BatchDone { session, epoch, mut letters, asked_at, outcome } = done;
+        let BatchDone { session, epoch, batch, mut letters, asked_at, outcome } = done;
         match outcome {
             BatchOutcome::Begun(Begun::Done(begun)) => {
-                self.begun(session, begun, &mut letters, asked_at, now)
+                self.begun((session, batch), begun, &mut letters, asked_at, now)
             }
             BatchOutcome::Begun(Begun::LeaseLost) => {
                 tracing::warn!(%session, "the session is another worker's now");
@@ -104,7 +104,7 @@ impl Worker {
                 self.forget_ahead(session, now);
                 self.pause(session, now.saturating_add(1_000_000), HoldReason::NotSent);
             }
-            BatchOutcome::Unknown(batch, error) => {
+            BatchOutcome::Unknown(error) => {
                 tracing::warn!(%session, %batch, %error, "a batch's commit is unknown; it is abandoned");
                 self.open += letters.len();
                 self.abandoning.push((batch, letters.len(), now));
@@ -121,7 +121,7 @@ impl Worker {
 
     fn begun(
         &mut self,
-        session: SessionId,
+        (session, batch): (SessionId, BatchId),
         begun: BegunBatch,
         letters: &mut BTreeMap<MessageId, Letter>,
         asked_at: Duration,
@@ -148,7 +148,7 @@ impl Worker {
                         held.session.clone(),
                         letter.recipient,
                         content,
-                        AttemptTag::new(identity.instance, attempt.key, &identity.tag_key),
+                        AttemptTag::new(identity.instance, attempt.key, batch, &identity.tag_key),
                         start_by,
                         self.config.request_timeout,
                     )

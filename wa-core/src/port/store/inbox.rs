@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 
 use super::StoreError;
 use crate::model::{
-    AttemptKey, Consent, ContactId, Conversation, ConversationAction, ConversationId, Echo, Fingerprint,
-    InboundEvent, InboundMessage, MessageId, MessageState, Preference, RawId, Session, SessionId,
-    StatusUpdate, TenantId, TransportName, UserChange,
+    AttemptKey, BatchId, Consent, ContactId, Conversation, ConversationAction, ConversationId, Echo,
+    Fingerprint, InboundEvent, InboundMessage, MessageId, MessageState, Preference, RawId, Session,
+    SessionId, StatusUpdate, TenantId, TransportName, UserChange,
 };
 use crate::port::{AdminScope, Scope};
 
@@ -62,6 +62,8 @@ pub trait Inbox: Send + Sync {
     ///
     /// - `project_applies_statuses_in_any_order`: every permutation and repetition gives the same state.
     /// - `project_resolves_an_in_doubt_attempt`: a status with the attempt's tag.
+    /// - `project_heeds_the_batch_of_a_tag`: begun in another one, the attempt is not meant: it was lost with
+    ///   an earlier life of the store, and has its number by chance.
     /// - `project_keeps_an_early_status`: one whose provider id is not known yet is merged once it is.
     /// - `project_is_done_once`: a body projected twice changes nothing the second time.
     /// - `project_opens_a_window`: at the user's own instant; a later one moves it, an earlier one does not.
@@ -267,6 +269,8 @@ pub enum ProjectedEvent {
     Status {
         /// The attempt that its echoed tag names, if the tag is ours and its signature right.
         attempt: Option<AttemptKey>,
+        /// The batch in which that attempt was begun, if what names it says so.
+        batch: Option<BatchId>,
         /// What it says.
         update: StatusUpdate,
     },

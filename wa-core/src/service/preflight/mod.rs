@@ -157,6 +157,7 @@ impl Flight<'_> {
         BatchDone {
             session: batch.session,
             epoch,
+            batch: batch.id,
             letters,
             asked_at: self.clock.monotonic(),
             outcome: BatchOutcome::Begun(Begun::Done(begun)),

@@ -298,8 +298,14 @@ impl Audit {
         }
     }
 
-    /// A status was applied.
-    pub(super) fn heard(&mut self, hub: &Hub, key: AttemptKey, fact: Fact) {
+    /// A status was applied, if the attempt was begun in that batch: what is said of one that a restored
+    /// store has forgotten is nothing about the one that has its number now.
+    pub(super) fn heard(&mut self, hub: &Hub, key: AttemptKey, batch: Option<BatchId>, fact: Fact) {
+        let is_of = |batch| self.batches.get(&batch).is_some_and(|keys| keys.contains(&key));
+        if !batch.is_none_or(is_of) {
+            hub.mark(Mark::HeardOfForgotten);
+            return;
+        }
         let label = self.label(key);
         hub.note("heard", u64::from(fact.bit()), label);
         let Some(attempt) = self.attempts.get_mut(&key) else { return };

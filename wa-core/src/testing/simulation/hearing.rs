@@ -45,8 +45,8 @@ impl Inbox for Link {
             let events: Vec<_> = projections.iter().filter(fresh).flat_map(|it| &it.events).collect();
             let projected = at_once(store.inbox().project(&scope, &projections))?;
             for event in events {
-                if let ProjectedEvent::Status { attempt: Some(key), update } = event {
-                    lock(&hub.audit).heard(hub, *key, update.fact);
+                if let ProjectedEvent::Status { attempt: Some(key), batch, update } = event {
+                    lock(&hub.audit).heard(hub, *key, *batch, update.fact);
                 } else if let ProjectedEvent::Message { message, consent: Some(Consent::OptedOut), .. } =
                     event
                 {
@@ -54,10 +54,10 @@ impl Inbox for Link {
                     if let Some(phone) = message.from.phone() {
                         lock(&hub.audit).opts_out(phone);
                     }
-                } else if let ProjectedEvent::Status { attempt: None, update } = event {
+                } else if let ProjectedEvent::Status { attempt: None, batch: _, update } = event {
                     let key = lock(&hub.meta).sent_as(&update.provider_id);
                     if let Some(key) = key {
-                        lock(&hub.audit).heard(hub, key, update.fact);
+                        lock(&hub.audit).heard(hub, key, None, update.fact);
                     }
                 }
             }

@@ -99,6 +99,8 @@ marks! {
     SettleLost = "settle lost with the power",
     /// A backup was restored while a campaign was running.
     RestoredWhileRunning = "restore with a running campaign",
+    /// A webhook came about an attempt that a restored store has forgotten.
+    HeardOfForgotten = "webhook about a forgotten attempt",
     /// An operator let a restored store send again.
     ResumedAfterRestore = "resume of a restored store",
 }

@@ -58,7 +58,9 @@ pub(super) struct Mail {
 
 pub(super) struct Meta {
     fates: BTreeMap<AttemptKey, Fate>,
-    ids: BTreeMap<String, AttemptKey>,
+    /// Under which ids attempts were taken, and when.
+    ids: BTreeMap<String, (AttemptKey, DateTime<Utc>)>,
+    taken: u64,
     /// When each user last wrote to a number.
     wrote: BTreeMap<(SessionId, Phone), DateTime<Utc>>,
     pub(super) token_is_valid: bool,
@@ -92,6 +94,7 @@ impl Meta {
         Self {
             fates: BTreeMap::new(),
             ids: BTreeMap::new(),
+            taken: 0,
             wrote: BTreeMap::new(),
             token_is_valid: true,
             banned: BTreeSet::new(),
@@ -109,7 +112,7 @@ impl Meta {
 
     /// The attempt that was taken under an id.
     pub(super) fn sent_as(&self, id: &str) -> Option<AttemptKey> {
-        self.ids.get(id).copied()
+        self.ids.get(id).map(|(key, _)| *key)
     }
 
     /// When a user last wrote to a number.
@@ -176,8 +179,9 @@ impl Meta {
         }
         self.fates.entry(*key).or_default().taken = true;
         // No two requests get one name, also those of one attempt in two lives of the store.
-        let id = format!("wamid.{}.{}.{}", key.message, key.n, self.ids.len());
-        self.ids.insert(id.clone(), *key);
+        self.taken += 1;
+        let id = format!("wamid.{}.{}.{}", key.message, key.n, self.taken);
+        self.ids.insert(id.clone(), (*key, hub.wall()));
         self.follow_up(hub, request, &id);
         // The provider counts whom it delivers to.
         let arrives = self.fates.get(key).is_some_and(|fate| !fate.failed);
@@ -195,9 +199,11 @@ impl Meta {
         (count > usize::try_from(tier).unwrap_or(usize::MAX)).then_some((count, tier))
     }
 
-    /// Whom a restored store has forgotten does not count against it.
+    /// Whom a restored store has forgotten does not count against it, and names that it never learned are
+    /// no attempt's.
     pub(super) fn excuses_after(&mut self, backup: DateTime<Utc>) {
         self.reached.retain(|_, at| *at <= backup);
+        self.ids.retain(|_, (_, at)| *at <= backup);
     }
 
     /// Decides what becomes of a message that was taken, and posts the callbacks about it.

@@ -75,7 +75,7 @@ pub(super) async fn failed_lists_exactly_those_that_fit(w: World) {
     must(w.outbox().retry(&scope, passing).await);
     let update = w.status(&session, "wamid.1", Fact::Delivered);
     let attempt = crate::model::AttemptKey { tenant: scope.tenant(), message: bad, n: 1 };
-    w.hear(vec![ProjectedEvent::Status { attempt: Some(attempt), update }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: Some(attempt), batch: None, update }]).await;
     assert_eq!(list(&w, &scope, &none).await, [single]);
     w.pass(60);
     let again = only(w.begin_due(&own, session.id).await.attempts).key;
@@ -98,7 +98,7 @@ pub(super) async fn failed_says_why(mut w: World) {
     let early = w.begun(&scope, session.id, &own).await.key;
     let mut update = w.status(&session, "wamid.early", Fact::Failed);
     update.failure = Some(why.clone());
-    w.hear(vec![ProjectedEvent::Status { attempt: None, update }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: None, batch: None, update }]).await;
     w.settle(early, accepted("wamid.early")).await;
     w.reopen().await;
     let all = must(w.reports().failed(&scope, &FailureFilter::default(), None, 10).await);
@@ -130,7 +130,7 @@ pub(super) async fn silent_lists_what_was_never_heard_of(w: World) {
     assert_eq!(silent(None, 10).await, expected);
     assert_eq!(silent(expected.first().copied(), 1).await, expected.get(1..2).expect("three"));
     let update = w.status(&session, "wamid.1", Fact::Delivered);
-    w.hear(vec![ProjectedEvent::Status { attempt: None, update }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: None, batch: None, update }]).await;
     assert_eq!(silent(None, 10).await.len(), 2, "a status breaks the silence");
 }
 

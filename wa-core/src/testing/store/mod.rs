@@ -401,6 +401,7 @@ macro_rules! __store_clauses {
                 unprojected_gives_what_is_left
                 project_applies_statuses_in_any_order
                 project_resolves_an_in_doubt_attempt
+                project_heeds_the_batch_of_a_tag
                 project_keeps_an_early_status
                 project_is_done_once
                 project_opens_a_window

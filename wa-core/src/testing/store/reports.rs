@@ -86,8 +86,11 @@ async fn everything_happens(w: &World, look: impl AsyncFn(&Scope, &Campaign, &st
     let keys: Vec<_> = begun.iter().map(|attempt| attempt.key).collect();
     let [read, silent, refused, retried, undelivered, doubtful, not_sent] =
         keys.try_into().expect("seven attempts");
-    let status =
-        |id: &str, fact| ProjectedEvent::Status { attempt: None, update: w.status(&session, id, fact) };
+    let status = |id: &str, fact| ProjectedEvent::Status {
+        attempt: None,
+        batch: None,
+        update: w.status(&session, id, fact),
+    };
     w.hear(vec![status("wamid.1", Fact::Delivered)]).await;
     look("an early status").await;
     w.settle(read, accepted("wamid.1")).await;
@@ -104,7 +107,7 @@ async fn everything_happens(w: &World, look: impl AsyncFn(&Scope, &Campaign, &st
     w.settle(undelivered, accepted("wamid.5")).await;
     let mut failed = w.status(&session, "wamid.5", Fact::Failed);
     failed.failure = Some(failure(RejectClass::Recipient, 131_026));
-    w.hear(vec![ProjectedEvent::Status { attempt: None, update: failed }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: None, batch: None, update: failed }]).await;
     look("failed after it was accepted").await;
     w.settle(doubtful, Outcome::Ambiguous).await;
     look("in doubt").await;
@@ -119,7 +122,7 @@ async fn everything_happens(w: &World, look: impl AsyncFn(&Scope, &Campaign, &st
         look("taken").await;
     }
     let tagged = w.status(&session, "wamid.2", Fact::Played);
-    w.hear(vec![ProjectedEvent::Status { attempt: Some(silent), update: tagged }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: Some(silent), batch: None, update: tagged }]).await;
     look("out of doubt").await;
     w.act(&scope, campaign.id, CampaignAction::Cancel).await;
     look("cancelling all").await;
@@ -214,7 +217,7 @@ pub(super) async fn a_message_shows_its_chain_of_attempts(w: World) {
     w.settle(second.key, accepted("wamid.2")).await;
     w.pass(1);
     let read = w.status(&session, "wamid.2", Fact::Read);
-    w.hear(vec![ProjectedEvent::Status { attempt: None, update: read }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: None, batch: None, update: read }]).await;
 
     let view = w.view(&scope, id).await;
     assert_eq!((view.state, view.held), (MessageState::Read, None));
@@ -313,6 +316,6 @@ pub(super) async fn in_doubt_lists_exactly_those_in_doubt(w: World) {
     w.settle(key(1), rejected(RejectClass::Recipient, 131_026)).await;
     w.settle(key(2), rejected(RejectClass::Retry, 1)).await;
     let tagged = w.status(&session, "wamid.2", Fact::Sent);
-    w.hear(vec![ProjectedEvent::Status { attempt: Some(key(3)), update: tagged }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: Some(key(3)), batch: None, update: tagged }]).await;
     assert_eq!(list(None, 100).await, expected.get(4..).expect("five"));
 }

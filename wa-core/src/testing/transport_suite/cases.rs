@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::provider::{ClosedPort, Pace, Provider, Turn, encode};
 use super::{ProviderAnswer, TransportFixture};
-use crate::model::{AttemptKey, AttemptTag, InstanceId, MessageId, Phone, TagKey, from_micros};
+use crate::model::{AttemptKey, AttemptTag, BatchId, InstanceId, MessageId, Phone, TagKey, from_micros};
 use crate::port::{Clock, SendOutcome, SendPermit, SystemClock, Transport};
 use crate::testing::{ManualClock, permit};
 
@@ -282,5 +282,7 @@ fn a_permit(fixture: &dyn TransportFixture, n: u32, timeout: Duration) -> SendPe
 fn tag(fixture: &dyn TransportFixture, n: u32) -> (AttemptKey, AttemptTag) {
     let message = MessageId::from_uuid(Uuid::from_u128(u128::from(n)));
     let attempt = AttemptKey { tenant: fixture.session().tenant, message, n: 1 };
-    (attempt, AttemptTag::new(InstanceId::from_uuid(Uuid::from_u128(3)), attempt, &TagKey::new([7; 32])))
+    let (instance, batch) =
+        (InstanceId::from_uuid(Uuid::from_u128(3)), BatchId::from_uuid(Uuid::from_u128(4)));
+    (attempt, AttemptTag::new(instance, attempt, batch, &TagKey::new([7; 32])))
 }

@@ -52,8 +52,9 @@ impl<'a> Asked<'a> {
     fn add(&mut self, projection: &'a Projection, event: &'a ProjectedEvent) {
         let Projection { raw, transport, received_at, events: _ } = projection;
         let (number, reach) = match event {
-            ProjectedEvent::Status { attempt, update } => {
-                let (raw, received_at, tagged) = (*raw, *received_at, *attempt);
+            ProjectedEvent::Status { attempt, batch, update } => {
+                let (raw, received_at) = (*raw, *received_at);
+                let tagged = attempt.map(|key| (key, *batch));
                 self.statuses.push(Told { raw, transport, received_at, tagged, update });
                 let binds = update.failure.as_ref().is_some_and(needs::binds);
                 (&update.number, if binds { Reach::Tenants } else { Reach::Attempts })

@@ -64,7 +64,7 @@ pub(super) async fn project(
     for Projection { raw, transport, received_at, events } in fresh {
         for event in events {
             match event {
-                ProjectedEvent::Status { attempt: _, update: _ } => {
+                ProjectedEvent::Status { attempt: _, batch: _, update: _ } => {
                     let Some((told, place)) = statuses.next() else { continue };
                     match way {
                         Way::Together => projecting.together(tx, told, place).await?,

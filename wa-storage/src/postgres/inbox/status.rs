@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use wa_core::model::{
-    AttemptKey, ChargedCategory, ContactId, FailureDetails, RawId, Recipient, SessionId, StatusUpdate,
-    TransportName, WebhookConversation,
+    AttemptKey, BatchId, ChargedCategory, ContactId, FailureDetails, RawId, Recipient, SessionId,
+    StatusUpdate, TransportName, WebhookConversation,
 };
 use wa_core::rules::price::charge;
 use wa_core::rules::status::merge_status;
@@ -30,10 +30,11 @@ const BY_PROVIDER: &str = "SELECT u.name, f.tenant, f.message, f.n, a.session \
          WHERE o.provider_hash = u.hash AND o.provider_id = u.name OFFSET 0) f \
      CROSS JOIN LATERAL (SELECT x.session FROM attempt x \
          WHERE x.tenant = f.tenant AND x.message = f.message AND x.n = f.n LIMIT 1) a";
-const SESSIONS_OF_ATTEMPTS: &str = "SELECT u.tenant, u.message, u.n, a.session \
-     FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u (tenant, message, n) \
+const SESSIONS_OF_ATTEMPTS: &str = "SELECT u.tenant, u.message, u.n, u.batch, a.session \
+     FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[]) AS u (tenant, message, n, batch) \
      CROSS JOIN LATERAL (SELECT x.session FROM attempt x \
-         WHERE x.tenant = u.tenant AND x.message = u.message AND x.n = u.n LIMIT 1) a";
+         WHERE x.tenant = u.tenant AND x.message = u.message AND x.n = u.n \
+         AND (u.batch IS NULL OR x.batch = u.batch) LIMIT 1) a";
 /// In the order of the key, for two bodies may bring the same.
 const WAIT: &str = "INSERT INTO waiting_status (provider_hash, provider_id, transport, number, fact, \
      at, code, class, title, details, charge, received_at) \
@@ -41,13 +42,16 @@ const WAIT: &str = "INSERT INTO waiting_status (provider_hash, provider_id, tran
      $6::timestamptz[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::timestamptz[]) \
      ORDER BY 1, 2, 3, 4, 5, 6, 7, 9, 10, 11 ON CONFLICT DO NOTHING";
 
+/// The attempt that a tag names, and the batch in which it was begun, where that is said.
+pub(super) type Tagged = (AttemptKey, Option<BatchId>);
+
 /// A status of a body, and the attempt that its verified tag names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Told<'a> {
     pub(super) raw: RawId,
     pub(super) transport: &'a TransportName,
     pub(super) received_at: DateTime<Utc>,
-    pub(super) tagged: Option<AttemptKey>,
+    pub(super) tagged: Option<Tagged>,
     pub(super) update: &'a StatusUpdate,
 }
 
@@ -68,7 +72,7 @@ type Named = HashMap<String, BTreeSet<(AttemptKey, SessionId)>>;
 /// What is known of the attempts that statuses name. What was found stays so.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    tagged: HashMap<AttemptKey, SessionId>,
+    tagged: HashMap<Tagged, SessionId>,
     named: Named,
 }
 
@@ -85,7 +89,7 @@ impl Found {
             all.filter(|(_, ours)| !ours.is_empty())
         };
         let tags = of_ours().filter_map(|(told, _)| told.tagged);
-        let tags = tags.filter(|key| !self.tagged.contains_key(key)).collect();
+        let tags = tags.filter(|tagged| !self.tagged.contains_key(tagged)).collect();
         self.tagged.extend(sessions_of(&mut *conn, tags).await?);
         let names = of_ours().filter(|(told, _)| self.by_tag(told).is_none()).filter_map(|(told, ours)| {
             let name = text(&told.update.provider_id);
@@ -98,8 +102,8 @@ impl Found {
     }
 
     fn by_tag(&self, told: &Told<'_>) -> Option<(AttemptKey, SessionId)> {
-        let key = told.tagged?;
-        self.tagged.get(&key).map(|session| (key, *session))
+        let tagged = told.tagged?;
+        self.tagged.get(&tagged).map(|session| (tagged.0, *session))
     }
 }
 
@@ -163,21 +167,22 @@ impl Projecting<'_> {
     }
 }
 
-/// The sessions of attempts; what is not there has none.
+/// The sessions of attempts; what is not there, or was begun in another batch, has none.
 async fn sessions_of(
     conn: &mut PgConnection,
-    keys: BTreeSet<AttemptKey>,
-) -> Fallible<HashMap<AttemptKey, SessionId>> {
-    if keys.is_empty() {
+    tags: BTreeSet<Tagged>,
+) -> Fallible<HashMap<Tagged, SessionId>> {
+    if tags.is_empty() {
         return Ok(HashMap::new());
     }
     let found = sqlx::query(SESSIONS_OF_ATTEMPTS)
-        .bind(uuids(keys.iter().map(|key| key.tenant)))
-        .bind(uuids(keys.iter().map(|key| key.message)))
-        .bind(keys.iter().map(|key| i64::from(key.n)).collect::<Vec<_>>())
+        .bind(uuids(tags.iter().map(|(key, _)| key.tenant)))
+        .bind(uuids(tags.iter().map(|(key, _)| key.message)))
+        .bind(tags.iter().map(|(key, _)| i64::from(key.n)).collect::<Vec<_>>())
+        .bind(tags.iter().map(|(_, batch)| batch.map(|batch| batch.as_uuid())).collect::<Vec<_>>())
         .try_map(|row: PgRow| {
             let key = AttemptKey { tenant: id(&row, 0)?, message: id(&row, 1)?, n: uint(&row, 2)? };
-            Ok((key, id(&row, 3)?))
+            Ok(((key, opt_id(&row, 3)?), id(&row, 4)?))
         })
         .fetch_all(conn)
         .await?;

@@ -55,8 +55,8 @@ impl Projecting<'_> {
         conn.prepare_cached("SAVEPOINT event")?.execute([])?;
         let before = std::mem::take(&mut self.merger.changes);
         let applied = match event {
-            ProjectedEvent::Status { attempt, update } => {
-                self.status(transport, *attempt, update, received_at)
+            ProjectedEvent::Status { attempt, batch, update } => {
+                self.status(transport, (*attempt, *batch), update, received_at)
             }
             ProjectedEvent::Message { message, fresh_contact, consent } => {
                 self.message(transport, message, *fresh_contact, *consent, received_at)

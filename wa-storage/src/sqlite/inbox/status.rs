@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
 use wa_core::model::{
-    AttemptKey, ChargedCategory, FailureDetails, SessionId, StatusUpdate, TransportName, WebhookConversation,
-    micros,
+    AttemptKey, BatchId, ChargedCategory, FailureDetails, SessionId, StatusUpdate, TransportName,
+    WebhookConversation, micros,
 };
 use wa_core::rules::price::charge;
 use wa_core::rules::status::merge_status;
@@ -23,14 +23,13 @@ pub(in crate::sqlite) const BY_PROVIDER: &str = "SELECT r.tenant, r.message, r.n
      UNION ALL SELECT o.tenant, o.message, o.n, a.session FROM other_name o \
      JOIN attempt a ON a.tenant = o.tenant AND a.message = o.message AND a.n = o.n \
      WHERE o.provider_hash = ?1 AND o.provider_id = ?2";
-pub(in crate::sqlite) const SESSION_OF_ATTEMPT: &str =
-    "SELECT session FROM attempt WHERE tenant = ?1 AND message = ?2 AND n = ?3";
+pub(in crate::sqlite) const SESSION_OF_ATTEMPT: &str = "SELECT session FROM attempt WHERE tenant = ?1 AND message = ?2 AND n = ?3 AND (?4 IS NULL OR batch = ?4)";
 
 impl Projecting<'_> {
     pub(super) fn status(
         &mut self,
         transport: &TransportName,
-        tagged: Option<AttemptKey>,
+        (tagged, batch): (Option<AttemptKey>, Option<BatchId>),
         update: &StatusUpdate,
         received_at: DateTime<Utc>,
     ) -> Fallible<Applied> {
@@ -41,7 +40,7 @@ impl Projecting<'_> {
         }
         let is_ours = |session: SessionId| sessions.contains(&session);
         let tagged = match tagged {
-            Some(key) => self.session_of(key)?.map(|session| (key, session)),
+            Some(key) => self.session_of(key, batch)?.map(|session| (key, session)),
             None => None,
         };
         let found = match tagged {
@@ -75,7 +74,7 @@ impl Projecting<'_> {
             return Ok(());
         }
         let conn = self.tx.conn;
-        let Some(session) = self.session_of(key)? else { return Ok(()) };
+        let Some(session) = self.session_of(key, None)? else { return Ok(()) };
         let Some(stored) = Stored::load(conn, key.tenant, key.message)? else { return Ok(()) };
         let contact = match stored.contact {
             Some(named) => Some(contacts::standing_for(conn, key.tenant, named)?),
@@ -87,12 +86,21 @@ impl Projecting<'_> {
         }
     }
 
-    fn session_of(&self, key: AttemptKey) -> Fallible<Option<SessionId>> {
+    /// The session of an attempt, if it was begun in this batch, where that is said.
+    fn session_of(&self, key: AttemptKey, batch: Option<BatchId>) -> Fallible<Option<SessionId>> {
         let found = self
             .tx
             .conn
             .prepare_cached(SESSION_OF_ATTEMPT)?
-            .query_row(params![key.tenant.as_bytes(), key.message.as_bytes(), key.n], |row| id(row, 0))
+            .query_row(
+                params![
+                    key.tenant.as_bytes(),
+                    key.message.as_bytes(),
+                    key.n,
+                    batch.as_ref().map(|batch| batch.as_bytes())
+                ],
+                |row| id(row, 0),
+            )
             .optional()?;
         Ok(found)
     }

@@ -347,7 +347,7 @@ impl Bench {
                     retry_after: None,
                 });
             }
-            events.push(ProjectedEvent::Status { attempt: tag, update: letter.update });
+            events.push(ProjectedEvent::Status { attempt: tag, batch: None, update: letter.update });
         }
         self.events += u64::try_from(events.len() + answers.len()).expect("few");
         let first = self.roll(2) == 0;

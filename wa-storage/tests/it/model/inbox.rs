@@ -47,7 +47,10 @@ impl Script {
             1..=5 => attempt.map(|(key, _)| key),
             _ => None,
         };
-        ProjectedEvent::Status { attempt: tag, update }
+        // Hardly ever that of the attempt: a tag of a life that is lost.
+        let batch = self.roll(8) == 0;
+        let batch = self.batches.last().filter(|_| batch).map(|(id, _)| *id);
+        ProjectedEvent::Status { attempt: tag, batch, update }
     }
 
     fn event(&mut self) -> ProjectedEvent {

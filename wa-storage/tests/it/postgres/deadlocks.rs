@@ -199,6 +199,7 @@ impl Field {
                 0 => status(session, &name(*key), fact, &self.world),
                 _ => ProjectedEvent::Status {
                     attempt: Some(*key),
+                    batch: None,
                     update: StatusUpdate::new(session.number.clone(), name(*key), fact, self.world.now()),
                 },
             });

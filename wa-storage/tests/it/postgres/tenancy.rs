@@ -50,7 +50,7 @@ pub(super) fn message(message: InboundMessage, consent: Option<Consent>) -> Proj
 
 pub(super) fn status(session: &Session, id: &str, fact: Fact, world: &World) -> ProjectedEvent {
     let update = StatusUpdate::new(session.number.clone(), id, fact, world.now());
-    ProjectedEvent::Status { attempt: None, update }
+    ProjectedEvent::Status { attempt: None, batch: None, update }
 }
 
 async fn account_session(world: &World, number: &str) -> Session {
@@ -106,7 +106,7 @@ async fn live(world: &World, number: &str, worker: u128) {
         .hear(vec![
             status(&session, &format!("wamid.0.{number}"), Fact::Delivered, world),
             status(&session, "wamid.of.nobody", Fact::Sent, world),
-            ProjectedEvent::Status { attempt: Some(begun.attempts[1].key), update: other_name },
+            ProjectedEvent::Status { attempt: Some(begun.attempts[1].key), batch: None, update: other_name },
         ])
         .await;
     heard(world, &session).await;

@@ -90,6 +90,7 @@ impl Audit {
         self.decided = decided;
         self.forgotten.extend(self.attempts.keys().filter(|key| !known.contains(key)).map(|key| key.message));
         self.attempts.retain(|key, _| known.contains(key));
+        self.batches.retain(|_, keys| keys.iter().all(|key| known.contains(key)));
         self.attempts.values_mut().for_each(|attempt| attempt.excused = true);
         self.unreconciled = true;
     }

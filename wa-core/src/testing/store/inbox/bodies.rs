@@ -5,10 +5,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::model::{
-    Consent, ConsentSource, EventBody, Fact, InboundBody, InboundKind, InboundMessage, MessageState,
+    BatchId, Consent, ConsentSource, EventBody, Fact, InboundBody, InboundKind, InboundMessage, MessageState,
     NewSession, Outcome, RawId, RejectClass, SkipReason, Tier, TransportName, WebhookPricing,
 };
-use crate::port::store::{ProjectedEvent, Projection, RawBody};
+use crate::port::store::{Begun, ProjectedEvent, Projection, RawBody};
 use crate::testing::store::world::{
     TRANSPORT, World, accepted, failure, found, must, only, orders, phone, sorted, standard, value,
 };
@@ -18,7 +18,7 @@ async fn left(w: &World) -> Vec<RawBody> {
 }
 
 fn untagged(update: crate::model::StatusUpdate) -> ProjectedEvent {
-    ProjectedEvent::Status { attempt: None, update }
+    ProjectedEvent::Status { attempt: None, batch: None, update }
 }
 
 pub(crate) async fn keep_is_durable(mut w: World) {
@@ -94,6 +94,27 @@ pub(crate) async fn unprojected_gives_what_is_left(w: World) {
     assert_eq!(paged, bodies);
 }
 
+pub(crate) async fn project_heeds_the_batch_of_a_tag(mut w: World) {
+    let (scope, session, own) = w.one().await;
+    w.single(&scope, session.id).await;
+    let batch = w.batch(session.id, &w.due(&own, session.id).await.messages);
+    let begun = w.try_begin(&own, &batch, standard()).await;
+    let Begun::Done(begun) = begun else { panic!("the batch is judged: {begun:?}") };
+    let key = only(begun.attempts).key;
+    w.settle(key, accepted("wamid.new")).await;
+    let told = |batch, update| ProjectedEvent::Status { attempt: Some(key), batch: Some(batch), update };
+    // What became of an attempt that had this number in a life that nobody remembers.
+    let mut failed = w.status(&session, "wamid.old", Fact::Failed);
+    failed.failure = Some(failure(RejectClass::Retry, 131_000));
+    let done = w.hear(vec![told(w.mint(BatchId::mint), failed)]).await;
+    assert_eq!((done.waiting, done.changed.len()), (1, 0), "nobody knows that name");
+    w.reopen().await;
+    assert_eq!(w.view(&scope, key.message).await.state, MessageState::Accepted);
+    let delivered = w.status(&session, "wamid.new", Fact::Delivered);
+    let done = w.hear(vec![told(batch.id, delivered)]).await;
+    assert_eq!(done.changed, [(scope.tenant(), key.message, MessageState::Delivered)]);
+}
+
 pub(crate) async fn project_applies_statuses_in_any_order(w: World) {
     let (scope, session, own) = w.one().await;
     let mut ends = Vec::new();
@@ -111,7 +132,7 @@ pub(crate) async fn project_applies_statuses_in_any_order(w: World) {
                 update.failure = (fact == Fact::Failed).then(|| failure(RejectClass::Retry, 131_000));
                 // By the tag or by the id, it must not matter.
                 let attempt = (turn % 2 == 0).then_some(key);
-                ProjectedEvent::Status { attempt, update }
+                ProjectedEvent::Status { attempt, batch: None, update }
             })
             .collect();
         let repeated = statuses.clone();
@@ -166,13 +187,15 @@ pub(crate) async fn project_resolves_an_in_doubt_attempt(w: World) {
         .hear(vec![
             ProjectedEvent::Status {
                 attempt: Some(lost),
+                batch: None,
                 update: w.status(&session, "wamid.1", Fact::Delivered),
             },
             ProjectedEvent::Status {
                 attempt: Some(silent),
+                batch: None,
                 update: w.status(&session, "wamid.2", Fact::Sent),
             },
-            ProjectedEvent::Status { attempt: Some(refused), update: failed },
+            ProjectedEvent::Status { attempt: Some(refused), batch: None, update: failed },
         ])
         .await;
     assert_eq!(projected.waiting, 0);
@@ -207,7 +230,11 @@ pub(crate) async fn project_is_done_once(w: World) {
     let writer = w.contact(&scope).await;
     let projection = w
         .kept(vec![
-            ProjectedEvent::Status { attempt: Some(key), update: w.status(&session, "wamid.1", Fact::Sent) },
+            ProjectedEvent::Status {
+                attempt: Some(key),
+                batch: None,
+                update: w.status(&session, "wamid.1", Fact::Sent),
+            },
             w.inbound(w.wrote(&session, writer.recipient.clone()), Some(Consent::OptedOut)),
             untagged(w.status(&session, "wamid.unknown", Fact::Sent)),
         ])
@@ -348,6 +375,7 @@ pub(crate) async fn project_leaves_foreign_numbers_alone(w: World) {
         untagged(w.status(&elsewhere, "wamid.there", Fact::Read)),
         ProjectedEvent::Status {
             attempt: Some(there),
+            batch: None,
             update: w.status(&elsewhere, "wamid.there", Fact::Delivered),
         },
         w.inbound(w.wrote(&elsewhere, writer.recipient.clone()), Some(Consent::OptedOut)),
@@ -359,6 +387,7 @@ pub(crate) async fn project_leaves_foreign_numbers_alone(w: World) {
     // Nor does an own number name an attempt of another one.
     let crossed = ProjectedEvent::Status {
         attempt: Some(there),
+        batch: None,
         update: w.status(&session, "wamid.there", Fact::Read),
     };
     w.hear(vec![crossed]).await;
@@ -381,6 +410,7 @@ pub(crate) async fn project_lets_no_event_block_its_siblings(w: World) {
             untagged(stranger),
             ProjectedEvent::Status {
                 attempt: Some(missing),
+                batch: None,
                 update: w.status(&session, "wamid.y", Fact::Sent),
             },
             untagged(odd),
@@ -390,6 +420,7 @@ pub(crate) async fn project_lets_no_event_block_its_siblings(w: World) {
     let second = w
         .kept(vec![ProjectedEvent::Status {
             attempt: Some(key),
+            batch: None,
             update: w.status(&session, "wamid.1", Fact::Delivered),
         }])
         .await;
@@ -408,7 +439,11 @@ pub(crate) async fn project_writes_the_journal(w: World) {
     let wrote = w.wrote(&session, contact.recipient.clone());
     let provider_id = wrote.provider_id.clone();
     w.hear(vec![
-        ProjectedEvent::Status { attempt: Some(key), update: w.status(&session, "wamid.1", Fact::Delivered) },
+        ProjectedEvent::Status {
+            attempt: Some(key),
+            batch: None,
+            update: w.status(&session, "wamid.1", Fact::Delivered),
+        },
         w.inbound(wrote, Some(Consent::OptedOut)),
     ])
     .await;

@@ -96,7 +96,7 @@ pub(crate) async fn window_knows_its_entry_point(w: World) {
     w.pass(60);
     let delivered = w.now();
     let update = w.status(&session, "wamid.1", Fact::Delivered);
-    w.hear(vec![ProjectedEvent::Status { attempt: None, update }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: None, batch: None, update }]).await;
     assert_eq!(window().await.free_until, Some(delivered + hours(72)));
     // A later answer does not move it, and free-form still needs an open window.
     w.pass(30 * HOUR);
@@ -114,7 +114,7 @@ pub(crate) async fn project_takes_the_entry_point_from_a_status(w: World) {
         let expires_at = Some(ends);
         let conversation = Some(WebhookConversation { id: None, origin: Some(origin), expires_at });
         let update = StatusUpdate { conversation, ..w.status(&session, "wamid.1", Fact::Sent) };
-        ProjectedEvent::Status { attempt: Some(key), update }
+        ProjectedEvent::Status { attempt: Some(key), batch: None, update }
     };
     let ends = w.now() + hours(168);
     let until = async || found(w.inbox().window(&scope, session.id, contact.id).await).free_until;

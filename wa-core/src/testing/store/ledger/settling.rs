@@ -39,7 +39,7 @@ pub(in crate::testing::store) async fn sent(
 
 /// Receives a status of an attempt that has this provider id.
 pub(in crate::testing::store) async fn heard(w: &World, update: StatusUpdate) {
-    w.hear(vec![ProjectedEvent::Status { attempt: None, update }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: None, batch: None, update }]).await;
 }
 
 async fn price(w: &World, scope: &Scope, key: AttemptKey) -> AttemptPrice {
@@ -148,7 +148,7 @@ pub(in crate::testing::store) async fn an_early_price_waits_for_its_attempt(mut 
             pricing: Some(pricing("regular", category)),
             ..w.status(&session, "wamid.1", Fact::Sent)
         };
-        let projected = w.hear(vec![ProjectedEvent::Status { attempt: None, update }]).await;
+        let projected = w.hear(vec![ProjectedEvent::Status { attempt: None, batch: None, update }]).await;
         assert_eq!(projected.waiting, 1, "both, though they differ in their price only");
     }
     assert!(!price(&w, &scope, key).await.settled);

@@ -118,7 +118,7 @@ pub(crate) async fn settle_tells_of_a_failing_campaign_once(w: World) {
         let id = format!("wamid.{}", key.message);
         let mut update = w.status(&session, &id, crate::model::Fact::Failed);
         update.failure = Some(crate::testing::store::world::failure(RejectClass::Recipient, 131_026));
-        crate::port::store::ProjectedEvent::Status { attempt: None, update }
+        crate::port::store::ProjectedEvent::Status { attempt: None, batch: None, update }
     });
     w.hear(statuses.collect()).await;
     assert_eq!(alerts(&w).await, [failing(5, 5), failing(10, 20)]);

@@ -24,7 +24,7 @@ async fn taken(w: &World, scope: &Scope, session: &Session, own: &WorkerScope) -
 
 async fn status(w: &World, session: &Session, key: AttemptKey) {
     let update = w.status(session, &format!("wamid.{}", key.message), Fact::Sent);
-    w.hear(vec![ProjectedEvent::Status { attempt: None, update }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: None, batch: None, update }]).await;
 }
 
 /// What the journal tells of silence: messages, and how often each session became deaf.

@@ -47,13 +47,13 @@ async fn heard(w: &World, scope: &Scope, session: &Session, own: &WorkerScope, c
         let name = format!("wamid.{}", key.message);
         w.settle(key, accepted(&name)).await;
         let update = w.status(session, &name, Fact::Sent);
-        w.hear(vec![ProjectedEvent::Status { attempt: None, update }]).await;
+        w.hear(vec![ProjectedEvent::Status { attempt: None, batch: None, update }]).await;
     }
 }
 
 pub(super) async fn tagged(w: &World, session: &Session, key: AttemptKey, fact: Fact) {
     let update = w.status(session, &format!("wamid.late.{}", key.n), fact);
-    w.hear(vec![ProjectedEvent::Status { attempt: Some(key), update }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: Some(key), batch: None, update }]).await;
 }
 
 fn ids(found: &[(crate::model::TenantId, MessageId)]) -> Vec<MessageId> {
@@ -142,7 +142,7 @@ pub(crate) async fn recover_resends_what_is_proven_silent(w: World) {
 
     // The third is heard of, but something that was received waits to be read: it may be about this one.
     let update = w.status(&session, "wamid.silent", Fact::Delivered);
-    w.hear(vec![ProjectedEvent::Status { attempt: None, update }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: None, batch: None, update }]).await;
     let unread = w.kept(Vec::new()).await;
     w.pass(86_400);
     assert_eq!(recover(&w, &own).await.resent, [], "the inbox has a backlog");

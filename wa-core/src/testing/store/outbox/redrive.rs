@@ -97,13 +97,13 @@ async fn untouchables(w: &World, scope: &Scope) -> Vec<(MessageId, MessageState)
     let read = w.begun(scope, session.id, &own).await.key;
     w.settle(read, accepted("wamid.read")).await;
     let update = w.status(&session, "wamid.read", Fact::Read);
-    w.hear(vec![ProjectedEvent::Status { attempt: None, update }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: None, batch: None, update }]).await;
     all.push((read.message, MessageState::Read));
     // Reported as failed, and delivered after all.
     let odd = w.begun(scope, session.id, &own).await.key;
     w.settle(odd, bad_number()).await;
     let update = w.status(&session, "wamid.odd", Fact::Delivered);
-    w.hear(vec![ProjectedEvent::Status { attempt: Some(odd), update }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: Some(odd), batch: None, update }]).await;
     all.push((odd.message, MessageState::Delivered));
     let open = w.begun(scope, session.id, &own).await.key;
     all.push((open.message, MessageState::Attempting));

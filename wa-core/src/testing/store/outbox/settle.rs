@@ -123,15 +123,18 @@ pub(crate) async fn settle_joins_waiting_statuses(w: World) {
     w.put_quota(&scope, Some(9)).await;
     let (read, failed) =
         (w.begun(&scope, session.id, &own).await.key, w.begun(&scope, session.id, &own).await.key);
-    let status =
-        |id: &str, fact| ProjectedEvent::Status { attempt: None, update: w.status(&session, id, fact) };
+    let status = |id: &str, fact| ProjectedEvent::Status {
+        attempt: None,
+        batch: None,
+        update: w.status(&session, id, fact),
+    };
     let mut failure = w.status(&session, "wamid.failed", Fact::Failed);
     failure.failure = Some(crate::testing::store::world::failure(RejectClass::Recipient, 131_026));
     let projected = w
         .hear(vec![
             status("wamid.read", Fact::Read),
             status("wamid.read", Fact::Sent),
-            ProjectedEvent::Status { attempt: None, update: failure },
+            ProjectedEvent::Status { attempt: None, batch: None, update: failure },
         ])
         .await;
     assert_eq!(projected.waiting, 3, "nobody knows these ids yet");

@@ -48,7 +48,8 @@ pub(crate) async fn settle_gives_back_once(w: World) {
             1 => drop(w.settle(dead, rejected(RejectClass::Recipient, 100)).await),
             2 => drop(w.settle(dead, Outcome::NotSent).await),
             _ => {
-                let event = ProjectedEvent::Status { attempt: Some(dead), update: failed.clone() };
+                let event =
+                    ProjectedEvent::Status { attempt: Some(dead), batch: None, update: failed.clone() };
                 w.hear(vec![event]).await;
             }
         }
@@ -63,7 +64,7 @@ pub(crate) async fn settle_gives_back_once(w: World) {
     let mut failed = w.status(&session, "wamid.2", Fact::Failed);
     failed.failure = Some(failure(RejectClass::Recipient, 131_026));
     w.settle(alive, accepted("wamid.2")).await;
-    w.hear(vec![ProjectedEvent::Status { attempt: None, update: failed }]).await;
+    w.hear(vec![ProjectedEvent::Status { attempt: None, batch: None, update: failed }]).await;
     assert_eq!((w.used(&scope).await, euros().await), (1, 1_000));
 }
 
