@@ -1,8 +1,9 @@
 //! For tests of stores, transports and of applications: suites, a manual clock, seeded randomness.
 //!
-//! [`store`], [`transport_suite`], [`webhook_suite`], [`billing`], [`notifier`] and [`check_clock`] prove
-//! an implementation of a seam, clause by clause. [`ScriptedTransport`], [`ManualClock`] and
-//! [`SeededEntropy`] stand in for the world. [`Driver`] runs a kit's engine on manual time.
+//! [`store`], [`transport_suite`], [`webhook_suite`], [`billing`], [`notifier`] and [`clock_cases`] prove
+//! an implementation of a seam, clause by clause: each has a list of its `cases`, checks one of them by its
+//! name, and makes a test of each by a macro. [`ScriptedTransport`], [`ManualClock`] and [`SeededEntropy`]
+//! stand in for the world. [`Driver`] runs a kit's engine on manual time.
 //!
 //! Not a stable part of the public interface.
 
@@ -24,7 +25,7 @@ mod transport;
 pub mod transport_suite;
 pub mod webhook_suite;
 
-pub use clock::{ManualClock, check_clock};
+pub use clock::{ClockCase, ManualClock, check_clock, clock_cases};
 #[cfg(feature = "engine")]
 pub use drive::Driver;
 pub use entropy::SeededEntropy;
