@@ -5,6 +5,10 @@
 //! name, and makes a test of each by a macro. [`ScriptedTransport`], [`ManualClock`] and [`SeededEntropy`]
 //! stand in for the world. [`Driver`] runs a kit's engine on manual time.
 //!
+//! The suites are themselves proved. With the feature `mutants`, `Mutant` names engines that break the
+//! protocol, which the simulation finds, and `Flaw` names stores that are wrong in one small way, each
+//! with the clauses that tell it.
+//!
 //! Not a stable part of the public interface.
 
 pub mod billing;
@@ -12,6 +16,8 @@ mod clock;
 #[cfg(feature = "engine")]
 mod drive;
 mod entropy;
+#[cfg(feature = "mutants")]
+mod flaw;
 mod item;
 #[cfg(feature = "mutants")]
 mod mutant;
@@ -29,6 +35,8 @@ pub use clock::{ClockCase, ManualClock, check_clock, clock_cases};
 #[cfg(feature = "engine")]
 pub use drive::Driver;
 pub use entropy::SeededEntropy;
+#[cfg(feature = "mutants")]
+pub use flaw::Flaw;
 pub use item::begin_item;
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
