@@ -132,3 +132,57 @@ fn plans_are_read_from_a_file() {
     assert!(serde_json::from_str::<PlansConfig>(r#"{"fallback":"free","plan":[]}"#).is_err());
     assert!(serde_json::from_str::<PlansConfig>("{}").is_err());
 }
+
+mod conformance {
+    //! The suite of the seam, as any other billing runs it.
+
+    use std::sync::{Arc, Mutex};
+
+    use wa_core::model::{Period, TenantId};
+    use wa_core::port::Billing;
+    use wa_core::testing::billing::{BillingFixture, Subscribed};
+
+    use super::{ConfiguredPlans, Plan, tenant};
+
+    #[derive(Default)]
+    struct Fixture(Mutex<Option<Arc<ConfiguredPlans>>>);
+
+    impl Fixture {
+        fn keep(&self, plans: ConfiguredPlans) -> Arc<ConfiguredPlans> {
+            let plans = Arc::new(plans);
+            *self.0.lock().expect("a lock") = Some(plans.clone());
+            plans
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl BillingFixture for Fixture {
+        async fn open(&self) -> Arc<dyn Billing> {
+            self.keep(ConfiguredPlans::builder().build().expect("plans"))
+        }
+
+        async fn subscribed(&self) -> Option<Subscribed> {
+            let named =
+                [("acme", Plan::pro()), ("acme 2", Plan::basic()), ("Acme & Søn", Plan::enterprise())];
+            let mut builder = ConfiguredPlans::builder();
+            let mut tenants = Vec::new();
+            for (number, (name, plan)) in (1..).zip(named) {
+                let tenant = tenant(number, name);
+                builder = builder.tenant(tenant.name.clone(), plan.name.clone());
+                tenants.push((tenant, plan.entitlement()));
+            }
+            Some(Subscribed { billing: self.keep(builder.build().expect("plans")), tenants })
+        }
+
+        async fn unreachable(&self) -> Option<Arc<dyn Billing>> {
+            None // nobody is asked
+        }
+
+        async fn counted(&self, _: &dyn Billing, tenant: TenantId, period: Period) -> Option<u64> {
+            let plans = self.0.lock().expect("a lock").clone().expect("it is open");
+            Some(plans.usage(tenant, period))
+        }
+    }
+
+    wa_core::billing_conformance!(Fixture::default());
+}

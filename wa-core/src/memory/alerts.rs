@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::flaws::flawed;
 use super::journal::Entries;
 use super::state::State;
 use crate::model::{
@@ -34,7 +35,7 @@ impl State {
                 campaign: tenant.messages.get(message).and_then(|message| message.campaign),
                 code: failure.code,
                 class: failure.class,
-                critical: failure.critical,
+                critical: failure.critical && !flawed!(self, TellsOfNothingCritical),
             });
         }
         failures
@@ -66,10 +67,13 @@ impl State {
             let meter = tenant.meters.get(&id).cloned().unwrap_or_default();
             let seen =
                 look(meter, &Look { counts: &counts, fresh: &fresh, answered }, &tenant.settings.alerts);
-            tenant.meters.insert(id, seen.meter);
+            let mut meter = seen.meter;
+            flawed!(tenant, AlertsAgainAndAgain => { meter = super::flaws::unsaid(meter); });
+            tenant.meters.insert(id, meter);
             for alert in seen.alerts {
                 let pauses = matches!(alert, CampaignAlert::Paused { .. });
                 told.push((owner, EventBody::CampaignAlert { campaign: id, alert }));
+                let pauses = pauses && !flawed!(tenant, TellsOfAPauseOnly);
                 let Some(row) = tenant.campaigns.get_mut(&id).filter(|_| pauses) else { continue };
                 let next =
                     act(row.campaign.state, CampaignAction::Pause, row.is_frozen, row.campaign.start_at, now);

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::flaws::flawed;
 use super::journal::Entries;
 use super::state::{State, TenantRow};
 use super::{MemoryStore, page};
@@ -40,7 +41,9 @@ impl Archive for MemoryStore {
                 row.campaigns.values().map(|campaign| (*tenant, campaign.campaign.clone()))
             });
             let held = all.filter(|(_, campaign)| campaign.state == CampaignState::NeedsReconcile);
-            page(held.filter(|(tenant, campaign)| after < Some((*tenant, campaign.id))), limit)
+            let is_later =
+                |key| flawed!(state, RepeatsAnUnreconciledCampaign => after <= Some(key), after < Some(key));
+            page(held.filter(|(tenant, campaign)| is_later((*tenant, campaign.id))), limit)
         }))
     }
 
@@ -49,7 +52,9 @@ impl Archive for MemoryStore {
             if state.awaits.take().is_none() {
                 return false;
             }
-            pass_over(state, now);
+            if !flawed!(state, MakesUpForSlots) {
+                pass_over(state, now);
+            }
             true
         }))
     }
@@ -82,9 +87,12 @@ pub(super) fn suspend(
     fresh: IncarnationId,
     cause: ReconcileCause,
 ) -> ReconcileNeed {
-    if let Some(identity) = &mut state.identity {
+    if let Some(identity) = &mut state.identity
+        && !flawed!(state, KeepsItsIncarnation)
+    {
         identity.incarnation = fresh;
     }
+    flawed!(state, TakesTheLastCause => { state.awaits = None; });
     let need = *state.awaits.get_or_insert(ReconcileNeed { since: now, cause });
     let mut entries = Entries::default();
     for tenant in state.tenants.values_mut() {
@@ -106,6 +114,7 @@ fn delivered_twice(tenant: &TenantRow, id: MessageId) -> Option<String> {
         return None;
     }
     let may = tenant.chain(id).filter(|(_, attempt)| !attempt.facts.is_definitely_undelivered()).count();
+    let may = flawed!(tenant, FindsFaultWithARetry => tenant.chain(id).count(), may);
     (may > 1).then(|| format!("{may} attempts may have been delivered"))
 }
 
@@ -127,7 +136,9 @@ fn hold(tenant: &mut TenantRow, entries: &mut Entries) {
     let runs = &tenant.schedule_runs;
     let of_run = |id| runs.values().any(|run| run.campaign == id);
     for (id, row) in &mut tenant.campaigns {
-        if campaign::goes_on(row.campaign.state, || of_run(*id)) {
+        let is_left =
+            flawed!(tenant, LeavesAScheduledCampaign) && row.campaign.state == CampaignState::Scheduled;
+        if campaign::goes_on(row.campaign.state, || of_run(*id)) && !is_left {
             row.campaign.state = CampaignState::NeedsReconcile;
             row.campaign.paused_for = Some(HoldReason::NeedsReconcile);
             entries.moved(tenant.tenant.id, *id, CampaignState::NeedsReconcile);

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::flaws::flawed;
 use super::journal::Entries;
 use super::state::{CampaignRow, ImportState, TenantRow};
 use super::{MemoryStore, behind, id_taken, launch, page};
@@ -58,7 +59,8 @@ impl Audience for MemoryStore {
     async fn imports(&self, scope: &Scope, list: &ListName) -> Result<Vec<ImportProgress>, StoreError> {
         Ok(self.read(|state, _| {
             let imports = state.tenants.get(&scope.tenant()).map(|row| row.imports.values());
-            let imports = imports.into_iter().flatten().filter(|import| import.list == *list);
+            let imports = imports.into_iter().flatten();
+            let imports = imports.filter(|it| it.list == *list || flawed!(state, ListsTheImportsOfAllLists));
             imports.map(|import| import.progress.clone()).collect()
         }))
     }
@@ -106,7 +108,13 @@ impl Audience for MemoryStore {
     async fn find_contact(&self, scope: &Scope, who: &Recipient) -> Result<Option<Contact>, StoreError> {
         Ok(self.read(|state, _| {
             let contacts = &state.tenants.get(&scope.tenant())?.contacts;
-            contacts.get(contacts.find(who)?).cloned()
+            let found = contacts.get(contacts.find(who)?)?;
+            flawed!(state, StopsAtAnUnknownPhone => {
+                if who.phone().is_some_and(|phone| found.recipient.phone() != Some(phone)) {
+                    return None;
+                }
+            });
+            Some(found.clone())
         }))
     }
 
@@ -123,7 +131,12 @@ impl Audience for MemoryStore {
                 Some(list) => tenant.lists.get(list).is_some_and(|it| it.numbers.contains_key(&id)),
                 None => true,
             };
-            page(tenant.contacts.after(after).filter(|contact| is_listed(contact.id)).cloned(), limit)
+            let rows = tenant.contacts.after(after);
+            flawed!(tenant, RepeatsAContact => {
+                let again = after.and_then(|id| tenant.contacts.get(id)).into_iter().chain(rows);
+                return page(again.filter(|contact| is_listed(contact.id)).cloned(), limit);
+            });
+            page(rows.filter(|contact| is_listed(contact.id)).cloned(), limit)
         }))
     }
 
@@ -140,7 +153,13 @@ impl Audience for MemoryStore {
             let member = |(number, id): (&u64, &ContactId)| {
                 Some(Member { number: *number, contact: tenant.contacts.get(*id)?.clone() })
             };
-            page(numbers.into_iter().flatten().filter_map(member), limit)
+            let members = numbers.into_iter().flatten().filter_map(member);
+            flawed!(tenant, ListsMembersByTheirIds => {
+                let mut all: Vec<_> = members.collect();
+                all.sort_by_key(|it| it.contact.id);
+                return page(all.into_iter(), limit);
+            });
+            page(members, limit)
         }))
     }
 
@@ -169,6 +188,7 @@ impl Audience for MemoryStore {
             for address in who.iter().flat_map(Recipient::addresses) {
                 tenant.suppressed.entry(address).or_insert(now);
             }
+            flawed!(tenant, CountsTheSuppressedAgain => { return u64::try_from(who.len()).ok(); });
             u64::try_from(tenant.suppressed.len() - before).ok()
         }))
     }
@@ -177,6 +197,9 @@ impl Audience for MemoryStore {
         Ok(self.write(|state, _| {
             let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return 0 };
             let addresses = who.iter().flat_map(Recipient::addresses);
+            flawed!(tenant, TakesOneAddressOff => {
+                return u64::from(addresses.take(1).any(|it| tenant.suppressed.remove(&it).is_some()));
+            });
             let taken_off = addresses.filter(|address| tenant.suppressed.remove(address).is_some()).count();
             u64::try_from(taken_off).unwrap_or(u64::MAX)
         }))
@@ -190,7 +213,8 @@ impl Audience for MemoryStore {
     ) -> Result<Vec<SuppressedAddress>, StoreError> {
         Ok(self.read(|state, _| {
             let after = after.and_then(|after| after.addresses().next());
-            let rows = state.tenants.get(&scope.tenant()).map(|row| row.suppressed.range(behind(after)));
+            let keys = flawed!(state, RepeatsASuppressedAddress => super::from(after), behind(after));
+            let rows = state.tenants.get(&scope.tenant()).map(|row| row.suppressed.range(keys));
             let entries = rows.into_iter().flatten().filter_map(|(address, at)| {
                 Some(SuppressedAddress { address: Recipient::from_address(address).ok()?, at: *at })
             });
@@ -213,8 +237,15 @@ impl Audience for MemoryStore {
     ) -> Result<Option<Campaign>, StoreError> {
         Ok(self.write(|state, _| {
             let row = state.tenants.get_mut(&scope.tenant())?.campaigns.get_mut(&campaign)?;
+            let before = row.campaign.budget;
             row.campaign.budget = budget;
-            Some(row.campaign.clone())
+            let shown = row.campaign.clone();
+            flawed!(state, ForgetsALoweredBudget => {
+                if budget.map(|it| it.micros) < before.map(|it| it.micros) {
+                    row.campaign.budget = before;
+                }
+            });
+            Some(shown)
         }))
     }
 
@@ -246,7 +277,11 @@ impl Audience for MemoryStore {
             let moves = campaign::act(row.campaign.state, action, row.is_frozen, row.campaign.start_at, now);
             let outcome = match moves {
                 Move::Stay => ActOutcome::Unchanged(row.campaign.clone()),
-                Move::Illegal => ActOutcome::Illegal(row.campaign.clone()),
+                Move::Illegal => {
+                    let known = row.campaign.clone();
+                    flawed!(state, MovesIllegally => { row.campaign.state = CampaignState::Paused; });
+                    ActOutcome::Illegal(known)
+                }
                 Move::To(to) => {
                     row.campaign.state = to;
                     row.campaign.paused_for = None;
@@ -285,7 +320,8 @@ impl Audience for MemoryStore {
         limit: u32,
     ) -> Result<Vec<Campaign>, StoreError> {
         Ok(self.read(|state, _| {
-            let rows = state.tenants.get(&scope.tenant()).map(|row| row.campaigns.range(behind(after)));
+            let keys = flawed!(state, RepeatsACampaign => super::from(after), behind(after));
+            let rows = state.tenants.get(&scope.tenant()).map(|row| row.campaigns.range(keys));
             page(rows.into_iter().flatten().map(|(_, row)| row.campaign.clone()), limit)
         }))
     }
@@ -312,18 +348,18 @@ pub(super) fn create_campaign(
 ) -> Result<CreateCampaign, StoreError> {
     if let Some(known) = named(tenant, &new.name) {
         let (id, known) = (known.id, known.clone());
-        if known.definition != new.definition() {
+        if known.definition != new.definition() && !flawed!(tenant, TakesAnotherDefinition) {
             return Ok(CreateCampaign::Different(known));
         }
         let Some(row) = tenant.campaigns.get_mut(&id) else {
             return Ok(CreateCampaign::Known(known));
         };
-        row.campaign.rate = new.rate;
+        row.campaign.rate = flawed!(tenant, KeepsTheFirstRate => row.campaign.rate, new.rate);
         row.campaign.budget = new.budget;
         return Ok(CreateCampaign::Known(row.campaign.clone()));
     }
     let foreign = new.sessions.iter().find(|session| !tenant.sessions.contains_key(session));
-    if foreign.is_some() || new.sessions.is_empty() {
+    if (foreign.is_some() && !flawed!(tenant, TakesAForeignSession)) || new.sessions.is_empty() {
         return Ok(CreateCampaign::UnknownSession(foreign.copied()));
     }
     if tenant.campaigns.contains_key(&new.id) {
@@ -357,7 +393,9 @@ fn take_in(
 ) -> ImportStep {
     // The import is taken out while its tenant's contacts change, and put back at the end.
     let Some(mut import) = tenant.imports.remove(&chunk.import) else { return ImportStep::Missing };
-    let continues = chunk.from_record == import.progress.records && !import.progress.finished;
+    let is_next = chunk.from_record == import.progress.records && !import.progress.finished;
+    let continues = is_next || flawed!(tenant, AppliesAChunkTwice);
+    flawed!(tenant, ForgetsTheNumbersOfAChunk => { import.phones.clear(); });
     if continues {
         for row in &chunk.rows {
             take_row(tenant, &mut import, row, now, entries);
@@ -397,9 +435,16 @@ fn take_row(
         Some(contact)
     } else {
         progress.duplicates += 1;
-        report(LineOutcome::Duplicate, None);
-        tenant.contacts.find(&who)
+        if !flawed!(tenant, ReportsNoDuplicate) {
+            report(LineOutcome::Duplicate, None);
+        }
+        tenant.contacts.find(&who).filter(|_| !flawed!(tenant, IgnoresADuplicatesOptOut))
     };
+    flawed!(tenant, LiftsAnOptOut => {
+        if let Some(contact) = contact.filter(|_| !*opted_out) {
+            tenant.consents(contact, ConsentNews::Set(Consent::Allowed, now), ConsentSource::Import, now, entries);
+        }
+    });
     if let Some(contact) = contact.filter(|_| *opted_out) {
         tenant.consents(contact, ConsentNews::Stop(now), ConsentSource::Import, now, entries);
     }
@@ -409,7 +454,7 @@ fn take_row(
 fn cancel(tenant: &mut TenantRow, campaign: CampaignId) {
     let ids = tenant.campaigns.get(&campaign).map(CampaignRow::messages).unwrap_or_default();
     for id in ids {
-        if tenant.queued(id).is_some() {
+        if tenant.queued(id).is_some() && !flawed!(tenant, CancelsNoRetry => tenant.is_held_back(id), false) {
             tenant.close(id, SkipReason::Cancelled);
         }
     }
@@ -426,12 +471,15 @@ fn advance(tenant: &mut TenantRow, now: DateTime<Utc>, advanced: &mut Advanced) 
         let Some(row) = tenant.campaigns.get(&id) else { continue };
         let counts = tenant.counts(row);
         let Campaign { state, start_at, .. } = row.campaign;
-        let to =
-            campaign::advance(state, start_at, counts.pending + counts.attempting + counts.resending, now);
+        let open =
+            counts.pending + counts.attempting + flawed!(tenant, ForgetsResends => 0, counts.resending);
+        let seen_at = flawed!(tenant, StartsACampaignLate => now - chrono::TimeDelta::microseconds(1), now);
+        let to = campaign::advance(state, start_at, open, seen_at);
         let Some(row) = tenant.campaigns.get_mut(&id) else { continue };
         if let Some(to) = to {
             row.campaign.state = to;
-            row.campaign.completed_at = (to == CampaignState::Completed).then_some(now);
+            let is_noted = to == CampaignState::Completed && !flawed!(tenant, CompletesWithoutATime);
+            row.campaign.completed_at = is_noted.then_some(now);
             advanced.moved.push((tenant.tenant.id, id, to));
         }
         if row.campaign.state == CampaignState::Scheduled {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::court::{Court, account, group, touched};
+use super::flaws::flawed;
 use super::journal::Entries;
 use super::later;
 use super::state::{AttemptRow, BatchFate, DueRow, Feed, State, TenantRow};
@@ -29,10 +30,15 @@ pub(super) fn begin(
     judge: &dyn Judge,
     now: DateTime<Utc>,
 ) -> Begun {
-    if state.batches.contains_key(&batch.id) {
+    let fate = state.batches.get(&batch.id);
+    if fate.is_some_and(|fate| *fate == BatchFate::Barred || !flawed!(state, BeginsUnderAUsedId)) {
         return Begun::UsedBatch;
     }
-    let Some((epoch, tenant)) = state.held(scope, batch.session, now) else { return Begun::LeaseLost };
+    #[cfg(not(feature = "mutants"))]
+    let held = state.held(scope, batch.session, now);
+    #[cfg(feature = "mutants")]
+    let held = super::flaws::held(state, scope, batch.session, now);
+    let Some((epoch, tenant)) = held else { return Begun::LeaseLost };
     let Some(session) = tenant.sessions.get(&batch.session) else { return Begun::LeaseLost };
     let mut begun = BegunBatch { at: Some(now), ..BegunBatch::default() };
     let present = present(tenant, session, batch, &mut begun);
@@ -80,7 +86,7 @@ fn present<'a>(
         let asked: Vec<_> = present.iter().copied().filter(is_fed).map(|item| item.message).collect();
         let feed = row.feeds.get(&session.id).into_iter().flat_map(Feed::rest);
         let open = feed.filter(|id| !tenant.closed.contains_key(id));
-        if !open.take(asked.len()).eq(asked.iter().copied()) {
+        if !open.take(asked.len()).eq(asked.iter().copied()) && !flawed!(tenant, JumpsInTheFeed) {
             present.retain(|item| !is_fed(item));
         }
     }
@@ -114,7 +120,10 @@ fn admitted<'a>(
             }
         });
     }
-    present.retain(|item| groups.get(&item.campaign) == Some(&true));
+    present.retain(|item| {
+        groups.get(&item.campaign) == Some(&true)
+            || flawed!(tenant, BeginsARetryOfAPausedCampaign => super::flaws::is_paused_retry(tenant, item), false)
+    });
     present
 }
 
@@ -129,6 +138,8 @@ fn is_there(tenant: &TenantRow, session: &Session, item: &BeginItem) -> bool {
         DueSource::Feed => tenant.is_in_feed(item.message),
         DueSource::Row => tenant.due.contains_key(&item.message),
     };
+    let waits =
+        flawed!(tenant, BeginsWhatWasCancelled => waits || super::flaws::is_cancelled(tenant, item), waits);
     item.tenant == tenant.tenant.id
         && message.session == session.id
         && message.campaign == item.campaign
@@ -184,7 +195,7 @@ fn pause(tenant: &mut TenantRow, item: &BeginItem, why: HoldReason, entries: &mu
     let Some(campaign) = item.campaign else { return };
     if let Some(row) = tenant.campaigns.get_mut(&campaign) {
         row.campaign.state = CampaignState::Paused;
-        row.campaign.paused_for = Some(why);
+        row.campaign.paused_for = flawed!(tenant, PausesForNoReason => None, Some(why));
         if why == HoldReason::BudgetSpent {
             entries.note(owner, EventBody::BudgetSpent { campaign });
         }
@@ -245,7 +256,9 @@ impl Writing<'_> {
                 begun.attempts.push(BegunAttempt { key, start_by, end_by, content, price });
             }
             Step::Wait(due) => {
-                tenant.due.insert(id, due);
+                if !(flawed!(tenant, LosesWhatWaits) && item.source == DueSource::Feed) {
+                    tenant.due.insert(id, due);
+                }
                 begun.waits.extend(due.why.map(|why| (id, why, due.due_at)));
             }
             Step::Skip(why) => {
@@ -255,7 +268,9 @@ impl Writing<'_> {
             // Dealt with above.
             Step::Pause(_) => {}
         }
-        entries.changed(tenant.tenant.id, id, old, tenant.state_of(id));
+        if !flawed!(tenant, BeginsSilently) {
+            entries.changed(tenant.tenant.id, id, old, tenant.state_of(id));
+        }
     }
 
     /// Moves a feed past a message.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::court::{Court, account, group};
+use super::flaws::flawed;
 use super::state::State;
 use crate::model::TenantId;
 use crate::port::store::{Consider, Considered, Judged, MAX_PAGE};
@@ -33,8 +34,11 @@ pub(super) fn consider(
     }
     let mut court = Court::open(state, tenant, session, judge, now);
     let verdicts = items.map(|item| (item.message, court.judge(item))).collect();
+    #[cfg(feature = "mutants")]
+    let verdicts = super::flaws::considered(tenant, verdicts);
     let recent = ask.recent_since.map(|since| tenant.recent(session.id, since)).unwrap_or_default();
-    let is_limited = ask.recent_since.is_some() && session.tier.limit().is_some();
+    let is_limited =
+        ask.recent_since.is_some() && session.tier.limit().is_some() && !flawed!(tenant, TellsNoSlots);
     let taken = if is_limited { state.slots(&account(session), now) } else { BTreeMap::new() };
     let mut slots: Vec<_> = taken.into_iter().map(|(recipient, until)| (until, recipient)).collect();
     slots.sort_unstable();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::flaws::flawed;
 use crate::model::{
     Bsuid, Consent, ConsentRecord, ConsentSource, Contact, ContactAttributes, ContactId, Phone, Recipient,
     Seen,
@@ -24,6 +25,8 @@ pub(super) struct Contacts {
     records: BTreeMap<ContactId, ConsentRecord>,
     /// Addresses that contacts had, and until when.
     former: Vec<Former>,
+    #[cfg(feature = "mutants")]
+    pub(super) flaw: Option<crate::testing::Flaw>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +112,7 @@ impl Contacts {
         let free_phone = who.phone().filter(|phone| !self.by_phone.contains_key(phone));
         let free_bsuid = who.bsuid().filter(|bsuid| !self.by_bsuid.contains_key(bsuid));
         let phone = contact.recipient.phone().or(free_phone);
+        let free_bsuid = flawed!(self, LearnsNoSecondAddress => None, free_bsuid);
         let bsuid = contact.recipient.bsuid().or(free_bsuid).cloned();
         if let Ok(recipient) = Recipient::new(phone, bsuid) {
             self.address(id, recipient);
@@ -119,7 +123,9 @@ impl Contacts {
     /// Notes the names that a person shows.
     pub(super) fn note_names(&mut self, id: ContactId, profile_name: Option<Seen>, username: Option<Seen>) {
         if let Some(contact) = self.rows.get_mut(&id) {
-            contact.profile_name = contact.profile_name.take().max(profile_name);
+            let known = contact.profile_name.take();
+            contact.profile_name =
+                flawed!(self, TakesTheLastNameThatCame => profile_name, known.max(profile_name));
             contact.username = contact.username.take().max(username);
         }
     }
@@ -162,7 +168,9 @@ impl Contacts {
         let record = self.records.remove(&goes).unwrap_or_default();
         self.by_phone.retain(|_, owner| *owner != goes);
         self.by_bsuid.retain(|_, owner| *owner != goes);
-        for alias in self.aliases.values_mut().filter(|it| **it == goes) {
+        for alias in
+            self.aliases.values_mut().filter(|it| **it == goes && !flawed!(self, ForgetsAnAliasOfAnAlias))
+        {
             *alias = stays;
         }
         self.aliases.insert(goes, stays);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::flaws::flawed;
 use super::state::{AttemptRow, MessageRow, TenantRow};
 use crate::model::{
     BudgetOf, BudgetUse, CampaignId, Category, ContactId, Currency, Market, MessageId, Period, Recipient,
@@ -18,12 +19,12 @@ use crate::rules::{cost, rollup};
 pub(super) type Used = BTreeMap<Currency, (BudgetUse, Option<DateTime<Utc>>)>;
 
 impl TenantRow {
-    pub(super) fn sold<'a>(&self, message: &MessageRow, attempt: &'a AttemptRow) -> Sold<'a> {
+    pub(super) fn sold<'a>(&'a self, message: &MessageRow, attempt: &'a AttemptRow) -> Sold<'a> {
         Sold {
             quote: attempt.quote,
             begun_at: attempt.begun_at,
             market: Market::of(&message.recipient),
-            book: attempt.book.as_deref(),
+            book: flawed!(self, SettlesByThePricesOfToday => self.settings.prices.as_ref(), attempt.book.as_deref()),
             facts: &attempt.facts,
         }
     }
@@ -32,7 +33,10 @@ impl TenantRow {
     fn booked(&self) -> impl Iterator<Item = ((MessageId, u16), &MessageRow, &AttemptRow, Option<Booking>)> {
         self.attempts.iter().filter_map(|((id, n), attempt)| {
             let message = self.messages.get(id)?;
-            Some(((*id, *n), message, attempt, booking(&self.sold(message, attempt))))
+            let booked = booking(&self.sold(message, attempt));
+            #[cfg(feature = "mutants")]
+            let booked = super::flaws::booked(self, attempt, booked, &self.sold(message, attempt));
+            Some(((*id, *n), message, attempt, booked))
         })
     }
 
@@ -79,7 +83,8 @@ impl TenantRow {
                 continue;
             }
             spend.templates += 1;
-            if last.is_none_or(|(at, known)| (at, known) < (attempt.begun_at, id)) {
+            let is_later = last.is_none_or(|(at, known)| (at, known) < (attempt.begun_at, id));
+            if flawed!(self, ShowsTheFirstTemplate => last.is_none(), is_later) {
                 last = Some((attempt.begun_at, id));
                 spend.last_template = self
                     .template_of(message, attempt.content)
@@ -136,7 +141,8 @@ impl TenantRow {
             attempt.session == session.id
                 && attempt.month == month
                 && attempt.quote.estimate.counts_as_service
-                && !attempt.facts.is_definitely_undelivered()
+                && (!attempt.facts.is_definitely_undelivered()
+                    || flawed!(self, KeepsAFreeMessageThatWasGivenBack))
         };
         u64::try_from(self.attempts.values().filter(counts).count()).unwrap_or(u64::MAX)
     }
@@ -146,8 +152,12 @@ impl TenantRow {
         let range = rollup::slot(from)..rollup::slot(to);
         let mut points: BTreeMap<DateTime<Utc>, TrendPoint> = BTreeMap::new();
         let mut add = |of: SessionId, at: DateTime<Utc>, counts: Vec<(rollup::Count, i64)>| {
-            if range.contains(&at) && session.is_none_or(|session| session == of) {
-                let start = rollup::step(at, by);
+            let is_told = session.is_none_or(|session| session == of || flawed!(self, TellsTheTrendOfAll));
+            if range.contains(&at) && is_told {
+                let start = rollup::step(
+                    flawed!(self, CountsInTheNextHour => at + chrono::TimeDelta::hours(1), at),
+                    by,
+                );
                 let point = points.entry(start).or_insert_with(|| TrendPoint::new(start));
                 for (count, n) in counts {
                     rollup::apply(point, &count, n);

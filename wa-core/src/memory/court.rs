@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::flaws::flawed;
 use super::pricing::Pricing;
 use super::state::{State, TenantRow};
 use crate::model::{
@@ -35,14 +36,17 @@ pub(super) fn group(
         Some(id) => Some(tenant.campaigns.get(&id)?.campaign.state),
         None => None,
     };
-    Some(GroupFacts {
+    let group = GroupFacts {
         awaits_reconcile: state.awaits.is_some(),
         tenant_paused: tenant.settings.paused,
         suspended: tenant.entitlement.suspended,
         session: session.state,
         breaker: tenant.open_breaker(&BreakerScope::Session(session.id), now),
         campaign,
-    })
+    };
+    #[cfg(feature = "mutants")]
+    let group = super::flaws::admitted(state.flaw, group);
+    Some(group)
 }
 
 impl TenantRow {
@@ -87,7 +91,9 @@ impl<'a> Court<'a> {
         };
         let warm_up = warmup::today(session, &tenant.settings.time_zone, now).map(|day| {
             let of_day = tenant.attempts.values().filter(|attempt| {
-                attempt.session == session.id && attempt.warm_up_day == Some(day.number) && attempt.counts()
+                attempt.session == session.id
+                    && attempt.warm_up_day == Some(day.number)
+                    && (attempt.counts() || flawed!(tenant, KeepsTheWarmUpOfWhatWasGivenBack))
             });
             WarmUpFacts { day, used: u64::try_from(of_day.count()).unwrap_or(u64::MAX) }
         });
@@ -112,11 +118,13 @@ impl<'a> Court<'a> {
     fn take(&mut self, item: &BeginItem, grant: &Grant) {
         self.pricing.take(item, &grant.price);
         self.quota.used = self.quota.used.saturating_add(1);
-        if let Some(warm_up) = &mut self.warm_up {
+        if let Some(warm_up) = &mut self.warm_up
+            && !flawed!(self.tenant, ForgetsTheWarmUpOfABatch)
+        {
             warm_up.used = warm_up.used.saturating_add(1);
         }
         let meter = self.meter_of(item);
-        if grant.tier_slot {
+        if grant.tier_slot && !flawed!(self.tenant, ForgetsTheSlotsOfABatch) {
             self.slots.insert(meter, self.now + SLOT);
         }
         self.own.extend(touched(item, grant, self.now).map(|touch| (meter, touch)));
@@ -137,6 +145,12 @@ impl<'a> Court<'a> {
             .attempts
             .iter()
             .filter(|((id, _), attempt)| *id != message && attempt.counts())
+            .filter(|(_, attempt)| {
+                let is_elsewhere = attempt.session != self.session.id;
+                !(flawed!(self.tenant, CoolsDownByNumber)
+                    && is_elsewhere
+                    && self.tenant.settings.frequency_cap.is_none())
+            })
             .filter_map(|(key, attempt)| Some((key, attempt.touch.filter(|touch| touch.at > since)?)))
             .filter(|((id, _), _)| {
                 self.tenant.messages.get(id).is_some_and(|message| message.recipient.key() == recipient)
@@ -173,7 +187,9 @@ impl<'a> Court<'a> {
             session: self.session,
             consent: known.map_or(Consent::Allowed, |contact| contact.consent),
             suppressed: tenant.is_suppressed(&item.recipient)
-                || known.is_some_and(|contact| tenant.is_suppressed(&contact.recipient)),
+                || known.is_some_and(|contact| {
+                    tenant.is_suppressed(&contact.recipient) && !flawed!(tenant, SuppressesOneAddressOnly)
+                }),
             own_zone: known
                 .filter(|_| tenant.settings.quiet_hours.is_some())
                 .and_then(|contact| contact.attributes.get(zones::ATTRIBUTE).cloned()),
@@ -192,6 +208,9 @@ impl<'a> Court<'a> {
             price: self.pricing.price_facts(free_until, who),
             budget,
         };
+        #[cfg(feature = "mutants")]
+        return super::flaws::judged(tenant.flaw, self.judge, &facts, now);
+        #[cfg(not(feature = "mutants"))]
         self.judge.judge(&facts, now)
     }
 }
@@ -214,7 +233,8 @@ impl State {
         for tenant in self.tenants.values() {
             for ((id, _), attempt) in &tenant.attempts {
                 let until = attempt.begun_at + SLOT;
-                let takes = attempt.slot_of.as_ref() == Some(account) && attempt.counts() && until > now;
+                let is_taken = attempt.counts() || flawed!(self, KeepsASlotThatWasGivenBack);
+                let takes = attempt.slot_of.as_ref() == Some(account) && is_taken && until > now;
                 let Some(message) = tenant.messages.get(id).filter(|_| takes) else { continue };
                 let known = slots.entry(message.recipient.key()).or_insert(until);
                 *known = until.max(*known);

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::flaws::flawed;
 use super::state::TenantRow;
 use super::{MemoryStore, behind, id_taken, page};
 use crate::model::{Tenant, TenantId, TenantName, TenantSettings};
@@ -11,7 +12,14 @@ use crate::port::{AdminScope, Scope};
 #[async_trait]
 impl Directory for MemoryStore {
     async fn identity(&self, _: &AdminScope, fresh: &StoreIdentity) -> Result<StoreIdentity, StoreError> {
-        Ok(self.write(|state, _| state.identity.get_or_insert_with(|| fresh.clone()).clone()))
+        Ok(self.write(|state, _| {
+            flawed!(state, MakesAnotherIdentity => {
+                if state.awaits.is_none() {
+                    state.identity = None;
+                }
+            });
+            state.identity.get_or_insert_with(|| fresh.clone()).clone()
+        }))
     }
 
     async fn ensure_tenant(
@@ -21,7 +29,11 @@ impl Directory for MemoryStore {
         fresh: TenantId,
     ) -> Result<Tenant, StoreError> {
         self.write(|state, now| {
-            if let Some(known) = state.tenants.values().find(|row| row.tenant.name == *name) {
+            if let Some(known) = state
+                .tenants
+                .values()
+                .find(|row| row.tenant.name == *name && !flawed!(state, MakesATenantTwice))
+            {
                 return Ok(known.tenant.clone());
             }
             if state.tenants.contains_key(&fresh) {
@@ -42,7 +54,8 @@ impl Directory for MemoryStore {
         limit: u32,
     ) -> Result<Vec<Tenant>, StoreError> {
         Ok(self.read(|state, _| {
-            page(state.tenants.range(behind(after)).map(|(_, row)| row.tenant.clone()), limit)
+            let rows = flawed!(state, RepeatsATenant => super::from(after), behind(after));
+            page(state.tenants.range(rows).map(|(_, row)| row.tenant.clone()), limit)
         }))
     }
 
@@ -51,7 +64,10 @@ impl Directory for MemoryStore {
     }
 
     async fn settings(&self, scope: &Scope) -> Result<Option<TenantSettings>, StoreError> {
-        Ok(self.read(|state, _| state.tenants.get(&scope.tenant()).map(|row| row.settings.clone())))
+        Ok(self.read(|state, _| {
+            let own = state.tenants.get(&scope.tenant()).map(|row| row.settings.clone());
+            flawed!(state, GivesSettingsToNobody => own.or_else(|| Some(TenantSettings::default())), own)
+        }))
     }
 
     async fn put_settings(&self, scope: &Scope, settings: &TenantSettings) -> Result<bool, StoreError> {
@@ -61,6 +77,7 @@ impl Directory for MemoryStore {
                 row.doubt_anew(now);
             }
             row.settings = settings.clone();
+            flawed!(row, ForgetsASetting => { row.settings.billing_offset = Default::default(); });
             true
         }))
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::flaws::flawed;
 use super::journal::Entries;
 use super::merge::{Merged, News};
 use super::page;
@@ -59,14 +60,14 @@ impl TenantRow {
         let chain: Vec<Link<'_>> = self.chain(id).map(link).collect();
         Some(decide(&Case {
             key: AttemptKey { tenant: self.tenant.id, message: id, n: 1 },
-            policy: doubt::policy(
+            policy: flawed!(self, ResendsByItself => super::flaws::impatient(&self.settings), doubt::policy(
                 message.in_doubt,
-                campaign.and_then(|campaign| campaign.in_doubt),
+                campaign.and_then(|campaign| campaign.in_doubt).filter(|_| !flawed!(self, IgnoresACampaignsPolicy)),
                 &self.settings,
-            ),
+            )),
             chain: &chain,
             queued: self.due.contains_key(&id),
-            closed: self.closed.get(&id).copied(),
+            closed: flawed!(self, ResendsWhatWasCancelled => None, self.closed.get(&id).copied()),
             campaign: campaign.map(|campaign| campaign.state),
             valid_until: message.valid_until,
             grace: TimeDelta::from_std(grace).unwrap_or(TimeDelta::MAX),
@@ -114,7 +115,8 @@ impl State {
             let transport = tenant.sessions.get(&session).map(|session| &session.transport);
             let mut bodies = self.bodies.values();
             Evidence {
-                backlog: bodies.any(|row| !row.projected && Some(&row.body.transport) == transport),
+                backlog: !flawed!(self, IgnoresUnreadBodies)
+                    && bodies.any(|row| !row.projected && Some(&row.body.transport) == transport),
                 heard: doubt::doubtful(case.chain)
                     .map(|link| tenant.heard_beside(session, link.begun_at))
                     .min()
@@ -131,17 +133,21 @@ impl State {
 
     /// Looks at what is in doubt and whose time has come.
     pub(super) fn recover(&mut self, scope: &WorkerScope, ask: &Recover, now: DateTime<Utc>) -> Recovered {
-        let held: Vec<(SessionId, TenantId)> = scope
-            .sessions()
-            .filter_map(|(id, _)| Some((id, self.held(scope, id, now)?.1.tenant.id)))
-            .collect();
+        let holds = |id| flawed!(self, RecoversWithoutALease => self.owner(id), self.held(scope, id, now).map(|(_, it)| it));
+        let held: Vec<(SessionId, TenantId)> =
+            scope.sessions().filter_map(|(id, _)| Some((id, holds(id)?.tenant.id))).collect();
         let mut waiting = self.doubted(&held);
         waiting.retain(|(look_at, ..)| *look_at <= now);
         let (mut entries, mut recovered) = (Entries::default(), Recovered::default());
         let mut told: BTreeMap<SessionId, (TenantId, Vec<MessageId>, Vec<MessageId>)> = BTreeMap::new();
-        for (_, owner, id, session) in page(waiting.into_iter(), ask.limit) {
+        for (_, owner, id, session) in
+            page(waiting.into_iter(), flawed!(self, RecoversPastTheLimit => super::MAX_PAGE, ask.limit))
+        {
             let Some(tenant) = self.tenants.get(&owner) else { continue };
-            let decision = self.decide(tenant, session, id, ask.grace, now);
+            let grace = flawed!(self, ResendsWithoutGrace => Duration::ZERO, ask.grace);
+            let decision = self.decide(tenant, session, id, grace, now);
+            #[cfg(feature = "mutants")]
+            let decision = super::flaws::decided(tenant, id, decision);
             let Some(tenant) = self.tenants.get_mut(&owner) else { continue };
             let (_, resent, given_up) = told.entry(session).or_insert((owner, Vec::new(), Vec::new()));
             let (look_at, given_up_at) = match decision {
@@ -163,7 +169,7 @@ impl State {
             tenant.doubts.insert(id, DoubtRow { look_at, given_up_at });
         }
         for (session, (owner, resent, given_up)) in told {
-            if !resent.is_empty() {
+            if !resent.is_empty() && !flawed!(self, ResendsSilently) {
                 entries.note(owner, EventBody::Resend { session, messages: resent });
             }
             if !given_up.is_empty() {
@@ -213,11 +219,11 @@ impl State {
         let doubtful = tenant.doubtful(id);
         match resolution {
             Resolution::Resend => {
-                if let Some(due) = tenant.due.get(&id) {
+                if let Some(due) = tenant.due.get(&id).filter(|_| !flawed!(tenant, ResendsAnew)) {
                     return ResolveMessage::Requeued(due.due_at);
                 }
                 let barred = tenant.decided(id, Duration::ZERO, |case| doubt::bars_resend(case, now));
-                if let Some(reason) = barred.flatten() {
+                if let Some(reason) = barred.flatten().filter(|_| !flawed!(tenant, ResendsWhatIsOver)) {
                     return ResolveMessage::Barred(reason);
                 }
                 tenant.put_resend(id, now);

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use self::heard::{Hearing, told_of};
+use super::flaws::flawed;
 use super::journal::Entries;
 use super::merge::{Merged, News};
 use super::state::{BodyRow, State};
@@ -30,8 +31,11 @@ impl Inbox for MemoryStore {
         Ok(self.write(|state, _| {
             let keep = |body: &RawBody| {
                 let mut rows = state.bodies.values();
-                let same =
-                    |row: &&BodyRow| row.body.transport == body.transport && row.body.body == body.body;
+                let same = |row: &&BodyRow| {
+                    row.body.transport == body.transport
+                        && row.body.body == body.body
+                        && !flawed!(state, KeepsABodyTwice)
+                };
                 if let Some(known) = rows.find(same) {
                     return KeptRaw { id: known.body.id, known: true };
                 }
@@ -49,7 +53,8 @@ impl Inbox for MemoryStore {
         limit: u32,
     ) -> Result<Vec<RawBody>, StoreError> {
         Ok(self.read(|state, _| {
-            let rows = state.bodies.range(behind(after)).map(|(_, row)| row);
+            let keys = flawed!(state, RepeatsABody => super::from(after), behind(after));
+            let rows = state.bodies.range(keys).map(|(_, row)| row);
             page(rows.filter(|row| !row.projected).map(|row| row.body.clone()), limit)
         }))
     }
@@ -60,6 +65,7 @@ impl Inbox for MemoryStore {
             for projection in projections {
                 match state.bodies.get_mut(&projection.raw) {
                     Some(row) if !row.projected => row.projected = true,
+                    Some(_) if flawed!(state, ProjectsAgain) => {}
                     Some(_) | None => continue,
                 }
                 for event in &projection.events {
@@ -97,8 +103,10 @@ impl Inbox for MemoryStore {
             let all = tenant.windows(now);
             let wanted = all.into_iter().filter(|it| {
                 filter.session.is_none_or(|session| it.session == session)
-                    && (!filter.open_only || it.window.is_open())
-                    && after.is_none_or(|after| it.key() > after)
+                    && (!filter.open_only || it.window.is_open() || flawed!(tenant, ListsClosedWindows))
+                    && after.is_none_or(|after| {
+                        it.key() > after || (it.key() == after && flawed!(tenant, RepeatsAWindow))
+                    })
             });
             page(wanted, limit)
         }))
@@ -112,7 +120,8 @@ impl Inbox for MemoryStore {
     ) -> Result<Vec<StoredInbound>, StoreError> {
         Ok(self.read(|state, _| {
             let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
-            page(tenant.inbound.range(behind(after)).map(|(_, heard)| tenant.whole(heard)), limit)
+            let keys = flawed!(tenant, RepeatsAnInboundMessage => super::from(after), behind(after));
+            page(tenant.inbound.range(keys).map(|(_, heard)| tenant.whole(heard)), limit)
         }))
     }
 
@@ -131,8 +140,12 @@ impl Inbox for MemoryStore {
             let wanted = all.into_iter().filter(|it| {
                 state.is_none_or(|state| it.state == state)
                     && session.is_none_or(|session| it.id.session == session)
-                    && after.is_none_or(|after| ConversationKey::from(it) < after)
+                    && after.is_none_or(|after| {
+                        let key = ConversationKey::from(it);
+                        key < after || (key == after && flawed!(tenant, RepeatsAConversation))
+                    })
                     && match assigned {
+                        Some(Assignment::Nobody) if flawed!(tenant, ListsTheAssignedAsNobodys) => true,
                         None => true,
                         Some(Assignment::Nobody) => it.assigned.is_none(),
                         Some(Assignment::To(agent)) => it.assigned.as_ref() == Some(agent),
@@ -149,7 +162,8 @@ impl Inbox for MemoryStore {
     ) -> Result<Option<Conversation>, StoreError> {
         Ok(self.read(|state, _| {
             let tenant = state.tenants.get(&scope.tenant())?;
-            tenant.conversation(tenant.same(id))
+            let own = tenant.conversation(tenant.same(id));
+            flawed!(state, ShowsAForeignConversation => super::flaws::anybodys_conversation(state, id), own)
         }))
     }
 
@@ -164,6 +178,7 @@ impl Inbox for MemoryStore {
             let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
             let mut all = tenant.written(tenant.same(id));
             all.sort_by_key(|it| it.place().rank());
+            flawed!(tenant, ListsAConversationAsItCame => { super::flaws::as_it_came(&mut all); });
             let later = |it: &ConversationMessage| after.is_none_or(|after| it.place().rank() > after.rank());
             page(all.into_iter().filter(later), limit)
         }))
@@ -181,7 +196,10 @@ impl Inbox for MemoryStore {
             let thread = tenant.threads.get(&id)?.clone();
             let (thread, told) = conversation::act(thread, action, now);
             let mut entries = Entries::default();
-            if let Some(told) = told {
+            let is_told = |_: &_| {
+                !(flawed!(tenant, AssignsSilently) && matches!(action, ConversationAction::Assign(_)))
+            };
+            if let Some(told) = told.filter(is_told) {
                 entries.note(scope.tenant(), told_of(id, &thread, told));
             }
             tenant.threads.insert(id, thread);
@@ -194,7 +212,8 @@ impl Inbox for MemoryStore {
     async fn prune(&self, _: &AdminScope, before: DateTime<Utc>) -> Result<u64, StoreError> {
         Ok(self.write(|state, _| {
             let had = state.bodies.len();
-            state.bodies.retain(|_, row| !row.projected || row.body.received_at >= before);
+            let is_read = |row: &BodyRow| row.projected || flawed!(state, PrunesUnreadBodies);
+            state.bodies.retain(|_, row| !is_read(row) || row.body.received_at >= before);
             state.digests.retain(|_, id| state.bodies.contains_key(id));
             u64::try_from(had - state.bodies.len()).unwrap_or(u64::MAX)
         }))
@@ -219,7 +238,9 @@ fn apply(
             match find(state, &projection.transport, tagged, update) {
                 Found::Attempt(key) => {
                     state.merge(key, News::Status(update), now, merged);
-                    shown::note_entry_point(state, key, update);
+                    if !flawed!(state, ForgetsTheToldEntryPoint) {
+                        shown::note_entry_point(state, key, update);
+                    }
                 }
                 Found::Foreign => projected.foreign += 1,
                 Found::Nothing => {
@@ -235,6 +256,7 @@ fn apply(
                 let Some(tenant) = state.tenants.get_mut(&tenant) else { continue };
                 let hearing = Hearing { session, fresh: *fresh_contact, now };
                 let at = message.at.min(projection.received_at);
+                let at = flawed!(tenant, BelievesAFutureStamp => message.at, at);
                 if hearing.message(tenant, message, at, *consent, &mut merged.entries) {
                     projected.inbound += 1;
                     projected.metered.push((session, at));

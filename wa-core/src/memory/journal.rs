@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::flaws::flawed;
 use super::state::State;
 use super::{MemoryStore, behind, page};
 use crate::model::{
@@ -121,13 +122,24 @@ impl Journal for MemoryStore {
         limit: u32,
     ) -> Result<Vec<Event>, StoreError> {
         Ok(self.read(|state, _| {
-            page(state.events.range(behind(Some(after))).map(|(_, event)| event.clone()), limit)
+            let keys = flawed!(state, RepeatsAnEvent => super::from(Some(after)), behind(Some(after)));
+            flawed!(state, LosesAnEvent => {
+                let rows = state.events.range(keys).skip(usize::from(after.0 > 0 && limit == 3));
+                return page(rows.map(|(_, event)| event.clone()), limit);
+            });
+            page(state.events.range(keys).map(|(_, event)| event.clone()), limit)
         }))
     }
 
     async fn position(&self, _: &AdminScope, reader: &ReaderName) -> Result<StreamPosition, StoreError> {
         // Who asks where it stands is about to read: from now on nothing is pruned before it.
-        Ok(self.write(|state, _| *state.readers.entry(reader.clone()).or_default()))
+        Ok(self.write(|state, _| {
+            flawed!(state, GivesReadersOnePosition => {
+                let known = state.readers.values().max().copied().unwrap_or_default();
+                return *state.readers.entry(reader.clone()).or_insert(known);
+            });
+            *state.readers.entry(reader.clone()).or_default()
+        }))
     }
 
     async fn acknowledge(
@@ -138,7 +150,7 @@ impl Journal for MemoryStore {
     ) -> Result<(), StoreError> {
         self.write(|state, _| {
             let known = state.readers.entry(reader.clone()).or_default();
-            *known = position.max(*known);
+            *known = flawed!(state, LetsAReaderGoBack => position, position.max(*known));
         });
         Ok(())
     }
@@ -146,6 +158,7 @@ impl Journal for MemoryStore {
     async fn prune_events(&self, _: &AdminScope, before: DateTime<Utc>) -> Result<u64, StoreError> {
         Ok(self.write(|state, _| {
             let passed = state.readers.values().min().copied();
+            let passed = flawed!(state, PrunesUnreadEvents => None, passed);
             let is_old =
                 |event: &Event| event.at < before && passed.is_none_or(|passed| event.position <= passed);
             let had = state.events.len();
@@ -170,7 +183,8 @@ impl Journal for MemoryStore {
         limit: u32,
     ) -> Result<Vec<Notice>, StoreError> {
         Ok(self.read(|state, _| {
-            let notices = state.tenants.get(&scope.tenant()).map(|row| row.notices.range(behind(after)));
+            let keys = flawed!(state, RepeatsANotice => super::from(after), behind(after));
+            let notices = state.tenants.get(&scope.tenant()).map(|row| row.notices.range(keys));
             page(notices.into_iter().flatten().map(|(_, notice)| notice.clone()), limit)
         }))
     }

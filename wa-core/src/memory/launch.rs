@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::flaws::flawed;
 use super::journal::Entries;
 use super::state::{CampaignRow, MessageRow, TenantRow};
 use crate::model::{
@@ -36,6 +37,7 @@ pub(super) fn launch(
             entries.moved(tenant.tenant.id, id, CampaignState::Launching);
         }
         CampaignState::Draft | CampaignState::Launching => {}
+        CampaignState::Paused if flawed!(tenant, LaunchesWhilePaused) && !row.is_frozen => {}
         CampaignState::Scheduled
         | CampaignState::Running
         | CampaignState::Paused
@@ -43,8 +45,13 @@ pub(super) fn launch(
         | CampaignState::Completed
         | CampaignState::Cancelled => return LaunchStep::NotLaunchable(row.campaign.clone()),
     }
+    flawed!(tenant, TakesLaterMembers => {
+        row.last_member = tenant.lists.get(&row.campaign.list).map_or(0, |list| list.last_member());
+    });
     let size = usize::try_from(chunk.size.max(1)).unwrap_or(usize::MAX);
     let (from, to) = (row.frozen_to + 1, row.last_member);
+    let from =
+        flawed!(tenant, FreezesTheBorderTwice => if size == 1 { row.frozen_to.max(1) } else { from }, from);
     let list = tenant.lists.get(&row.campaign.list);
     // An empty range would be a range that ends before it starts.
     let members = list.filter(|_| from <= to).map(|list| list.members.range(from..=to));
@@ -67,6 +74,7 @@ fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactI
     let Some(row) = tenant.campaigns.get_mut(&id) else { return };
     let Some(contact) = tenant.contacts.get(contact) else { return };
     let Some((place, message, session)) = next_message(row, chunk) else { return };
+    let session = flawed!(tenant, LaunchesOverTwoSessions => super::flaws::one_of_two(row, session), session);
     let (values, is_complete) = values_of(&row.campaign.columns(), &contact.attributes);
     row.feeds.entry(session).or_default().ids.insert(message);
     row.frozen_to = number;
@@ -84,7 +92,7 @@ fn freeze(tenant: &mut TenantRow, id: CampaignId, number: u64, contact: ContactI
         in_doubt: None,
     };
     tenant.messages.insert(message, frozen);
-    if !is_complete {
+    if !is_complete && !flawed!(tenant, SendsWithoutAValue) {
         tenant.close(message, SkipReason::MissingParameter);
     }
 }

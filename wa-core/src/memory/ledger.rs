@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::MemoryStore;
+use super::flaws::flawed;
 use super::state::{AttemptRow, TenantRow};
 use crate::model::{BudgetOf, BudgetUse, ContactId, Currency, Entitlement, Period, QuotaUsage};
 use crate::port::Scope;
@@ -39,7 +40,10 @@ impl Ledger for MemoryStore {
         scope: &Scope,
         contact: ContactId,
     ) -> Result<Option<ContactSpend>, StoreError> {
-        Ok(self.read(|state, _| state.tenants.get(&scope.tenant())?.contact_spend(contact)))
+        Ok(self.read(|state, _| {
+            let own = state.tenants.get(&scope.tenant())?.contact_spend(contact);
+            flawed!(state, ShowsAForeignSpend => super::flaws::anybodys_spend(state, contact), own)
+        }))
     }
 
     async fn budget_use(
@@ -58,7 +62,9 @@ impl Ledger for MemoryStore {
 impl TenantRow {
     /// How much of a month's quota is used.
     pub(super) fn usage(&self, period: Period) -> QuotaUsage {
-        let begun = |it: &&AttemptRow| it.counts() && Period::of(it.begun_at) == period;
+        let begun = |it: &&AttemptRow| {
+            it.counts() && (Period::of(it.begun_at) == period || flawed!(self, CountsEveryMonth))
+        };
         QuotaUsage {
             period,
             used: u64::try_from(self.attempts.values().filter(begun).count()).unwrap_or(u64::MAX),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::flaws::flawed;
 use super::journal::Entries;
 use super::state::{DueRow, State, TenantRow};
 use crate::model::{
@@ -105,10 +106,19 @@ impl TenantRow {
         let (session, before) = (attempt.session, attempt.facts.clone());
         let retry_after = match news {
             News::Outcome { outcome, at, retry_after } => {
+                flawed!(self, TakesTheLaterOutcome => {
+                    attempt.facts = super::flaws::without(&attempt.facts, Fact::Accepted);
+                });
                 status::merge_outcome(&mut attempt.facts, outcome, at);
                 retry_after
             }
             News::Status(update) => {
+                flawed!(self, TakesTheLaterStatus => {
+                    attempt.facts = super::flaws::without(&attempt.facts, update.fact);
+                });
+                flawed!(self, ForgetsThatItWasRead => {
+                    attempt.facts = super::flaws::without(&attempt.facts, Fact::Read);
+                });
                 merge_status(&mut attempt.facts, update);
                 None
             }
@@ -123,8 +133,11 @@ impl TenantRow {
         let facts: Vec<&DeliveryFacts> = chain.iter().map(|(_, attempt)| &attempt.facts).collect();
         let refused_at = attempt_refused_at(facts.get(place).copied());
         let redriven = self.redriven.get(&key.message).map_or(0, |n| usize::from(*n));
+        let redriven = flawed!(self, RetriesNoRedrivenMessage => 0, redriven);
         let merge = Merge { key, before: &before, chain: &facts, place, redriven, retry_after };
         let follows = consequences(&merge, &self.settings, now);
+        #[cfg(feature = "mutants")]
+        let follows = super::flaws::followed(self, follows, &merge);
         if follows.gives_back
             && let Some(attempt) = self.attempts.get_mut(&(key.message, key.n))
         {
@@ -165,7 +178,7 @@ impl TenantRow {
             return;
         }
         let valid_until = self.messages.get(&key.message).and_then(|message| message.valid_until);
-        if retry::comes_too_late(due.due_at, valid_until) {
+        if retry::comes_too_late(due.due_at, valid_until) && !flawed!(self, RetriesWhatWillHaveExpired) {
             self.close(key.message, SkipReason::Expired);
             return;
         }

@@ -15,6 +15,7 @@ mod cost;
 mod court;
 mod directory;
 mod doubt;
+mod flaws;
 mod inbox;
 mod journal;
 mod launch;
@@ -81,6 +82,22 @@ impl MemoryStore {
     pub fn with_mutant(self, mutant: Option<crate::testing::Mutant>) -> Self {
         self.lock().mutant = mutant;
         self
+    }
+
+    /// The same store, wrong in one small way; the tenants made from now on are wrong with it.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_flaw(self, flaw: Option<crate::testing::Flaw>) -> Self {
+        self.lock().flaw = flaw;
+        self
+    }
+
+    /// Another handle on the same data, as after a restart. A store that forgets forgets here.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        flaws::forget(&mut self.lock());
+        self.clone()
     }
 
     /// Copies everything.
@@ -189,6 +206,12 @@ fn page<T>(all: impl Iterator<Item = T>, limit: u32) -> Vec<T> {
 /// The range of keys behind `after`, or all.
 fn behind<K>(after: Option<K>) -> (Bound<K>, Bound<K>) {
     (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
+}
+
+/// The range of keys from `after` on, or all: what a store pages by that repeats the row at the border.
+#[cfg(feature = "mutants")]
+fn from<K>(after: Option<K>) -> (Bound<K>, Bound<K>) {
+    (after.map_or(Bound::Unbounded, Bound::Included), Bound::Unbounded)
 }
 
 /// An instant that lies this much later, in whole microseconds.

@@ -13,9 +13,10 @@ const IMPATIENCE: TimeDelta = TimeDelta::seconds(5);
 
 /// Breaks a tenant as its store is broken.
 pub(super) fn infect(state: &mut State, tenant: TenantId) {
-    let mutant = state.mutant;
+    let (mutant, flaw) = (state.mutant, state.flaw);
     if let Some(row) = state.tenants.get_mut(&tenant) {
-        row.mutant = mutant;
+        (row.mutant, row.flaw) = (mutant, flaw);
+        row.contacts.flaw = flaw;
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::flaws::flawed;
 use super::journal::Entries;
 use super::state::{AttemptRow, LeaseRow, State, TenantRow, WorkerRow};
 use super::{MemoryStore, behind, id_taken, later, page};
@@ -30,17 +31,32 @@ impl Numbers for MemoryStore {
     async fn add_session(&self, scope: &Scope, new: &NewSession) -> Result<AddSession, StoreError> {
         self.write(|state, now| {
             let id_is_taken = state.owner(new.id).is_some();
-            let Some(row) = state.tenants.get_mut(&scope.tenant()) else { return Ok(AddSession::NoTenant) };
+            flawed!(state, GivesANumberToOneTenant => {
+                if let Some((owner, _)) = state.numbered(&new.transport, &new.number).next()
+                    && owner != scope.tenant()
+                {
+                    return Ok(AddSession::OverPlan { limit: 0 });
+                }
+            });
+            let Some(row) = state.tenants.get_mut(&scope.tenant()) else {
+                return Ok(flawed!(state, AddsASessionToNobody => AddSession::OverPlan { limit: 0 }, AddSession::NoTenant));
+            };
             let mut sessions = row.sessions.values_mut();
-            if let Some(known) = sessions.find(|it| it.transport == new.transport && it.number == new.number)
-            {
-                known.account = new.account.clone().or_else(|| known.account.take());
+            let is_same = |it: &&mut Session| it.transport == new.transport && it.number == new.number;
+            if let Some(known) = sessions.find(is_same) {
+                if !flawed!(row, LearnsNoAccount) {
+                    known.account = new.account.clone().or_else(|| known.account.take());
+                }
                 known.phone = new.phone.or(known.phone);
+                flawed!(row, AnswersWithANewSessionId => {
+                    return Ok(AddSession::Known(Session { id: new.id, ..known.clone() }));
+                });
                 return Ok(AddSession::Known(known.clone()));
             }
             let living = row.sessions.values().filter(|it| it.state != SessionState::Deleted).count();
             if let Some(limit) = row.entitlement.sessions
-                && u32::try_from(living).unwrap_or(u32::MAX) >= limit
+                && u32::try_from(living).unwrap_or(u32::MAX)
+                    >= flawed!(row, PassesTheSessionLimitByOne => limit + 1, limit)
             {
                 return Ok(AddSession::OverPlan { limit });
             }
@@ -54,7 +70,10 @@ impl Numbers for MemoryStore {
     }
 
     async fn session(&self, scope: &Scope, id: SessionId) -> Result<Option<Session>, StoreError> {
-        Ok(self.read(|state, _| state.tenants.get(&scope.tenant())?.sessions.get(&id).cloned()))
+        Ok(self.read(|state, _| {
+            let own = state.tenants.get(&scope.tenant())?;
+            flawed!(state, ShowsAForeignSession => state.owner(id)?, own).sessions.get(&id).cloned()
+        }))
     }
 
     async fn sessions(
@@ -64,7 +83,8 @@ impl Numbers for MemoryStore {
         limit: u32,
     ) -> Result<Vec<Session>, StoreError> {
         Ok(self.read(|state, _| {
-            let rows = state.tenants.get(&scope.tenant()).map(|row| row.sessions.range(behind(after)));
+            let keys = flawed!(state, RepeatsASession => super::from(after), behind(after));
+            let rows = state.tenants.get(&scope.tenant()).map(|row| row.sessions.range(keys));
             page(rows.into_iter().flatten().map(|(_, session)| session.clone()), limit)
         }))
     }
@@ -78,6 +98,7 @@ impl Numbers for MemoryStore {
         Ok(self.write(|state, now| {
             let tenant = state.tenants.get_mut(&scope.tenant())?;
             let session = tenant.sessions.get_mut(&id)?;
+            flawed!(tenant, ForgetsWhatIsNotReported => { session.tier = Tier::Unlimited; });
             session.take_over(report);
             session.checked_at = Some(now);
             let session = session.clone();
@@ -96,6 +117,7 @@ impl Numbers for MemoryStore {
     ) -> Result<Option<Session>, StoreError> {
         Ok(self.write(|state, _| {
             let session = state.tenants.get_mut(&scope.tenant())?.sessions.get_mut(&id)?;
+            flawed!(state, ResetsOtherSettings => { session.settings = SessionSettings::default(); });
             session.settings.apply(change);
             Some(session.clone())
         }))
@@ -108,11 +130,11 @@ impl Numbers for MemoryStore {
         number: &NumberId,
     ) -> Result<Vec<Route>, StoreError> {
         Ok(self.read(|state, _| {
-            state
+            let living = state
                 .numbered(transport, number)
                 .filter(|(_, session)| session.state != SessionState::Deleted)
-                .map(|(tenant, session)| Route { tenant, session: session.id })
-                .collect()
+                .map(|(tenant, session)| Route { tenant, session: session.id });
+            flawed!(state, RoutesToOneTenant => living.take(1).collect(), living.collect())
         }))
     }
 
@@ -129,11 +151,14 @@ impl Numbers for MemoryStore {
             let held: Vec<_> = scope
                 .sessions()
                 .map(|(session, _)| session)
-                .filter(|session| state.held(scope, *session, now).is_some())
+                .filter(|session| {
+                    let at = flawed!(state, RevivesALostLease => DateTime::<Utc>::MIN_UTC, now);
+                    state.held(scope, *session, at).is_some()
+                })
                 .collect();
             for session in &held {
                 if let Some(row) = state.leases.get_mut(session) {
-                    row.until = later(now, lease);
+                    row.until = later(now, flawed!(state, ProlongsALeaseByHalf => lease / 2, lease));
                 }
             }
             held
@@ -173,7 +198,8 @@ impl Numbers for MemoryStore {
         Ok(self.write(|state, now| {
             let mut entries = Entries::default();
             let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return false };
-            if !tenant.sessions.contains_key(&session_of(&breaker.scope)) {
+            let is_own = tenant.sessions.contains_key(&session_of(&breaker.scope));
+            if !is_own && !flawed!(tenant, StopsAForeignSession) {
                 return false;
             }
             let known = tenant.breakers.insert(breaker.scope.clone(), breaker.clone());
@@ -193,7 +219,10 @@ impl Numbers for MemoryStore {
             let mut entries = Entries::default();
             let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return false };
             let was_open = tenant.breakers.remove(what).is_some_and(|known| judge::is_open(&known, now));
-            if was_open && let BreakerScope::Session(session) = what {
+            if was_open
+                && let BreakerScope::Session(session) = what
+                && !flawed!(tenant, ResumesSilently)
+            {
                 entries.note(scope.tenant(), EventBody::SessionResumed { session: *session });
             }
             state.enter(entries, now);
@@ -215,8 +244,9 @@ impl Numbers for MemoryStore {
         limit: u32,
     ) -> Result<Vec<TemplateRecord>, StoreError> {
         Ok(self.read(|state, _| {
-            let rows =
-                state.tenants.get(&scope.tenant()).map(|row| row.templates.range(behind(after.cloned())));
+            let keys =
+                flawed!(state, RepeatsATemplate => super::from(after.cloned()), behind(after.cloned()));
+            let rows = state.tenants.get(&scope.tenant()).map(|row| row.templates.range(keys));
             page(rows.into_iter().flatten().map(|(_, record)| record.clone()), limit)
         }))
     }
@@ -248,7 +278,7 @@ impl TenantRow {
             .attempts
             .iter()
             .filter(|(_, it)| it.session == session && it.begun_at >= since)
-            .filter(|(_, it)| !it.facts.has(Fact::NotSent))
+            .filter(|(_, it)| !it.facts.has(Fact::NotSent) || flawed!(self, RemembersWhatDidNotLeave))
             .filter_map(|((id, _), it)| {
                 let recipient = self.messages.get(id)?.recipient.key();
                 Some(RecentAttempt { recipient, begun_at: it.begun_at })
@@ -268,15 +298,22 @@ fn session_of(scope: &BreakerScope) -> SessionId {
 
 fn attend(state: &mut State, presence: &Presence, now: DateTime<Utc>) -> Attendance {
     let Presence { worker, lease, most } = *presence;
-    state.workers.retain(|_, row| row.until > now);
-    if most == 0 {
+    state
+        .workers
+        .retain(|_, row| flawed!(state, RemembersAWorkerTooLong => row.until >= now, row.until > now));
+    if most == 0 && !flawed!(state, RemembersWhoTookLeave) {
         state.workers.remove(&worker);
     } else {
-        let since = state.workers.get(&worker).map_or(now, |row| row.since);
+        let since = state.workers.get(&worker).filter(|_| !flawed!(state, StartsEachAttendanceAnew));
+        let since = since.map_or(now, |row| row.since);
         state.workers.insert(worker, WorkerRow { since, until: later(now, lease), most });
     }
     let held = |worker: WorkerId| {
-        let held = state.leases.values().filter(|it| it.worker == Some(worker) && it.until > now).count();
+        let held = state
+            .leases
+            .values()
+            .filter(|it| it.worker == Some(worker) && (it.until > now || flawed!(state, CountsEndedLeases)));
+        let held = held.count();
         u32::try_from(held).unwrap_or(u32::MAX)
     };
     let fellow = |(worker, row): (&WorkerId, &WorkerRow)| {
@@ -305,7 +342,8 @@ fn free(state: &State, now: DateTime<Utc>) -> impl Iterator<Item = (TenantId, &S
 }
 
 fn acquire(state: &mut State, ask: &AcquireSessions, now: DateTime<Utc>) -> Vec<Lease> {
-    let mut free: Vec<_> = free(state, now).map(|(tenant, session)| (tenant, session.clone())).collect();
+    let seen_at = flawed!(state, GivesASessionToTwo => later(now, Duration::from_secs(1)), now);
+    let mut free: Vec<_> = free(state, seen_at).map(|(tenant, session)| (tenant, session.clone())).collect();
     free.sort_by_key(|(_, session)| (session.created_at, session.id));
     free.truncate(usize::try_from(ask.most).unwrap_or(usize::MAX));
     let mut leases = Vec::new();
@@ -318,16 +356,26 @@ fn acquire(state: &mut State, ask: &AcquireSessions, now: DateTime<Utc>) -> Vec<
         let deaths = former.as_ref().map_or(0, |former| former.unsettled_deaths);
         let taken = LeaseRow {
             worker: Some(ask.worker),
-            epoch: former.as_ref().map_or(0, |former| former.epoch) + 1,
+            epoch: former.as_ref().map_or(0, |former| {
+                former.epoch - u64::from(flawed!(state, KeepsTheEpoch) && former.worker.is_none())
+            }) + 1,
             until: later(now, ask.lease),
-            passed_on: None,
-            unsettled_deaths: if died { deaths.saturating_add(1) } else { 0 },
+            passed_on: flawed!(state, PassesAStateOnTwice => former.as_ref().and_then(|it| it.passed_on.clone()), None),
+            unsettled_deaths: if died {
+                deaths.saturating_add(u32::from(!flawed!(state, CountsNoDeath)))
+            } else {
+                0
+            },
         };
         leases.push(Lease {
             tenant,
             epoch: taken.epoch,
             until: taken.until,
-            quiet_until: open(row, session.id).map(|it| it.end_by).max().filter(|end_by| *end_by > now),
+            quiet_until: {
+                let ends = open(row, session.id).map(|it| it.end_by);
+                flawed!(state, NamesTheFirstQuietTime => ends.min(), ends.max())
+                    .filter(|end_by| *end_by > now)
+            },
             state: former.and_then(|former| former.passed_on),
             unsettled_deaths: taken.unsettled_deaths,
             session: session.clone(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::flaws::flawed;
 use super::journal::Entries;
 use super::merge::{Merged, News};
 #[cfg(feature = "mutants")]
@@ -30,6 +31,11 @@ use crate::rules::pace;
 impl Outbox for MemoryStore {
     async fn enqueue(&self, scope: &Scope, message: &NewMessage) -> Result<Enqueue, StoreError> {
         Ok(self.write(|state, _| {
+            flawed!(state, MixesTheKeysOfTenants => {
+                if let Some(known) = super::flaws::keyed_elsewhere(state, scope.tenant(), message) {
+                    return Enqueue::Known(known);
+                }
+            });
             let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else { return Enqueue::NoSession };
             enqueue(tenant, message)
         }))
@@ -67,11 +73,20 @@ impl Outbox for MemoryStore {
         ask: &Consider,
         judge: Arc<dyn Judge>,
     ) -> Result<Considered, StoreError> {
-        Ok(self.read(|state, now| consider::consider(state, scope.tenant(), ask, judge.as_ref(), now)))
+        let considered =
+            self.read(|state, now| consider::consider(state, scope.tenant(), ask, judge.as_ref(), now));
+        #[cfg(feature = "mutants")]
+        self.write(|state, _| super::flaws::carry_out(state, scope.tenant(), &considered));
+        Ok(considered)
     }
 
     async fn abandon(&self, _: &WorkerScope, batch: BatchId) -> Result<Abandoned, StoreError> {
         Ok(self.write(|state, now| {
+            flawed!(state, ForgetsAnAbandonedBatch => {
+                if !state.batches.contains_key(&batch) {
+                    return Abandoned::NeverCame;
+                }
+            });
             match state.batches.entry(batch).or_insert(BatchFate::Barred) {
                 BatchFate::Barred => return Abandoned::NeverCame,
                 BatchFate::Begun => {}
@@ -79,6 +94,7 @@ impl Outbox for MemoryStore {
             // Also those that a sweep put in doubt meanwhile: nothing of the batch was sent.
             let open = attempts(state, |attempt| {
                 let facts = &attempt.facts;
+                flawed!(state, AbandonsOnlyWhatIsOpen => { return attempt.batch == batch && attempt.is_open(); });
                 attempt.batch == batch && !facts.is_taken() && !facts.is_definitely_undelivered()
             });
             let mut merged = Merged::default();
@@ -96,6 +112,11 @@ impl Outbox for MemoryStore {
             let (mut merged, mut unknown) = (Merged::default(), Vec::new());
             for fact in facts {
                 let AttemptFact { attempt, at, outcome, retry_after } = fact;
+                flawed!(state, RefusesALateSettle => {
+                    if matches!(outcome, Outcome::Accepted { .. }) && super::flaws::is_passed(state, *attempt) {
+                        continue;
+                    }
+                });
                 let news = News::Outcome { outcome, at: *at, retry_after: *retry_after };
                 if !state.merge(*attempt, news, now, &mut merged) {
                     unknown.push(*attempt);
@@ -152,18 +173,24 @@ impl Outbox for MemoryStore {
                 .map(|(session, _)| session)
                 .filter(|session| state.held(scope, *session, now).is_some())
                 .collect();
-            let open = attempts(state, |attempt| attempt.is_open() && held.contains(&attempt.session));
+            let is_swept = |attempt: &AttemptRow| {
+                attempt.is_open() || (flawed!(state, SweepsWhatIsSettled) && !attempt.facts.is_taken())
+            };
+            let open = attempts(state, |attempt| is_swept(attempt) && held.contains(&attempt.session));
             let mut merged = Merged::default();
             let mut swept = Swept::default();
             #[cfg(not(feature = "mutants"))]
             let outcome = Outcome::Ambiguous;
             #[cfg(feature = "mutants")]
-            let outcome = mutants::swept(state.mutant);
+            let outcome = match mutants::swept(state.mutant) {
+                _ if flawed!(state, SweepsIntoPending) => Outcome::NotSent,
+                outcome => outcome,
+            };
             #[cfg(feature = "mutants")]
             mutants::resend(state, &held, now);
             let news = News::Outcome { outcome: &outcome, at: now, retry_after: None };
             for (key, end_by) in open {
-                let ends = later(end_by, grace);
+                let ends = flawed!(state, SweepsWithoutGrace => end_by, later(end_by, grace));
                 if ends <= now {
                     state.merge(key, news, now, &mut merged);
                     swept.in_doubt.push(key);
@@ -204,7 +231,7 @@ fn enqueue(tenant: &mut TenantRow, message: &NewMessage) -> Enqueue {
         key,
         in_doubt,
     } = message.clone();
-    if !tenant.sessions.contains_key(&session) {
+    if !tenant.sessions.contains_key(&session) && !flawed!(tenant, QueuesForAForeignSession) {
         return Enqueue::NoSession;
     }
     let fresh = MessageRow {
@@ -222,7 +249,9 @@ fn enqueue(tenant: &mut TenantRow, message: &NewMessage) -> Enqueue {
     // A call that is repeated after an unknown commit brings the same id.
     let known = key.as_ref().and_then(|key| tenant.keys.get(key)).copied().unwrap_or(id);
     if let Some(row) = tenant.messages.get(&known) {
-        return if is_same(row, &fresh) { Enqueue::Known(known) } else { Enqueue::Different(known) };
+        let is_same = flawed!(tenant, ComparesTimes => row.valid_until == fresh.valid_until, true)
+            && (is_same(row, &fresh) || flawed!(tenant, TakesAnotherBody));
+        return if is_same { Enqueue::Known(known) } else { Enqueue::Different(known) };
     }
     tenant.messages.insert(id, fresh);
     tenant.due.insert(id, DueRow { due_at, why: None });
@@ -267,6 +296,7 @@ fn cancel(tenant: &mut TenantRow, id: MessageId, entries: &mut Entries) -> Cance
         return CancelMessage::Cancelled;
     }
     match old {
+        MessageState::Attempting if flawed!(tenant, CancelsWhatIsBegun) => CancelMessage::Cancelled,
         MessageState::Pending | MessageState::Held => {
             tenant.close(id, SkipReason::Cancelled);
             entries.changed(tenant.tenant.id, id, old, tenant.state_of(id));
@@ -310,14 +340,17 @@ fn due(tenant: &TenantRow, ask: &DueQuery, now: DateTime<Utc>) -> DuePage {
         .filter_map(|(id, row)| Some((*id, row.due_at, tenant.messages.get(id)?)))
         .filter(|(_, _, message)| message.session == ask.session && wanted_lane(message.lane))
         .collect();
-    rows.sort_by_key(|(id, due_at, message)| (message.lane, *due_at, *id));
+    rows.sort_by_key(|(id, due_at, message)| {
+        (flawed!(tenant, MixesTheLanes => Lane::Bulk, message.lane), *due_at, *id)
+    });
     let next_at = rows.iter().map(|(_, due_at, _)| *due_at).filter(|due_at| *due_at > now).min();
     let is_wanted = |message: &MessageRow| message.campaign.is_none_or(|campaign| briefs.is_wanted(campaign));
     let ready = rows.iter().filter(|(_, due_at, message)| *due_at <= now && is_wanted(message));
     let mut waiting: Vec<_> = ready.map(|(id, _, message)| (*id, *message, DueSource::Row)).collect();
     for (id, row) in &tenant.campaigns {
         let feed = row.feeds.get(&ask.session).filter(|_| wanted_lane(row.campaign.lane));
-        let is_wanted = briefs.is_wanted(*id) && !ask.skip_feeds.contains(id);
+        let is_skipped = ask.skip_feeds.contains(id) && !flawed!(tenant, GivesASkippedFeed);
+        let is_wanted = briefs.is_wanted(*id) && !is_skipped;
         let Some(feed) = feed.filter(|_| is_wanted) else { continue };
         let open = feed.rest().filter(|id| !tenant.closed.contains_key(id));
         let open = page(open, ask.limit).into_iter();
@@ -330,8 +363,8 @@ fn due(tenant: &TenantRow, ask: &DueQuery, now: DateTime<Utc>) -> DuePage {
         campaign: message.campaign.and_then(|campaign| briefs.get(campaign)),
         contact: tenant.contact_of(message),
         recipient: message.recipient.clone(),
-        body: message.body.clone(),
-        reply_to: message.reply_to.clone(),
+        body: flawed!(tenant, FillsInWhenItSends => super::flaws::present_body(tenant, message), message.body.clone()),
+        reply_to: message.reply_to.clone().filter(|_| !(flawed!(tenant, QuotesOnlyOnce) && tenant.next_n(id) > 1)),
         fallback: message.fallback.clone(),
         lane: message.lane,
         valid_until: message.valid_until,
@@ -339,7 +372,12 @@ fn due(tenant: &TenantRow, ask: &DueQuery, now: DateTime<Utc>) -> DuePage {
     });
     let session = tenant.sessions.get(&ask.session);
     let pace = session.map(|session| pace::of(session, &tenant.settings));
-    DuePage { at: now, messages: page(messages, ask.limit), next_at, pace }
+    DuePage {
+        at: now,
+        messages: page(messages, ask.limit),
+        next_at,
+        pace: flawed!(tenant, SaysNoPace => None, pace),
+    }
 }
 
 /// What a page says of its campaigns, once for each.
@@ -352,7 +390,8 @@ struct Briefs<'a> {
 impl Briefs<'_> {
     fn is_wanted(&self, id: CampaignId) -> bool {
         let row = self.tenant.campaigns.get(&id);
-        row.is_some_and(|row| row.campaign.state == CampaignState::Running) && !self.ask.skip.contains(&id)
+        row.is_some_and(|row| row.campaign.state == CampaignState::Running)
+            && (!self.ask.skip.contains(&id) || flawed!(self.tenant, GivesASkippedCampaign))
     }
 
     fn get(&mut self, id: CampaignId) -> Option<Arc<CampaignBrief>> {

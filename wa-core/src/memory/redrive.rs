@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::flaws::flawed;
 use super::journal::Entries;
 use super::state::{DueRow, TenantRow};
 use super::{behind, page};
@@ -32,7 +33,8 @@ impl TenantRow {
     ) -> impl Iterator<Item = MessageId> + 'a {
         self.messages.range(behind(after)).filter_map(move |(id, message)| {
             let (_, last) = self.chain(*id).last()?;
-            filter.fits(message.campaign, last.session, &self.failure(*id)?).then_some(*id)
+            let is_listed = filter.fits(message.campaign, last.session, &self.failure(*id)?);
+            is_listed.then_some(*id)
         })
     }
 
@@ -40,6 +42,8 @@ impl TenantRow {
         let Some(message) = self.messages.get(&id) else { return RetryMessage::Missing };
         let campaign = message.campaign.and_then(|id| self.campaigns.get(&id)).map(|row| row.campaign.state);
         let (old, skipped) = (self.state_of(id), self.closed.get(&id).copied());
+        #[cfg(feature = "mutants")]
+        let (old, skipped) = super::flaws::put_back(self.flaw, old, skipped);
         match redrive::decide(old, skipped, &self.facts_of(id), campaign, now) {
             redrive::Redrive::Never => RetryMessage::Not(old),
             redrive::Redrive::Again(due_at) => {
@@ -54,13 +58,19 @@ impl TenantRow {
 
     pub(super) fn redrive(&mut self, ask: &Redrive, now: DateTime<Utc>, entries: &mut Entries) -> Redriven {
         let fitting: Vec<MessageId> = match &ask.of {
-            RedriveOf::Failed(filter) => page(self.failed(filter, ask.after), ask.limit),
+            RedriveOf::Failed(filter) => {
+                let all = FailureFilter::default();
+                let filter = flawed!(self, RedrivesWhatDoesNotFit => &all, filter);
+                page(self.failed(filter, ask.after), ask.limit)
+            }
             RedriveOf::Skipped { reason, campaign } => {
                 let closed = self.closed.range(behind(ask.after)).filter(|(_, why)| *why == reason);
                 let fits =
                     |id: &MessageId| campaign.is_none_or(|campaign| self.campaign_of(*id) == Some(campaign));
                 page(
-                    closed.map(|(id, _)| *id).filter(|id| redrive::may_return(*reason) && fits(id)),
+                    closed.map(|(id, _)| *id).filter(|id| {
+                        (redrive::may_return(*reason)) && (fits(id) || flawed!(self, RedrivesAnyCampaign))
+                    }),
                     ask.limit,
                 )
             }
@@ -68,6 +78,7 @@ impl TenantRow {
         let full =
             fitting.len() >= usize::try_from(ask.limit.clamp(1, super::MAX_PAGE)).unwrap_or(usize::MAX);
         let mut redriven = Redriven { next: fitting.last().copied().filter(|_| full), ..Redriven::default() };
+        flawed!(self, RedrivesWhatIsInDoubt => { redriven.requeued += super::flaws::redrive_doubtful(self, now); });
         for id in fitting {
             match self.retry(id, now, entries) {
                 RetryMessage::Requeued(_) => redriven.requeued += 1,
@@ -83,8 +94,10 @@ impl TenantRow {
 
     /// Whether an attempt of a message was found silent and nothing was heard of it since.
     pub(super) fn is_silent(&self, id: MessageId) -> bool {
-        self.chain(id)
-            .any(|(n, attempt)| self.silent.contains(&(id, n)) && hear(&attempt.facts) == Heard::Silence)
+        self.chain(id).any(|(n, attempt)| {
+            let is_silent = hear(&attempt.facts) == Heard::Silence;
+            self.silent.contains(&(id, n)) && (is_silent || flawed!(self, ListsWhatWasHeardOf))
+        })
     }
 
     pub(super) fn listen(
@@ -112,7 +125,15 @@ impl TenantRow {
         let mut silent = Vec::new();
         let mut became_deaf = false;
         for (_, id, n, heard) in waiting.iter().copied().filter(|(begun_at, ..)| *begun_at <= last) {
+            flawed!(self, StopsListeningAtTheLimit => {
+                if silent.len() >= chunk.len() {
+                    break;
+                }
+            });
             became_deaf |= ear.listen(heard, self.settings.alerts.deaf_after);
+            flawed!(self, TellsOfADeafNumberEachTime => {
+                became_deaf |= ear.silent >= self.settings.alerts.deaf_after && self.settings.alerts.deaf_after > 0;
+            });
             if heard == Heard::Silence {
                 self.silent.insert((id, n));
                 silent.push(id);

@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use async_trait::async_trait;
 
+use super::flaws::flawed;
 use super::{MemoryStore, behind, page};
 use crate::model::{CampaignAlert, CampaignCounts, CampaignId, MessageId, MessageState, MessageView};
 use crate::port::Scope;
@@ -23,7 +24,10 @@ impl Reports for MemoryStore {
     }
 
     async fn message(&self, scope: &Scope, id: MessageId) -> Result<Option<MessageView>, StoreError> {
-        Ok(self.read(|state, _| state.tenants.get(&scope.tenant())?.view(id)))
+        Ok(self.read(|state, _| {
+            let own = state.tenants.get(&scope.tenant())?.view(id);
+            flawed!(state, ShowsAForeignMessage => state.tenants.values().find_map(|it| it.view(id)), own)
+        }))
     }
 
     async fn messages(
@@ -34,7 +38,10 @@ impl Reports for MemoryStore {
     ) -> Result<Vec<MessageView>, StoreError> {
         Ok(self.read(|state, _| {
             let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
-            let until = before.map_or(Bound::Unbounded, Bound::Excluded);
+            let until = before.map_or(
+                Bound::Unbounded,
+                flawed!(state, RepeatsAMessage => Bound::Included, Bound::Excluded),
+            );
             let ids = tenant.messages.range((Bound::Unbounded, until)).rev();
             page(ids.filter_map(|(id, _)| tenant.view(*id)), limit)
         }))
@@ -50,7 +57,8 @@ impl Reports for MemoryStore {
         Ok(self.read(|state, _| {
             let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
             let Some(row) = tenant.campaigns.get(&campaign) else { return Vec::new() };
-            page(row.messages().range(behind(after)).filter_map(|id| tenant.view(*id)), limit)
+            let keys = flawed!(state, RepeatsARecipient => super::from(after), behind(after));
+            page(row.messages().range(keys).filter_map(|id| tenant.view(*id)), limit)
         }))
     }
 
@@ -63,7 +71,10 @@ impl Reports for MemoryStore {
         Ok(self.read(|state, _| {
             let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
             let ids = tenant.messages.range(behind(after)).map(|(id, _)| *id);
-            let doubted = ids.filter(|id| tenant.state_of(*id) == MessageState::InDoubt);
+            let doubted = ids.filter(|id| {
+                tenant.state_of(*id) == MessageState::InDoubt
+                    || (flawed!(state, ListsWhatWasInDoubt) && super::flaws::was_in_doubt(tenant, *id))
+            });
             page(doubted.filter_map(|id| tenant.view(id)), limit)
         }))
     }
@@ -77,6 +88,8 @@ impl Reports for MemoryStore {
     ) -> Result<Vec<MessageView>, StoreError> {
         Ok(self.read(|state, _| {
             let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            let all = FailureFilter::default();
+            let filter = flawed!(state, ListsEveryFailure => &all, filter);
             page(tenant.failed(filter, after).filter_map(|id| tenant.view(id)), limit)
         }))
     }

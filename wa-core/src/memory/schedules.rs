@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::audience::create_campaign;
+use super::flaws::flawed;
 use super::journal::Entries;
 use super::state::TenantRow;
 use super::{MemoryStore, behind, id_taken, page};
@@ -32,20 +33,27 @@ impl Schedules for MemoryStore {
                     NewSchedule { id: known.id, name: known.name.clone(), spec: known.spec.clone() };
                 let same = definition.definition() == new.definition();
                 let known = known.clone();
-                return Ok(if same {
+                flawed!(tenant, AnswersWithANewScheduleId => {
+                    if same {
+                        return Ok(CreateSchedule::Known(Schedule { id: new.id, ..known }));
+                    }
+                });
+                return Ok(if same || flawed!(tenant, TakesAnotherSchedule) {
                     CreateSchedule::Known(known)
                 } else {
                     CreateSchedule::Different(known)
                 });
             }
             let foreign = sessions.iter().find(|session| !tenant.sessions.contains_key(session));
-            if foreign.is_some() || sessions.is_empty() {
+            if (foreign.is_some() && !flawed!(tenant, SchedulesOnAForeignSession)) || sessions.is_empty() {
                 return unknown(foreign.copied());
             }
             if tenant.schedules.contains_key(&new.id) {
                 return Err(id_taken("schedule"));
             }
-            let made = Schedule::start(new, schedule::first(&new.spec.recurrence, now), now);
+            let from =
+                flawed!(tenant, LeavesTheFirstSlotOut => now + chrono::TimeDelta::microseconds(1), now);
+            let made = Schedule::start(new, schedule::first(&new.spec.recurrence, from), now);
             tenant.schedules.insert(new.id, made.clone());
             Ok(CreateSchedule::Created(made))
         })
@@ -70,7 +78,8 @@ impl Schedules for MemoryStore {
         limit: u32,
     ) -> Result<Vec<Schedule>, StoreError> {
         Ok(self.read(|state, _| {
-            let rows = state.tenants.get(&scope.tenant()).map(|row| row.schedules.range(behind(after)));
+            let keys = flawed!(state, RepeatsASchedule => super::from(after), behind(after));
+            let rows = state.tenants.get(&scope.tenant()).map(|row| row.schedules.range(keys));
             page(rows.into_iter().flatten().map(|(_, it)| it.clone()), limit)
         }))
     }
@@ -84,7 +93,9 @@ impl Schedules for MemoryStore {
     ) -> Result<Vec<ScheduleRun>, StoreError> {
         Ok(self.read(|state, _| {
             let runs = state.tenants.get(&scope.tenant()).map(|row| row.schedule_runs.iter());
-            let own = runs.into_iter().flatten().filter(|((of, number), _)| *of == id && *number > after);
+            let own = runs.into_iter().flatten().filter(|((of, number), _)| {
+                *number > after && (*of == id || flawed!(state, ShowsTheRunsOfAllSchedules))
+            });
             page(own.map(|(_, run)| run.clone()), limit)
         }))
     }
@@ -100,14 +111,19 @@ impl Schedules for MemoryStore {
             let Some(known) = tenant.and_then(|tenant| tenant.schedules.get_mut(&id)) else {
                 return ScheduleOutcome::Missing;
             };
-            let Some(to) = schedule::act(known.state, action) else {
+            let to = schedule::act(known.state, action);
+            let to = flawed!(state, ResumesAnEndedSchedule => to.or(Some(ScheduleState::Active)), to);
+            let Some(to) = to else {
                 return ScheduleOutcome::Illegal(known.clone());
             };
             if to == known.state {
                 return ScheduleOutcome::Unchanged(known.clone());
             }
             let first = match to {
-                ScheduleState::Active => schedule::first(&known.spec.recurrence, now),
+                ScheduleState::Active => {
+                    let from = flawed!(state, MakesUpForAPause => known.created_at, now);
+                    schedule::first(&known.spec.recurrence, from)
+                }
                 ScheduleState::Paused | ScheduleState::Ended => None,
             };
             known.go_on(to, first);
@@ -121,21 +137,28 @@ impl Schedules for MemoryStore {
 
     async fn due_schedules(&self, _: &AdminScope, limit: u32) -> Result<DueSchedules, StoreError> {
         Ok(self.read(|state, now| {
-            if state.awaits.is_some() {
+            if state.awaits.is_some() && !flawed!(state, NamesSchedulesAfterARestore) {
                 return DueSchedules::default();
             }
             let (mut due, mut launch, mut next_at) = (Vec::new(), Vec::new(), None);
             for (id, tenant) in &state.tenants {
                 for it in tenant.schedules.values() {
                     match it.next_at {
-                        Some(at) if at <= now => due.push((at, *id, it.id)),
-                        later => next_at = next_at.into_iter().chain(later).min(),
+                        Some(at) if at <= now && !(at == now && flawed!(state, NamesADueScheduleLate)) => {
+                            due.push((at, *id, it.id));
+                        }
+                        later => {
+                            let all = next_at.into_iter().chain(later);
+                            next_at = flawed!(state, NamesTheLastSlotAsNext => all.max(), all.min());
+                        }
                     }
                 }
                 let made =
                     tenant.schedule_runs.values().filter_map(|run| tenant.campaigns.get(&run.campaign));
                 let open = made.filter(|row| {
-                    matches!(row.campaign.state, CampaignState::Draft | CampaignState::Launching)
+                    row.campaign.state == CampaignState::Draft
+                        || (row.campaign.state == CampaignState::Launching
+                            && !flawed!(state, ForgetsAHalfLaunchedRun))
                 });
                 launch.extend(open.map(|row| (*id, row.campaign.id)));
             }
@@ -157,7 +180,7 @@ impl Schedules for MemoryStore {
     ) -> Result<RunSchedule, StoreError> {
         self.write(|state, now| {
             let mut entries = Entries::default();
-            let waits = state.awaits.is_some();
+            let waits = state.awaits.is_some() && !flawed!(state, RunsSchedulesAfterARestore);
             let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else {
                 return Ok(RunSchedule::Missing);
             };
@@ -188,6 +211,7 @@ fn run(
     let Some(mut known) = tenant.schedules.get(&id).cloned() else { return Ok(RunSchedule::Missing) };
     let step = schedule::step(&known, now);
     if let Step::Run { slot, due_at: _, next } = &step
+        && !flawed!(tenant, RunsASlotAgain)
         && let Some(run) = tenant.schedule_runs.get(&(id, slot.number)).cloned()
     {
         // Paused and resumed in the instant of its slot, or by a clock that went back: it has run.
@@ -214,7 +238,10 @@ fn run(
                 CreateCampaign::Created(campaign) | CreateCampaign::Known(campaign) => {
                     RunSchedule::Ran(ScheduleRun { slot, due_at, campaign: campaign.id, made_at: now })
                 }
-                CreateCampaign::Different(_) => skipped(slot, 1, SkippedRun::NameTaken),
+                CreateCampaign::Different(_) => {
+                    flawed!(tenant, WaitsForATakenName => { return Ok(skipped(slot, 1, SkippedRun::NameTaken)); });
+                    skipped(slot, 1, SkippedRun::NameTaken)
+                }
                 CreateCampaign::UnknownSession(_) => skipped(slot, 1, SkippedRun::NoSession),
             };
             (told, next)
@@ -225,10 +252,13 @@ fn run(
             known.runs += 1;
             tenant.schedule_runs.insert((id, run.slot.number), run.clone());
         }
-        RunSchedule::Skipped { slots, .. } => known.skipped += slots,
+        RunSchedule::Skipped { slots, .. } => {
+            known.skipped += flawed!(tenant, CountsSkippedSlotsOnce => &1, slots)
+        }
         RunSchedule::Waits(_) | RunSchedule::Missing => {}
     }
-    if let Some(event) = told.event(id) {
+    let is_told = !flawed!(tenant, SkipsASlotSilently) || !matches!(told, RunSchedule::Skipped { .. });
+    if let Some(event) = told.event(id).filter(|_| is_told) {
         entries.note(owner, event);
     }
     known.go_on(ScheduleState::Active, next);

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::contacts::Contacts;
 use super::doubt::DoubtRow;
+use super::flaws::flawed;
 use crate::model::{
     AttemptKey, AttemptView, BatchId, Breaker, BreakerScope, Campaign, CampaignCounts, CampaignId, Chosen,
     ContactId, ConversationId, DeliveryFacts, Entitlement, Event, EventId, Fact, Fingerprint, HoldReason,
@@ -56,6 +57,8 @@ pub(super) struct State {
     /// What is broken.
     #[cfg(feature = "mutants")]
     pub(super) mutant: Option<crate::testing::Mutant>,
+    #[cfg(feature = "mutants")]
+    pub(super) flaw: Option<crate::testing::Flaw>,
 }
 
 /// Everything of one tenant.
@@ -102,6 +105,8 @@ pub(super) struct TenantRow {
     /// What is broken.
     #[cfg(feature = "mutants")]
     pub(super) mutant: Option<crate::testing::Mutant>,
+    #[cfg(feature = "mutants")]
+    pub(super) flaw: Option<crate::testing::Flaw>,
 }
 
 /// Who owns a session.
@@ -260,10 +265,11 @@ impl State {
         number: &NumberId,
     ) -> impl Iterator<Item = (TenantId, &Session)> {
         self.tenants.values().flat_map(move |tenant| {
+            let is_own = |session: &Session| session.transport == *transport;
             tenant
                 .sessions
                 .values()
-                .filter(move |session| session.transport == *transport && session.number == *number)
+                .filter(move |session| is_own(session) && session.number == *number)
                 .map(|session| (tenant.tenant.id, session))
         })
     }
@@ -348,6 +354,8 @@ impl TenantRow {
             silent: BTreeSet::new(),
             #[cfg(feature = "mutants")]
             mutant: None,
+            #[cfg(feature = "mutants")]
+            flaw: None,
         }
     }
 
@@ -387,6 +395,12 @@ impl TenantRow {
             closed: self.closed.get(&id).copied(),
             queued: self.queued(id),
         })
+    }
+
+    /// Whether a message waits to be tried again after a failure.
+    #[cfg(feature = "mutants")]
+    pub(super) fn is_held_back(&self, id: MessageId) -> bool {
+        self.state_of(id) == MessageState::Held && self.chain(id).next().is_some()
     }
 
     /// Closes a message, wherever it waits.
@@ -441,7 +455,7 @@ impl TenantRow {
                     begun_at: attempt.begun_at,
                     end_by: attempt.end_by,
                     content: attempt.content,
-                    facts: attempt.facts.clone(),
+                    facts: flawed!(self, LosesTheDetails => super::flaws::without_details(attempt), attempt.facts.clone()),
                     price: price::shown(&self.sold(message, attempt)),
                 })
                 .collect(),
@@ -460,7 +474,7 @@ impl TenantRow {
                 tally::apply(&mut counts, &counter, change);
             }
             for (n, attempt) in self.chain(id) {
-                if n > 1 {
+                if n > 1 && !(n == 3 && flawed!(self, CountsNoSecondRetry)) {
                     tally::apply(&mut counts, &Counter::Retries, 1);
                 }
                 let booking = price::booking(&self.sold(message, attempt));

@@ -10,8 +10,15 @@ use crate::model::{Entitlement, Period, Tenant, TenantId};
 ///
 /// # Clauses
 /// - `entitlement_answers_for_every_tenant`: a tenant without subscription gets the fallback plan, not an error.
+/// - `entitlement_is_the_tenants_own`: one with a subscription gets what that allows, whoever was asked about before.
 /// - `entitlement_is_stable`: two calls without a change between them give the same answer.
+/// - `entitlement_says_when_it_failed`: an outage is an error, never a free pass and never a limit of zero.
 /// - `report_is_idempotent_by_key`: the same key reported twice counts once.
+/// - `report_keeps_the_first_of_a_key`: another number of messages under a known key changes nothing; it may be refused.
+/// - `reports_at_once_count_once`: also when the same key is reported by several at the same time.
+/// - `reports_of_tenants_and_months_stand_apart`: each counts for its tenant and its month alone.
+/// - `reports_may_come_in_any_order`: a month that is over can still be reported.
+/// - `report_says_when_it_failed`: usage that could not be told is an error, so that it is reported again.
 #[async_trait]
 pub trait Billing: Debug + Send + Sync + 'static {
     /// What the tenant may do now.

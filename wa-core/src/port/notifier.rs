@@ -11,8 +11,14 @@ use crate::model::{CampaignCounts, CampaignId, EventId, SessionId, TenantId};
 /// Tells people. Called at least once per notice; the id is stable, so a receiver can deduplicate.
 ///
 /// # Clauses
+/// - `notify_takes_every_kind`: whatever happened is passed on; a kind that is not known gets a plain form.
+/// - `notify_keeps_every_word`: advice, names, reasons and figures arrive whole, however long and with any character.
 /// - `notify_can_be_repeated`: the same notice twice is not an error and is shown once where the receiver can tell.
+/// - `notify_at_once_is_shown_once`: also when it is passed on by several at the same time.
+/// - `notify_keeps_tenants_apart`: each notice is shown to its tenant and to no other.
 /// - `notify_says_when_it_failed`: a notice that could not be passed on is an error, so that it comes again.
+/// - `notify_fails_for_one_tenant_alone`: where those of one tenant cannot be reached, the others hear theirs.
+/// - `notify_is_shown_once_after_a_failure`: what was taken before its answer was lost is not shown again.
 #[async_trait]
 pub trait Notifier: Debug + Send + Sync + 'static {
     /// Passes one notice on.

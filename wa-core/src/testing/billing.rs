@@ -1,15 +1,19 @@
-//! The conformance suite of the Billing seam.
+//! The conformance suite of the Billing seam: one case per named clause of its contract.
 //!
-//! A test opens a fixture and runs each case, or all of them by [`check_all`]:
+//! # How to prove an own billing
+//!
+//! Say how a billing is opened, with subscriptions and without, how it stands when its provider is out of
+//! reach, and what the provider counted; and name the suite in a test file. Each clause becomes one
+//! `#[tokio::test]`, in a module `billing`:
 //!
 //! ```
 //! use std::sync::Arc;
-//! use wa_core::model::{Entitlement, Tenant, TenantId, from_micros};
+//! use wa_core::model::{Entitlement, Period, Tenant, TenantId};
 //! use wa_core::port::{Billing, BillingError, UsageReport};
-//! use wa_core::testing::billing::{BillingFixture, check_all};
+//! use wa_core::testing::billing::{BillingFixture, Subscribed};
 //!
 //! #[derive(Debug, Default)]
-//! struct Free;
+//! struct Free; // yours
 //!
 //! #[async_trait::async_trait]
 //! impl Billing for Free {
@@ -28,19 +32,34 @@
 //!     async fn open(&self) -> Arc<dyn Billing> {
 //!         Arc::new(Free)
 //!     }
-//!     async fn counted(&self, _: &dyn Billing, _: TenantId) -> Option<u64> {
-//!         None // this one counts nothing
+//!     async fn subscribed(&self) -> Option<Subscribed> {
+//!         None // this one knows no subscriptions
+//!     }
+//!     async fn unreachable(&self) -> Option<Arc<dyn Billing>> {
+//!         None // and asks nobody
+//!     }
+//!     async fn counted(&self, _: &dyn Billing, _: TenantId, _: Period) -> Option<u64> {
+//!         None // nor does it count
 //!     }
 //! }
-//! # futures::FutureExt::now_or_never(check_all(&MyFixture)).expect("nothing waits");
+//!
+//! wa_core::billing_conformance!(MyFixture);
+//! # let all = wa_core::testing::billing::check_all(&MyFixture);
+//! # futures::FutureExt::now_or_never(all).expect("nothing waits");
 //! ```
+//!
+//! A clause about what cannot be (subscriptions, an outage, a count) holds where the fixture says so.
 
+mod cases;
+
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::LocalBoxFuture;
 
-use crate::model::{Period, Tenant, TenantId, from_micros};
-use crate::port::{Billing, UsageReport};
+use crate::model::{Entitlement, Period, Tenant, TenantId};
+use crate::port::Billing;
 
 /// Opens billings for the suite.
 #[async_trait]
@@ -48,86 +67,121 @@ pub trait BillingFixture: Send + Sync {
     /// A billing to which no usage was reported and which knows no subscription.
     async fn open(&self) -> Arc<dyn Billing>;
 
-    /// How many messages the provider counted for a tenant; `None` where it counts none.
-    async fn counted(&self, billing: &dyn Billing, tenant: TenantId) -> Option<u64>;
+    /// A billing that knows subscriptions; `None` where there are none.
+    async fn subscribed(&self) -> Option<Subscribed>;
+
+    /// A billing whose provider is out of reach; `None` where it needs none.
+    async fn unreachable(&self) -> Option<Arc<dyn Billing>>;
+
+    /// How many messages the provider counted for a tenant in a month; `None` where it counts none.
+    async fn counted(&self, billing: &dyn Billing, tenant: TenantId, period: Period) -> Option<u64>;
 }
 
-/// The clauses, each with a function of its name.
-pub const CLAUSES: [&str; 3] =
-    ["entitlement_answers_for_every_tenant", "entitlement_is_stable", "report_is_idempotent_by_key"];
+/// A billing that knows subscriptions.
+#[derive(Debug)]
+pub struct Subscribed {
+    /// The billing.
+    pub billing: Arc<dyn Billing>,
+    /// Tenants with what each may do by its subscription: at least two, and not the same for all.
+    pub tenants: Vec<(Tenant, Entitlement)>,
+}
+
+/// One case: a clause of the contract and the check that it holds.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// The clause.
+    pub clause: &'static str,
+    run: for<'a> fn(&'a dyn BillingFixture) -> LocalBoxFuture<'a, ()>,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Case({})", self.clause)
+    }
+}
+
+/// Checks one clause.
+///
+/// # Panics
+/// When it does not hold, or there is none of this name.
+pub async fn check(fixture: &dyn BillingFixture, clause: &str) {
+    let case = cases().into_iter().find(|case| case.clause == clause);
+    let case = case.expect("the suite has a case of this name");
+    (case.run)(fixture).await;
+}
 
 /// Checks every clause.
 ///
 /// # Panics
 /// When one does not hold.
 pub async fn check_all(fixture: &dyn BillingFixture) {
-    entitlement_answers_for_every_tenant(fixture).await;
-    entitlement_is_stable(fixture).await;
-    report_is_idempotent_by_key(fixture).await;
-}
-
-fn tenant(name: &str, byte: u8) -> Tenant {
-    let created_at = from_micros(1_794_320_000_123_457);
-    Tenant { id: TenantId::mint(created_at, [byte; 10]), name: name.parse().expect("a name"), created_at }
-}
-
-/// A tenant without subscription gets the fallback plan, not an error.
-///
-/// # Panics
-/// When that does not hold.
-pub async fn entitlement_answers_for_every_tenant(fixture: &dyn BillingFixture) {
-    let billing = fixture.open().await;
-    let mut answers = Vec::new();
-    for (place, name) in (1_u8..).zip(["nobody knows me", "nor me", "Müller & Søn", "'; drop table"]) {
-        answers.push(billing.entitlement(&tenant(name, place)).await.expect("an answer, not an error"));
+    for case in cases() {
+        (case.run)(fixture).await;
     }
-    let first = answers.first().expect("four answers");
-    assert!(answers.iter().all(|answer| answer == first), "one fallback for all: {answers:?}");
 }
 
-/// Two calls without a change between them give the same answer.
-///
-/// # Panics
-/// When that does not hold.
-pub async fn entitlement_is_stable(fixture: &dyn BillingFixture) {
-    let billing = fixture.open().await;
-    let (one, other) = (tenant("one", 1), tenant("other", 2));
-    let first = billing.entitlement(&one).await.expect("an answer");
-    billing.entitlement(&other).await.expect("an answer");
-    assert_eq!(billing.entitlement(&one).await.expect("an answer"), first);
-    let report = UsageReport { key: "a".to_owned(), tenant: one.id, period: month(), messages: 1 };
-    billing.report(&report).await.expect("it is told");
-    assert_eq!(billing.entitlement(&one).await.expect("an answer"), first, "usage changes no plan");
+/// Every case.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    crate::__billing_clauses! { __billing_cases [] }
 }
 
-/// The same key reported twice counts once.
-///
-/// # Panics
-/// When that does not hold.
-pub async fn report_is_idempotent_by_key(fixture: &dyn BillingFixture) {
-    let billing = fixture.open().await;
-    let (one, other) = (tenant("one", 1), tenant("other", 2));
-    let of = |key: &str, tenant: &Tenant, messages| UsageReport {
-        key: key.to_owned(),
-        tenant: tenant.id,
-        period: month(),
-        messages,
+/// The one list of cases; everything else is made from it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __billing_clauses {
+    ($with:ident $args:tt) => {
+        $crate::$with! { $args
+            entitlement_answers_for_every_tenant
+            entitlement_is_the_tenants_own
+            entitlement_is_stable
+            entitlement_says_when_it_failed
+            report_is_idempotent_by_key
+            report_keeps_the_first_of_a_key
+            reports_at_once_count_once
+            reports_of_tenants_and_months_stand_apart
+            reports_may_come_in_any_order
+            report_says_when_it_failed
+        }
     };
-    for report in [
-        of("one-2026-11-a", &one, 70),
-        of("one-2026-11-a", &one, 70),
-        of("other-2026-11-a", &other, 5),
-        of("one-2026-11-b", &one, 30),
-        of("one-2026-11-a", &one, 70),
-    ] {
-        billing.report(&report).await.expect("a repeat is no error");
-    }
-    if let Some(counted) = fixture.counted(billing.as_ref(), one.id).await {
-        assert_eq!(counted, 100, "each key once");
-        assert_eq!(fixture.counted(billing.as_ref(), other.id).await, Some(5), "each for its tenant");
-    }
 }
 
-fn month() -> Period {
-    Period::of(from_micros(1_794_320_000_123_457))
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __billing_cases {
+    ([] $($clause:ident)*) => {
+        vec![$(Case {
+            clause: stringify!($clause),
+            run: |fixture| Box::pin(cases::$clause(fixture)),
+        }),*]
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __billing_tests {
+    ([$fixture:expr] $($clause:ident)*) => {
+        mod billing {
+            #[allow(unused_imports)] // a fixture may be named by its full path
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $clause() {
+                    $crate::testing::billing::check(&$fixture, stringify!($clause)).await;
+                }
+            )*
+        }
+    };
+}
+
+/// Makes one `#[tokio::test]` per clause of the Billing contract, in a module `billing`.
+///
+/// Takes an expression that makes a [`BillingFixture`](crate::testing::billing::BillingFixture); it is
+/// evaluated in each test, with the names of the place where the macro stands. The crate that uses it
+/// needs tokio with `rt` and `macros`.
+#[macro_export]
+macro_rules! billing_conformance {
+    ($fixture:expr) => {
+        $crate::__billing_clauses! { __billing_tests [$fixture] }
+    };
 }

@@ -56,7 +56,25 @@ impl Clock for ManualClock {
     }
 }
 
-/// Checks the clauses of the Clock seam, `now_is_in_whole_microseconds` and `monotonic_never_goes_back`.
+/// A clause of the Clock seam and the check that it holds, which panics when it does not.
+#[derive(Debug, Clone, Copy)]
+pub struct ClockCase {
+    /// The clause.
+    pub clause: &'static str,
+    /// The check.
+    pub check: fn(&dyn Clock),
+}
+
+/// Every clause of the Clock seam.
+#[must_use]
+pub fn clock_cases() -> [ClockCase; 2] {
+    [
+        ClockCase { clause: "now_is_in_whole_microseconds", check: now_is_in_whole_microseconds },
+        ClockCase { clause: "monotonic_never_goes_back", check: monotonic_never_goes_back },
+    ]
+}
+
+/// Checks every clause of the Clock seam.
 ///
 /// ```
 /// wa_core::testing::check_clock(&wa_core::port::SystemClock);
@@ -65,10 +83,19 @@ impl Clock for ManualClock {
 /// # Panics
 /// When one does not hold.
 pub fn check_clock(clock: &dyn Clock) {
-    let mut before = clock.monotonic();
+    clock_cases().into_iter().for_each(|case| (case.check)(clock));
+}
+
+fn now_is_in_whole_microseconds(clock: &dyn Clock) {
     for _ in 0..1_000 {
         let now = clock.now();
         assert_eq!(now, whole_micros(now), "now is in whole microseconds");
+    }
+}
+
+fn monotonic_never_goes_back(clock: &dyn Clock) {
+    let mut before = clock.monotonic();
+    for _ in 0..1_000 {
         let after = clock.monotonic();
         assert!(after >= before, "monotonic never goes back: {after:?} after {before:?}");
         before = after;

@@ -3,6 +3,8 @@
 
 mod clauses;
 mod conformance;
+#[cfg(feature = "mutants")]
+mod flaws;
 mod preflight;
 mod rules;
 mod runner;

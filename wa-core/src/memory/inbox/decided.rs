@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::memory::flaws::flawed;
 use crate::memory::merge::Merged;
 use crate::memory::state::{State, TenantRow};
 use crate::model::{
@@ -27,7 +28,10 @@ pub(super) fn carry_out(
         let of_account: Vec<SessionId> = tenant
             .sessions
             .values()
-            .filter(|it| it.transport == *transport && it.account.as_deref() == Some(&ruling.account))
+            .filter(|it| {
+                let is_of_account = it.account.as_deref() == Some(&ruling.account);
+                it.transport == *transport && (is_of_account || flawed!(tenant, DecidesForEveryAccount => super::super::flaws::is_of_numbers(ruling), false))
+            })
             .filter(|it| it.state != SessionState::Deleted)
             .map(|it| it.id)
             .collect();
@@ -91,7 +95,7 @@ impl Carrying<'_> {
         match effect {
             Effect::Report { whose, topic, report } => {
                 for id in meant(*whose) {
-                    if tenant.is_news(id, *topic, self.at)
+                    if (tenant.is_news(id, *topic, self.at) || flawed!(tenant, TakesOldNewsOfANumber))
                         && let Some(session) = tenant.sessions.get_mut(&id)
                     {
                         session.take_over(report);
@@ -100,7 +104,9 @@ impl Carrying<'_> {
             }
             Effect::Stop { whose, banned, code, until } => {
                 for id in meant(*whose) {
-                    if !tenant.is_news(id, Topic::Account, self.at) {
+                    if !tenant.is_news(id, Topic::Account, self.at)
+                        && !flawed!(tenant, TakesOldNewsOfAnAccount)
+                    {
                         continue;
                     }
                     stopped.push(id);
@@ -161,7 +167,8 @@ impl Carrying<'_> {
         };
         let record = tenant.templates.entry(key.clone()).or_insert_with(|| TemplateRecord::new(key));
         let before = record.clone();
-        let gate = effects::learn(record, news, self.at);
+        let gate =
+            effects::learn(record, news, flawed!(tenant, TakesTheLastNewsOfATemplate => self.now, self.at));
         if *record == before {
             return;
         }
@@ -178,7 +185,8 @@ impl Carrying<'_> {
                 edited: *edited,
             },
         );
-        for id in self.of_account {
+        let meant = flawed!(tenant, StopsATemplateOnOneNumber => self.of_account.get(..1).unwrap_or_default(), self.of_account);
+        for id in meant {
             let scope = BreakerScope::Template(*id, name.clone(), language.clone());
             match gate {
                 Gate::Leave => continue,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::memory::flaws::flawed;
 use crate::memory::journal::Entries;
 use crate::memory::state::TenantRow;
 use crate::model::{
@@ -45,10 +46,15 @@ impl Hearing {
             group,
             standby: _,
         } = message;
-        if tenant.has_heard(self.session, provider_id) {
+        if tenant.has_heard(self.session, provider_id) && !flawed!(tenant, StoresAMessageTwice) {
             return false;
         }
-        let contact = tenant.meet(self.fresh, from, &ContactAttributes::new(), self.now, entries);
+        let none = ContactAttributes::new();
+        let contact = flawed!(
+            tenant,
+            MergesNobodyWhoWrites => tenant.contacts.upsert(self.fresh, from, &none, self.now),
+            tenant.meet(self.fresh, from, &none, self.now, entries)
+        );
         let seen = |name: &Option<String>| name.clone().map(|value| Seen { at, value });
         tenant.contacts.note_names(contact, seen(profile_name), seen(username));
         let heard = StoredInbound {
@@ -60,7 +66,7 @@ impl Hearing {
             provider_id: provider_id.clone(),
             at,
             body: body.clone(),
-            context: context.clone(),
+            context: context.clone().filter(|_| !flawed!(tenant, DropsTheContext)),
             referral: referral.clone(),
             group: group.clone(),
             edited: None,
@@ -69,13 +75,18 @@ impl Hearing {
         };
         tenant.inbound.insert(heard.position, heard);
         let provider_id = provider_id.clone();
-        entries.note(tenant.tenant.id, EventBody::Inbound { session: self.session, contact, provider_id });
+        if !flawed!(tenant, HearsSilently) {
+            entries
+                .note(tenant.tenant.id, EventBody::Inbound { session: self.session, contact, provider_id });
+        }
         if group.is_none() {
             self.converse(tenant, contact, body, Writer::User, at, entries);
         }
         if let Some(said) = consent {
+            let at = flawed!(tenant, OrdersWordsAsTheyCame => self.now, at);
             let news = ConsentNews::of_word(said, at);
-            tenant.consents(contact, news, ConsentSource::StopWord, self.now, entries);
+            let source = flawed!(tenant, TakesAStopWordForACallersDecision => ConsentSource::Caller, ConsentSource::StopWord);
+            tenant.consents(contact, news, source, self.now, entries);
         }
         true
     }
@@ -90,7 +101,7 @@ impl Hearing {
         entries: &mut Entries,
     ) -> bool {
         let Echo { number: _, provider_id, to, at: _, body } = echo;
-        if tenant.has_heard(self.session, provider_id) {
+        if tenant.has_heard(self.session, provider_id) && !flawed!(tenant, StoresAnEchoTwice) {
             return false;
         }
         let earlier = target(body).and_then(|target| tenant.heard_as(self.session, target));
@@ -136,6 +147,9 @@ impl Hearing {
         let Preference { number: _, recipient, at: _, category: _, choice } = preference;
         let news = match choice {
             PreferenceChoice::Stop => ConsentNews::NoMarketing(at),
+            PreferenceChoice::Resume if flawed!(tenant, LiftsAStopByAPreference) => {
+                ConsentNews::Set(Consent::Allowed, self.now)
+            }
             PreferenceChoice::Resume | PreferenceChoice::Signup => ConsentNews::Marketing(at),
             PreferenceChoice::Other(_) => return,
         };

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::memory::flaws::flawed;
 use crate::memory::state::{AttemptRow, State, TenantRow};
 use crate::model::{
     AttemptKey, ChargedCategory, Chosen, ContactId, Content, Conversation, ConversationId, DeliveryFacts,
@@ -19,6 +20,10 @@ impl TenantRow {
         let mut at: Vec<_> =
             self.heard(session, contact).filter(|it| it.opens_window()).map(|it| it.at).collect();
         at.sort_by_key(|at| std::cmp::Reverse(*at));
+        flawed!(self, TakesTheMessagesAsTheyCame => {
+            at = self.heard(session, contact).filter(|it| it.opens_window()).map(|it| it.at).collect();
+            at.reverse();
+        });
         Chain::of(at)
     }
 
@@ -31,7 +36,10 @@ impl TenantRow {
         let mut view = WindowView::of(self.user_chain(session, contact)?, now);
         let is_in = |at: DateTime<Utc>| (view.opened_at..view.closes_at).contains(&at);
         let sent = self.sent(session, contact);
-        let own = sent.iter().filter(|(_, it)| is_in(it.begun_at) && !it.facts.is_definitely_undelivered());
+        let own = sent.iter().filter(|(_, it)| {
+            let may_be_there = !it.facts.is_definitely_undelivered() || flawed!(self, CountsWhatDidNotArrive);
+            is_in(it.begun_at) && may_be_there
+        });
         let echoes = self.echoes(session, contact).filter(|at| is_in(*at));
         view.business_messages = u64::try_from(own.count() + echoes.count()).unwrap_or(u64::MAX);
         let came = self.heard(session, contact).filter(|it| it.opens_window() && it.referral.is_some());
@@ -43,6 +51,7 @@ impl TenantRow {
                 .filter_map(|(_, it)| delivered_at(&it.facts));
             own.chain(self.echoes(session, contact).filter(|at| *at >= came)).min()
         });
+        let answered = flawed!(self, CountsTheEntryPointFromTheReferral => view.referral_at, answered);
         let told = self.entries_told.get(&(session, contact)).copied();
         view.free_until = window::entry_until(view.referral_at, answered, told);
         Some(view)
@@ -62,11 +71,11 @@ impl TenantRow {
     }
 
     /// The conversation by the id of the contact that stayed.
-    pub(super) fn same(&self, id: ConversationId) -> ConversationId {
+    pub(in crate::memory) fn same(&self, id: ConversationId) -> ConversationId {
         ConversationId { contact: self.contacts.resolve(id.contact), ..id }
     }
 
-    pub(super) fn conversation(&self, id: ConversationId) -> Option<Conversation> {
+    pub(in crate::memory) fn conversation(&self, id: ConversationId) -> Option<Conversation> {
         let thread = self.threads.get(&id)?.clone();
         let ConversationId { session, contact } = id;
         let first_response_at = thread.first_inbound_at.and_then(|first| {
@@ -75,7 +84,8 @@ impl TenantRow {
                 .iter()
                 .filter(|(_, it)| !it.facts.is_definitely_undelivered())
                 .map(|(_, it)| it.begun_at);
-            own.chain(self.echoes(session, contact)).filter(|at| *at >= first).min()
+            let all = own.chain(self.echoes(session, contact)).filter(|at| *at >= first);
+            flawed!(self, ShowsTheLastResponse => all.max(), all.min())
         });
         Some(thread.show(id, first_response_at))
     }
@@ -111,11 +121,13 @@ impl TenantRow {
 
     fn hanging(&self, session: SessionId, provider_id: &str) -> Vec<StoredInbound> {
         let all = self.inbound.values();
-        all.filter(|it| it.session == session && it.target() == Some(provider_id)).cloned().collect()
+        let hanging = all.filter(|it| it.session == session && it.target() == Some(provider_id)).cloned();
+        flawed!(self, HangsOneThingOnAMessage => hanging.take(1).collect(), hanging.collect())
     }
 
     fn heard(&self, session: SessionId, contact: ContactId) -> impl Iterator<Item = &StoredInbound> {
-        self.inbound.values().filter(move |it| it.session == session && it.contact == contact)
+        let is_in = move |of| of == session || flawed!(self, SharesAWindow);
+        self.inbound.values().filter(move |it| is_in(it.session) && it.contact == contact)
     }
 
     fn echoes(&self, session: SessionId, contact: ContactId) -> impl Iterator<Item = DateTime<Utc>> {

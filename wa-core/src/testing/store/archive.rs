@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::port::Scope;
 use crate::port::store::{CreateSchedule, DueSchedules, LaunchStep, RunSchedule, StoreIdentity};
-use crate::testing::store::world::{World, found, greeting, must, rejected, standard, value};
+use crate::testing::store::world::{World, ends, found, greeting, must, rejected, standard, value};
 
 const HOUR: u64 = 3_600;
 
@@ -231,6 +231,7 @@ pub(super) async fn unreconciled_is_paged_by_key(w: World) {
         let Some((tenant, last)) = page.last() else { break };
         after = Some((*tenant, last.id));
         paged.extend(page.iter().map(|(tenant, campaign)| (*tenant, campaign.id)));
+        ends(&paged);
     }
     assert_eq!(paged, expected);
 }

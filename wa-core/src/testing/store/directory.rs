@@ -7,7 +7,7 @@ use crate::model::{
 };
 use crate::port::store::StoreIdentity;
 use crate::testing::scope;
-use crate::testing::store::world::{World, found, must, only, standard, value};
+use crate::testing::store::world::{World, ends, found, must, only, standard, value};
 
 fn identity(w: &World, byte: u8) -> StoreIdentity {
     StoreIdentity {
@@ -60,6 +60,7 @@ pub(super) async fn tenants_are_paged_by_id(w: World) {
             break;
         }
         paged.extend(page);
+        ends(&paged);
     }
     assert_eq!(paged, expected);
 }

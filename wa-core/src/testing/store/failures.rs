@@ -6,7 +6,7 @@ use crate::model::{
 };
 use crate::port::Scope;
 use crate::port::store::{FailureFilter, ProjectedEvent};
-use crate::testing::store::world::{World, accepted, failure, must, only, rejected, sorted};
+use crate::testing::store::world::{World, accepted, ends, failure, must, only, rejected, sorted};
 
 async fn list(w: &World, scope: &Scope, filter: &FailureFilter) -> Vec<MessageId> {
     let all = must(w.reports().failed(scope, filter, None, 10_000).await);
@@ -19,6 +19,7 @@ async fn list(w: &World, scope: &Scope, filter: &FailureFilter) -> Vec<MessageId
                 break;
             }
             paged.extend(page.into_iter().map(|view| view.id));
+            ends(&paged);
         }
         assert_eq!(paged, ids, "in pages of {limit} by {filter:?}");
     }

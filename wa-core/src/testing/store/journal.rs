@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::{CampaignAction, Event, EventId, StreamPosition};
 use crate::port::store::ReaderName;
 use crate::port::{Notice, NoticeKind, Scope};
-use crate::testing::store::world::{World, accepted, must, only, value};
+use crate::testing::store::world::{World, accepted, ends, must, only, value};
 
 /// Makes events of several kinds and tenants, a second apart.
 async fn something_happens(w: &World) -> Scope {
@@ -49,6 +49,7 @@ pub(super) async fn events_are_read_in_order(w: World) {
                 break;
             }
             paged.extend(page);
+            ends(&paged);
         }
         assert_eq!(paged, all, "in pages of {limit}");
     }
@@ -169,6 +170,7 @@ pub(super) async fn notices_are_paged_by_id(w: World) {
             break;
         }
         paged.extend(page);
+        ends(&paged);
     }
     assert_eq!(paged, expected);
 }

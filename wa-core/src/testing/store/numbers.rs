@@ -14,7 +14,7 @@ use crate::model::{
 use crate::port::store::{AddSession, Begun, DispatchState, RecentAttempt, Route};
 use crate::testing::scope;
 use crate::testing::store::world::{
-    World, accepted, found, holding, must, only, sorted, standard, template, value,
+    World, accepted, ends, found, holding, must, only, sorted, standard, template, value,
 };
 
 const LEASE: Duration = Duration::from_secs(15);
@@ -119,6 +119,7 @@ pub(super) async fn templates_are_paged_by_key(w: World) {
         let Some(last) = page.last() else { break };
         after = Some(last.key.clone());
         paged.extend(page.iter().map(|record| record.key.name.as_str().to_owned()));
+        ends(&paged);
     }
     assert_eq!(paged, sorted(names.map(str::to_owned)));
     assert_eq!(must(w.numbers().templates(&b, None, 10).await), [], "another account");
@@ -176,6 +177,7 @@ pub(super) async fn sessions_are_paged_by_id(w: World) {
             break;
         }
         paged.extend(page);
+        ends(&paged);
     }
     assert_eq!(paged, expected);
     assert_eq!(must(w.numbers().sessions(&a, None, 0).await).len(), 1, "a limit of 0 counts as 1");

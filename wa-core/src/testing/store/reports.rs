@@ -18,7 +18,7 @@ use crate::model::{
 };
 use crate::port::store::ProjectedEvent;
 use crate::port::{Scope, WorkerScope};
-use crate::testing::store::world::{World, accepted, failure, must, only, rejected, standard};
+use crate::testing::store::world::{World, accepted, ends, failure, must, only, rejected, standard};
 
 /// The counts as they follow from the messages themselves, without what they cost.
 fn recount(views: &[MessageView]) -> CampaignCounts {
@@ -255,6 +255,7 @@ pub(super) async fn recipients_are_paged_by_id(w: World) {
                 break;
             }
             paged.extend(page);
+            ends(&paged);
         }
         assert_eq!(paged, all, "in pages of {limit}");
     }
@@ -283,6 +284,7 @@ pub(super) async fn messages_are_paged_latest_first(w: World) {
                 break;
             }
             paged.extend(page.iter().map(|view| view.id));
+            ends(&paged);
         }
         assert_eq!(paged, expected, "in pages of {limit}");
     }

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::port::Scope;
 use crate::port::store::{CreateSchedule, RunSchedule, ScheduleOutcome};
-use crate::testing::store::world::{World, found, greeting, must, only, sorted, value};
+use crate::testing::store::world::{World, ends, found, greeting, must, only, sorted, value};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
@@ -64,6 +64,12 @@ async fn ran(w: &World, scope: &Scope, id: ScheduleId) -> ScheduleRun {
         RunSchedule::Ran(run) => run,
         other => panic!("a slot becomes a campaign: {other:?}"),
     }
+}
+
+/// Lets time pass until the very instant at which a schedule's next slot comes.
+fn until(w: &World, schedule: &Schedule) {
+    let ahead = schedule.next_at.expect("a slot comes") - w.now();
+    w.clock.advance(ahead.to_std().expect("it is to come"));
 }
 
 async fn act(w: &World, scope: &Scope, id: ScheduleId, action: ScheduleAction) -> ScheduleOutcome {
@@ -141,6 +147,9 @@ pub(super) async fn a_schedule_starts_with_the_first_slot_from_now_on(w: World) 
     assert_eq!(made.state, ScheduleState::Active);
     assert_eq!(made.next_at.map(|at| at <= w.after(3_600) && at > w.after(3_500)), Some(true));
     assert_eq!(made.next.map(|slot| slot.number), Some(1));
+    until(&w, &made);
+    let sharp = NewSchedule { id: w.mint(ScheduleId::mint), name: value("sharp"), ..new.clone() };
+    assert_eq!(create(&w, &scope, &sharp).await.next_at, Some(w.now()), "a slot of now is not too late");
     // Three slots have passed: the fourth is the first.
     w.pass(3 * DAY);
     let late = NewSchedule { id: w.mint(ScheduleId::mint), name: value("late"), ..new.clone() };
@@ -186,6 +195,7 @@ pub(super) async fn schedules_are_paged_by_id(w: World) {
         assert!(page.len() <= 2, "no more than asked for");
         after = Some(last.id);
         paged.extend(page.into_iter().map(|it| it.id));
+        ends(&paged);
     }
     assert_eq!(paged, sorted(ids));
 }
@@ -210,6 +220,7 @@ pub(super) async fn runs_are_paged_by_slot(mut w: World) {
         assert!(page.len() <= 2, "no more than asked for");
         after = last.slot.number;
         paged.extend(page);
+        ends(&paged);
     }
     assert_eq!(paged, runs);
 }
@@ -263,7 +274,7 @@ pub(super) async fn an_ended_schedule_stays_ended(w: World) {
 
 pub(super) async fn due_schedules_names_what_has_come(w: World) {
     let (scope, new) = stage(&w).await;
-    create(&w, &scope, &new).await;
+    let made = create(&w, &scope, &new).await;
     let [mut later, paused] = ["later", "paused"].map(|name| NewSchedule {
         id: w.mint(ScheduleId::mint),
         name: value(name),
@@ -275,7 +286,7 @@ pub(super) async fn due_schedules_names_what_has_come(w: World) {
     act(&w, &scope, paused.id, ScheduleAction::Pause).await;
     let due = || async { must(w.schedules().due_schedules(&w.admin(), 10).await).due };
     assert_eq!(due().await, []);
-    w.pass(HOUR);
+    until(&w, &made);
     assert_eq!(due().await, [(scope.tenant(), new.id)]);
     assert_eq!(due().await, [(scope.tenant(), new.id)], "asking changes nothing");
     w.pass(HOUR);
@@ -316,11 +327,17 @@ pub(super) async fn due_schedules_says_when_the_next_one_comes(w: World) {
     assert_eq!(next_at().await, None);
     let made = create(&w, &scope, &new).await;
     assert_eq!(next_at().await, made.next_at);
+    let mut later = NewSchedule { id: w.mint(ScheduleId::mint), name: value("later"), ..new.clone() };
+    later.spec.recurrence.time = CivilDateTime::at(w.after(5_400), &later.spec.recurrence.zone).time();
+    let later = create(&w, &scope, &later).await;
+    assert_eq!(next_at().await, made.next_at, "the earliest of two");
     w.pass(HOUR);
-    assert_eq!(next_at().await, None, "what is due is not to come");
+    assert_eq!(next_at().await, later.next_at, "what is due is not to come");
     ran(&w, &scope, new.id).await;
     let next: Option<DateTime<Utc>> = get(&w, &scope, new.id).await.next_at;
-    assert!(next.is_some_and(|at| at > w.now()));
+    assert!(next > later.next_at);
+    assert_eq!(next_at().await, later.next_at);
+    w.pass(HOUR);
     assert_eq!(next_at().await, next);
 }
 
@@ -328,9 +345,7 @@ pub(super) async fn run_schedule_makes_one_campaign_per_slot(mut w: World) {
     let (scope, new) = stage(&w).await;
     let made = create(&w, &scope, &new).await;
     assert_eq!(step(&w, &scope, new.id).await, RunSchedule::Waits(ScheduleState::Active));
-    // The very instant of the slot.
-    let ahead = made.next_at.expect("a slot comes") - w.now();
-    w.clock.advance(ahead.to_std().expect("it is to come"));
+    until(&w, &made);
     let run = ran(&w, &scope, new.id).await;
     assert_eq!(Some(run.slot), made.next);
     assert_eq!((Some(run.due_at), run.made_at), (made.next_at, w.now()));

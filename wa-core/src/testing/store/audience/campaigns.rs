@@ -6,7 +6,7 @@ use crate::model::{
 };
 use crate::port::store::{ActOutcome, CreateCampaign};
 use crate::testing::store::world::{
-    World, accepted, found, greeting, must, only, rejected, sorted, standard, value,
+    World, accepted, ends, found, greeting, must, only, rejected, sorted, standard, value,
 };
 
 async fn create(w: &World, scope: &crate::port::Scope, new: &NewCampaign) -> CreateCampaign {
@@ -161,6 +161,11 @@ pub(crate) async fn create_campaign_needs_own_sessions(w: World) {
 pub(crate) async fn pause_binds_the_next_begin(w: World) {
     let (scope, session, own) = w.one().await;
     let paused = w.campaign(&scope, session.id, 3).await;
+    // One of them failed for now, and waits in a row of its own.
+    let first = w.due(&own, session.id).await.messages.into_iter().next().expect("three are due");
+    let attempt = only(w.begin(&own, session.id, &[first], standard()).await.attempts);
+    w.settle(attempt.key, rejected(RejectClass::Retry, 131_000)).await;
+    w.pass(3_600);
     let running = w.campaign(&scope, session.id, 1).await;
     let page = w.due(&own, session.id).await.messages;
     assert_eq!(page.len(), 4);
@@ -326,6 +331,7 @@ pub(crate) async fn campaigns_are_paged_by_id(w: World) {
             break;
         }
         paged.extend(page);
+        ends(&paged);
     }
     assert_eq!(paged, expected);
 }

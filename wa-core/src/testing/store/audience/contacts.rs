@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::model::{
     Bsuid, Category, Consent, ConsentSource, Contact, ContactId, EventBody, ListName, NewMessage, Recipient,
-    SkipReason,
+    SkipReason, UserChange, UserChangeKind,
 };
-use crate::port::store::UpsertContact;
-use crate::testing::store::world::{World, found, must, only, standard, template, value};
+use crate::port::store::{ProjectedEvent, UpsertContact};
+use crate::testing::store::world::{World, ends, found, must, only, standard, template, value};
 
 fn both(phone: crate::model::Phone, bsuid: &str) -> Recipient {
     Recipient::new(Some(phone), Some(value::<Bsuid>(bsuid))).expect("two addresses")
@@ -104,6 +104,21 @@ pub(crate) async fn a_merged_contact_is_found_by_its_former_id(w: World) {
     let blocked =
         found(w.audience().set_consent(&scope, hidden.id, Consent::Blocked, ConsentSource::Caller).await);
     assert_eq!((blocked.id, blocked.consent), (visible.id, Consent::Blocked));
+    // Whoever turns out to be the same person by a change of number takes along what was merged before.
+    let (session, former) = (w.session(&scope).await, w.contact(&scope).await);
+    let change = UserChange {
+        number: session.number,
+        provider_id: "system.1".to_owned(),
+        at: w.now(),
+        change: UserChangeKind::Number,
+        old: former.recipient.clone(),
+        new: phone.into(),
+    };
+    w.hear(vec![ProjectedEvent::UserChanged { change }]).await;
+    let stays = found(w.audience().find_contact(&scope, &phone.into()).await);
+    for id in [former.id, visible.id, hidden.id] {
+        assert_eq!(found(w.audience().contact(&scope, id).await), stays);
+    }
     let other = w.tenant("other").await;
     assert_eq!(must(w.audience().contact(&other, hidden.id).await), None);
 }
@@ -160,6 +175,7 @@ pub(crate) async fn contacts_are_paged_by_id(w: World) {
                 break;
             }
             paged.extend(page);
+            ends(&paged);
         }
         assert_eq!(paged, expected, "{list:?}");
     }
@@ -248,6 +264,9 @@ pub(crate) async fn unsuppress_lets_go(w: World) {
     assert_eq!(must(w.audience().unsuppress(&scope, &[address(ada)]).await), 0, "it is off already");
     let left = must(w.audience().suppressed(&scope, None, 10).await);
     assert_eq!(left.into_iter().map(|it| it.address).collect::<Vec<_>>(), [address(bea)]);
+    must(w.audience().suppress(&scope, &[address(ada)]).await);
+    assert_eq!(must(w.audience().unsuppress(&scope, &[address(ada), address(bea)]).await), 2);
+    assert_eq!(must(w.audience().suppressed(&scope, None, 10).await), [], "several at once");
 }
 
 pub(crate) async fn suppressed_is_paged_by_address(w: World) {
@@ -264,6 +283,7 @@ pub(crate) async fn suppressed_is_paged_by_address(w: World) {
             break;
         }
         paged.extend(page.into_iter().map(|it| it.address));
+        ends(&paged);
     }
     assert_eq!(paged, all, "phones in order of their digits, each once, none of another tenant");
 }

@@ -7,7 +7,7 @@ use crate::model::{
     micros,
 };
 use crate::port::store::{DueBody, LaunchStep, Member, UpsertContact};
-use crate::testing::store::world::{World, found, must, only, sorted, value};
+use crate::testing::store::world::{World, ends, found, must, only, sorted, value};
 
 pub(crate) async fn launch_freezes_each_member_once(w: World) {
     let scope = w.tenant("one").await;
@@ -69,6 +69,7 @@ pub(crate) async fn members_come_in_the_order_of_a_launch(mut w: World) {
             break;
         }
         members.extend(page);
+        ends(&members);
     }
     assert!(members.is_sorted_by(|a, b| a.number < b.number), "numbers rise");
     let contacts: Vec<_> = members.iter().map(|member| member.contact.clone()).collect();

@@ -79,7 +79,9 @@ pub(crate) async fn project_notes_names(mut w: World) {
     let base = w.now();
     w.pass(100);
     let from = w.fresh_phone();
-    for (name, user, seconds) in [("Ada", Some("ada"), 10), ("A.", None, 5), ("Ada L.", None, 20)] {
+    // Neither the first nor the last to come in is the latest.
+    let names = [("Ada", Some("ada"), 10), ("A.", None, 5), ("Ada L.", None, 20), ("A. L.", Some("al"), 7)];
+    for (name, user, seconds) in names {
         let message = InboundMessage {
             profile_name: Some(name.to_owned()),
             username: user.map(str::to_owned),

@@ -10,7 +10,7 @@ use crate::port::Scope;
 use crate::port::store::{
     Assignment, ConversationFilter, ConversationKey, ConversationMessage, Direction, StoredInbound,
 };
-use crate::testing::store::world::{World, accepted, found, must, only, orders, value};
+use crate::testing::store::world::{World, accepted, ends, found, must, only, orders, value};
 
 async fn stored(w: &World, scope: &Scope) -> Vec<StoredInbound> {
     must(w.inbox().inbound(scope, None, 1_000).await)
@@ -198,6 +198,7 @@ pub(crate) async fn conversations_are_paged_latest_first(w: World) {
             break;
         }
         paged.extend(page.iter().map(ConversationKey::from));
+        ends(&paged);
     }
     assert_eq!(paged, expected);
 }
@@ -277,6 +278,9 @@ pub(crate) async fn a_conversation_shows_its_first_response(w: World) {
     }
     let answered = shown().await.first_response_at.expect("answered");
     assert_eq!(answered, w.now(), "not the one that never left");
+    w.pass(10);
+    w.hear(vec![w.echo(w.typed(&session, contact.recipient.clone(), "and one more thing"))]).await;
+    assert_eq!(shown().await.first_response_at, Some(answered), "the first one stays the first");
 }
 
 pub(crate) async fn conversation_messages_are_in_order_of_time(mut w: World) {
@@ -314,6 +318,7 @@ pub(crate) async fn conversation_messages_are_in_order_of_time(mut w: World) {
                 break;
             }
             paged.extend(page);
+            ends(&paged);
         }
         let names: Vec<_> = paged
             .iter()

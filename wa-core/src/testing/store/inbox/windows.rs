@@ -7,7 +7,7 @@ use crate::model::{
     WebhookConversation,
 };
 use crate::port::store::{ProjectedEvent, WindowFilter, WindowKey};
-use crate::testing::store::world::{World, accepted, found, must, only, orders, rejected, sorted};
+use crate::testing::store::world::{World, accepted, ends, found, must, only, orders, rejected, sorted};
 
 const HOUR: u64 = 3_600;
 
@@ -151,6 +151,7 @@ pub(crate) async fn windows_are_paged_by_their_end(w: World) {
             assert_eq!(entry.window, one, "as it is shown alone");
         }
         paged.extend(page.iter().map(crate::port::store::WindowEntry::key));
+        ends(&paged);
     }
     assert_eq!(paged, sorted(keys), "each once, those that close first come first");
 }

@@ -6,12 +6,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    BudgetOf, Campaign, CampaignAction, CampaignContent, CampaignState, Category, ContactAttributes,
-    ContactId, Content, EventBody, Fact, Fingerprint, HoldReason, ImportId, ImportLine, ImportRow, Money,
-    NewCampaign, Period, Phone, PriceBook, Recipient, RejectClass, Session, StatusUpdate, TenantBudget,
-    TenantSettings,
+    BudgetOf, Campaign, CampaignAction, CampaignState, Category, Content, EventBody, Fact, HoldReason, Money,
+    NewCampaign, NewMessage, Period, Phone, PriceBook, Recipient, RejectClass, Session, StatusUpdate,
+    TenantBudget, TenantSettings,
 };
-use crate::port::store::{BegunBatch, CostOf, DueQuery, ImportChunk, ImportStep, StartImport};
+use crate::port::store::{BegunBatch, CostOf, DueQuery};
 use crate::port::{Scope, WorkerScope};
 use crate::rules::judge::Verdict;
 use crate::testing::store::judges::Scripted;
@@ -168,34 +167,16 @@ pub(crate) async fn begin_holds_an_unknown_price_under_a_budget(w: World) {
     assert_eq!(must(w.ledger().cost(&scope, &CostOf::Everything).await).unpriced, 1);
 }
 
-/// A running campaign of texts to so many people who have just written, and their phones.
-async fn texts(w: &World, scope: &Scope, session: &Session, members: u64) -> Vec<Phone> {
-    let start = StartImport {
-        id: w.mint(ImportId::mint),
-        list: value("talkers"),
-        source: Fingerprint::of(b"talkers"),
-    };
-    let import = found(w.audience().start_import(scope, &start).await).id;
-    let phones: Vec<_> = (0..members).map(|_| w.fresh_phone()).collect();
-    let rows = phones.iter().zip(2..).map(|(phone, line)| ImportRow {
-        line,
-        content: Ok(ImportLine {
-            contact: w.mint(ContactId::mint),
-            phone: *phone,
-            attributes: ContactAttributes::new(),
-            opted_out: false,
-        }),
-    });
-    let chunk = ImportChunk { import, from_record: 0, rows: rows.collect(), last: true };
-    let step = must(w.audience().import(scope, &chunk).await);
-    assert!(matches!(step, ImportStep::Applied(_)), "{step:?}");
-    let wrote = phones.iter().map(|phone| w.inbound(w.wrote(session, *phone), None));
-    w.hear(wrote.collect()).await;
-    let content = CampaignContent::new(Content::text("hello").expect("a text"));
-    let new = NewCampaign { content, ..w.new_campaign(&start.list, &[session.id]) };
-    let draft = w.draft(scope, &new).await;
-    w.launch(scope, draft.id, 2_000).await;
-    phones
+/// So many texts to somebody who has just written.
+async fn texts(w: &World, scope: &Scope, session: &Session, count: u64) -> Phone {
+    let talker = w.fresh_phone();
+    w.user_writes(session, talker).await;
+    let content = Content::text("hello").expect("a text");
+    for _ in 0..count {
+        let message = NewMessage { content: content.clone(), ..w.message(session.id, talker) };
+        w.enqueue(scope, &message).await;
+    }
+    talker
 }
 
 async fn begin_at_most(w: &World, own: &WorkerScope, session: &Session, limit: u32) -> BegunBatch {
@@ -206,7 +187,7 @@ async fn begin_at_most(w: &World, own: &WorkerScope, session: &Session, limit: u
 
 async fn text_to(w: &World, scope: &Scope, session: &Session, own: &WorkerScope, to: Phone) -> Option<i64> {
     let content = Content::text("one more").expect("a text");
-    let message = crate::model::NewMessage { content, ..w.message(session.id, Recipient::from(to)) };
+    let message = NewMessage { content, ..w.message(session.id, Recipient::from(to)) };
     w.enqueue(scope, &message).await;
     only(w.begin_due(own, session.id).await.attempts).price.map(|price| price.micros)
 }
@@ -223,7 +204,7 @@ pub(crate) async fn begin_counts_free_service_messages(w: World) {
         }
     };
     at_metas_prices(&w, &scope).await;
-    let phones = texts(&w, &scope, &session, 1_002).await;
+    let talker = texts(&w, &scope, &session, 1_002).await;
     let batch = begin_at_most(&w, &own, &session, 999).await;
     assert_eq!(batch.attempts.len(), 999);
     let batch = [batch.attempts, begin_at_most(&w, &own, &session, 10).await.attempts].concat();
@@ -232,7 +213,6 @@ pub(crate) async fn begin_counts_free_service_messages(w: World) {
     assert!(free.iter().all(|price| *price == Some(0)), "the first thousand are free");
     assert_eq!(charged, [Some(3_400), Some(3_400)], "within a batch too");
 
-    let talker = phones.first().copied().expect("a phone");
     assert_eq!(text_to(&w, &scope, &session, &own, talker).await, Some(3_400));
     w.user_writes(&other, talker).await;
     assert_eq!(text_to(&w, &scope, &other, &own, talker).await, Some(0), "each number has its own");

@@ -273,7 +273,8 @@ pub(crate) async fn begin_waits_out_quiet_hours(w: World) {
     w.put_settings(&scope, &settings).await;
     // Of no country that the number names: the tenant's zone counts.
     let somewhere: Recipient = value::<Bsuid>("US.1").into();
-    let person = w.fresh_phone();
+    // Of a country in which it is quiet, but somewhere else.
+    let person = crate::testing::store::world::phone("4915112345679");
     let elsewhere = UpsertContact {
         attributes: [("time_zone".to_owned(), "Asia/Tokyo".to_owned())].into(),
         ..w.upsert(person)

@@ -1,0 +1,101 @@
+//! Every store that is broken on purpose is told by the clauses made for it, and by no other.
+//!
+//! Run with `--nocapture` it prints a line for each flaw, and the sums.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use futures::executor::block_on;
+use wa_core::memory::MemoryStore;
+use wa_core::port::Clock;
+use wa_core::port::store::Store;
+use wa_core::testing::Flaw;
+use wa_core::testing::store::{self, OpenStore, Report, StoreFixture};
+
+/// Opens reference stores with this flaw, or whole ones.
+struct Fixture(Option<Flaw>);
+
+struct Opened(MemoryStore);
+
+#[async_trait::async_trait]
+impl StoreFixture for Fixture {
+    async fn open(&self, clock: Arc<dyn Clock>) -> Box<dyn OpenStore> {
+        Box::new(Opened(MemoryStore::new(clock).with_flaw(self.0)))
+    }
+}
+
+#[async_trait::async_trait]
+impl OpenStore for Opened {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.clone())
+    }
+
+    async fn reopen(&mut self) {
+        self.0 = self.0.reopened();
+    }
+}
+
+/// What the whole suite finds in a store with each of these flaws, on every core.
+fn reports(flaws: &[Flaw]) -> Vec<(Flaw, Report)> {
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while let Some(flaw) = flaws.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let report = block_on(store::run(&Fixture(Some(*flaw))));
+                    found.lock().expect("a lock").push((*flaw, report));
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().expect("a lock");
+    found.sort_by_key(|(flaw, _)| *flaw);
+    found
+}
+
+#[test]
+fn a_whole_store_keeps_every_clause() {
+    block_on(store::run(&Fixture(None))).assert_kept();
+}
+
+#[test]
+fn every_flaw_is_told_by_its_clauses_and_no_other() {
+    let mut wrong = Vec::new();
+    let reports = reports(Flaw::ALL);
+    assert_eq!(reports.len(), Flaw::ALL.len());
+    for (flaw, report) in &reports {
+        let broken: BTreeSet<&str> = report.broken.iter().map(|it| it.clause).collect();
+        println!("{flaw:?}: {}", broken.iter().copied().collect::<Vec<_>>().join(", "));
+        if broken != flaw.clauses().iter().copied().collect() {
+            wrong.push(format!("{flaw:?} is to break {:?}, and breaks {:#?}", flaw.clauses(), report.broken));
+        }
+    }
+    let told: BTreeSet<&str> = Flaw::ALL.iter().flat_map(|flaw| flaw.clauses()).copied().collect();
+    let alone = Flaw::ALL.iter().filter(|flaw| flaw.clauses().len() == 1).count();
+    println!(
+        "{} flaws, {alone} of them told by one clause alone; {} of {} clauses have a flaw made for them",
+        Flaw::ALL.len(),
+        told.len(),
+        store::cases().len(),
+    );
+    assert!(wrong.is_empty(), "{} flaws are told by other clauses:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_flaw_names_clauses_of_the_suite() {
+    let clauses: BTreeSet<&str> = store::cases().iter().map(|case| case.clause).collect();
+    for flaw in Flaw::ALL {
+        assert!(!flaw.clauses().is_empty(), "{flaw:?} has a clause made for it");
+        assert!(flaw.clauses().iter().all(|clause| clauses.contains(clause)), "{flaw:?}");
+    }
+    let rooms = ["directory", "numbers", "audience", "schedules", "outbox", "inbox", "ledger", "journal"];
+    for room in rooms.into_iter().chain(["archive", "reports", "store"]) {
+        let of_room = store::cases().into_iter().filter(|case| case.room == room);
+        let of_room: BTreeSet<&str> = of_room.map(|case| case.clause).collect();
+        let is_of_room = |flaw: &&Flaw| flaw.clauses().iter().any(|clause| of_room.contains(clause));
+        assert!(Flaw::ALL.iter().any(|flaw| is_of_room(&flaw)), "{room} has a flaw");
+    }
+}
