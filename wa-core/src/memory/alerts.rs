@@ -67,8 +67,7 @@ impl State {
             let meter = tenant.meters.get(&id).cloned().unwrap_or_default();
             let seen =
                 look(meter, &Look { counts: &counts, fresh: &fresh, answered }, &tenant.settings.alerts);
-            let mut meter = seen.meter;
-            flawed!(tenant, AlertsAgainAndAgain => { meter = super::flaws::unsaid(meter); });
+            let meter = flawed!(tenant, AlertsAgainAndAgain => super::flaws::unsaid(seen.meter), seen.meter);
             tenant.meters.insert(id, meter);
             for alert in seen.alerts {
                 let pauses = matches!(alert, CampaignAlert::Paused { .. });

@@ -237,15 +237,8 @@ impl Audience for MemoryStore {
     ) -> Result<Option<Campaign>, StoreError> {
         Ok(self.write(|state, _| {
             let row = state.tenants.get_mut(&scope.tenant())?.campaigns.get_mut(&campaign)?;
-            let before = row.campaign.budget;
-            row.campaign.budget = budget;
-            let shown = row.campaign.clone();
-            flawed!(state, ForgetsALoweredBudget => {
-                if budget.map(|it| it.micros) < before.map(|it| it.micros) {
-                    row.campaign.budget = before;
-                }
-            });
-            Some(shown)
+            row.campaign.budget = flawed!(state, ForgetsALoweredBudget => super::flaws::unlowered(row.campaign.budget, budget), budget);
+            Some(Campaign { budget, ..row.campaign.clone() })
         }))
     }
 

@@ -29,9 +29,7 @@ macro_rules! flawed {
 
 #[cfg(not(feature = "mutants"))]
 macro_rules! flawed {
-    ($of:expr, $flaw:ident => $wrong:expr, $right:expr) => {
-        $right
-    };
+    ($of:expr, $flaw:ident => $wrong:expr, $right:expr) => {{ $right }};
     ($of:expr, $flaw:ident => $wrong:block) => {};
     ($of:expr, $flaw:ident) => {
         false

@@ -372,12 +372,8 @@ fn due(tenant: &TenantRow, ask: &DueQuery, now: DateTime<Utc>) -> DuePage {
     });
     let session = tenant.sessions.get(&ask.session);
     let pace = session.map(|session| pace::of(session, &tenant.settings));
-    DuePage {
-        at: now,
-        messages: page(messages, ask.limit),
-        next_at,
-        pace: flawed!(tenant, SaysNoPace => None, pace),
-    }
+    let pace = flawed!(tenant, SaysNoPace => None, pace);
+    DuePage { at: now, messages: page(messages, ask.limit), next_at, pace }
 }
 
 /// What a page says of its campaigns, once for each.

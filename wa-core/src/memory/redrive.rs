@@ -59,6 +59,7 @@ impl TenantRow {
     pub(super) fn redrive(&mut self, ask: &Redrive, now: DateTime<Utc>, entries: &mut Entries) -> Redriven {
         let fitting: Vec<MessageId> = match &ask.of {
             RedriveOf::Failed(filter) => {
+                #[cfg(feature = "mutants")]
                 let all = FailureFilter::default();
                 let filter = flawed!(self, RedrivesWhatDoesNotFit => &all, filter);
                 page(self.failed(filter, ask.after), ask.limit)

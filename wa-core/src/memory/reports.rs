@@ -73,7 +73,7 @@ impl Reports for MemoryStore {
             let ids = tenant.messages.range(behind(after)).map(|(id, _)| *id);
             let doubted = ids.filter(|id| {
                 tenant.state_of(*id) == MessageState::InDoubt
-                    || (flawed!(state, ListsWhatWasInDoubt) && super::flaws::was_in_doubt(tenant, *id))
+                    || flawed!(state, ListsWhatWasInDoubt => super::flaws::was_in_doubt(tenant, *id), false)
             });
             page(doubted.filter_map(|id| tenant.view(id)), limit)
         }))
@@ -88,6 +88,7 @@ impl Reports for MemoryStore {
     ) -> Result<Vec<MessageView>, StoreError> {
         Ok(self.read(|state, _| {
             let Some(tenant) = state.tenants.get(&scope.tenant()) else { return Vec::new() };
+            #[cfg(feature = "mutants")]
             let all = FailureFilter::default();
             let filter = flawed!(state, ListsEveryFailure => &all, filter);
             page(tenant.failed(filter, after).filter_map(|id| tenant.view(id)), limit)

@@ -8,8 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::memory::state::{AttemptRow, CampaignRow, DueRow, MessageRow, State, TenantRow};
 use crate::model::{
     AttemptKey, BatchId, CampaignState, ContactId, Conversation, ConversationId, DeliveryFacts, EventId,
-    Fact, InDoubtPolicy, MessageId, MessageState, NewMessage, RejectClass, SessionId, SkipReason, TenantId,
-    TenantSettings, values_of,
+    Fact, InDoubtPolicy, MessageId, MessageState, Money, NewMessage, RejectClass, SessionId, SkipReason,
+    TenantId, TenantSettings, values_of,
 };
 use crate::port::WorkerScope;
 use crate::port::store::{BeginItem, Considered, ContactSpend, ConversationMessage, DueBody, DueSource};
@@ -271,6 +271,11 @@ pub(in crate::memory) fn unsaid(meter: Meter) -> Meter {
 }
 
 // ---- money ----
+
+/// The higher of two budgets; none is the lowest.
+pub(in crate::memory) fn unlowered(before: Option<Money>, budget: Option<Money>) -> Option<Money> {
+    if budget.map(|it| it.micros) < before.map(|it| it.micros) { before } else { budget }
+}
 
 /// How an attempt stands in the totals of a broken store.
 pub(in crate::memory) fn booked(
