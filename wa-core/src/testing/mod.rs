@@ -8,6 +8,7 @@
 
 pub mod billing;
 mod clock;
+mod collected;
 #[cfg(feature = "engine")]
 mod drive;
 mod entropy;
@@ -25,6 +26,7 @@ pub mod transport_suite;
 pub mod webhook_suite;
 
 pub use clock::{ManualClock, check_clock};
+pub use collected::Collected;
 #[cfg(feature = "engine")]
 pub use drive::Driver;
 pub use entropy::SeededEntropy;
