@@ -140,8 +140,9 @@ pub(in crate::testing::store) async fn export_holds_nothing_of_others(w: World) 
     w.settle(begun, rejected(crate::model::RejectClass::Account, 131_031)).await;
     same_records(&alone, &export(&w, &scope).await);
     let theirs = export(&w, &other).await.lines().join("\n");
-    for line in alone.lines() {
-        assert!(!theirs.contains(&line) || line.contains("\"kind\":\"list\""), "{line}");
+    let with_ids = [RecordKind::Session, RecordKind::Contact, RecordKind::Campaign, RecordKind::Message];
+    for (record, line) in alone.records.iter().zip(alone.lines()) {
+        assert!(!with_ids.contains(&record.kind()) || !theirs.contains(&line), "{line}");
     }
 }
 
