@@ -38,6 +38,9 @@ pub(super) async fn lived(w: &World, name: &str) -> (Scope, Session, WorkerScope
     w.pass(3_600);
     assert!(matches!(super::step(w, &scope, scheduled).await, RunSchedule::Ran(_)));
     campaigns(w, &scope, &session, &other, &own).await;
+    if name == "one" {
+        must(w.audience().advance(&w.admin()).await);
+    }
     singles(w, &scope, &session, &own).await;
     spoken(w, &scope, &session).await;
     let key = NoticeKind::SessionStopped { session: session.id, advice: "Add a payment method.".to_owned() };
@@ -154,7 +157,6 @@ async fn campaigns(w: &World, scope: &Scope, session: &Session, other: &Session,
             .set_budget(scope, running.id, Some(Money { micros: 5_000_000, currency: value("EUR") }))
             .await,
     );
-    must(w.audience().advance(&w.admin()).await);
 }
 
 /// Singles in all the states that one can be in.
