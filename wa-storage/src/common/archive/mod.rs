@@ -132,6 +132,80 @@ fn bytes(digits: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
+/// Tables that no export carries, and why.
+#[cfg(test)]
+const LEFT_OUT: &[(&str, &str)] = &[
+    ("arrival", "of the installation: imports under way"),
+    ("arrival_record", "of the installation: imports under way"),
+    ("batch", "of the installation: which begins came"),
+    ("budget_use", "follows from attempts"),
+    ("campaign_count", "follows from messages"),
+    ("delta", "follows from messages"),
+    ("identity", "of the installation"),
+    ("journal", "of the installation"),
+    ("journal_end", "of the installation"),
+    ("origin", "of the installation"),
+    ("quota_usage", "follows from attempts"),
+    ("raw", "of the installation: bodies of webhooks"),
+    ("reader", "of the installation"),
+    ("reconcile_need", "of the installation"),
+    ("rollup", "follows from attempts and inbound messages"),
+    ("rollup_delta", "follows from attempts and inbound messages"),
+    ("schema_version", "of the installation"),
+    ("service_usage", "follows from attempts"),
+    ("service_window", "follows from inbound messages"),
+    ("sqlite_sequence", "of the installation"),
+    ("tier_slot", "follows from attempts"),
+    ("tier_usage", "follows from attempts"),
+    ("waiting_status", "of the installation: statuses without an attempt"),
+    ("warm_up_usage", "follows from attempts"),
+    ("window", "follows from inbound messages"),
+    ("worker", "of the installation"),
+];
+
+/// Columns of the other tables that no record says, and why.
+#[cfg(test)]
+const NOT_SAID: &[(&str, &str, &str)] = &[
+    ("attempt", "incarnation", "of the installation"),
+    ("feed", "cancelled_at", "an import closes each message"),
+    ("feed", "remaining", "follows from messages"),
+    ("import", "place", "a key of the store's own"),
+    ("list", "id", "a key of the store's own"),
+    ("list", "last_seq", "follows from members and campaigns"),
+    ("price_book", "id", "a key of the store's own"),
+    ("session_lease", "dispatch_state", "of the installation"),
+    ("session_lease", "epoch", "of the installation"),
+    ("session_lease", "guard", "of the installation"),
+    ("session_lease", "judged_epoch", "of the installation"),
+    ("session_lease", "unsettled_deaths", "of the installation"),
+    ("session_lease", "until", "of the installation"),
+    ("session_lease", "worker", "of the installation"),
+    ("tenant", "id", "in the head"),
+    ("tenant", "name", "in the head"),
+    ("tenant", "settings", "written at the end"),
+    ("tenant", "entitlement", "written at the end"),
+    ("tenant", "created_at", "written at the end"),
+    ("tenant", "book", "follows from the settings"),
+    ("tenant", "held_since", "of the installation"),
+];
+
+/// The columns of a schema about which nobody has decided whether an archive carries them.
+#[cfg(test)]
+pub(crate) fn undecided(columns: Vec<(String, String)>) -> Vec<String> {
+    let is_decided = |table: &str, column: &str| {
+        let is_filled = import::TABLES
+            .iter()
+            .any(|it| it.name == table && it.columns.iter().any(|(name, ..)| *name == column));
+        let is_there = || import::TABLES.iter().any(|it| it.name == table);
+        is_filled
+            || (column == "tenant" && is_there())
+            || LEFT_OUT.iter().any(|(name, _)| *name == table)
+            || NOT_SAID.iter().any(|(of, name, _)| (*of, *name) == (table, column))
+    };
+    let open = columns.into_iter().filter(|(table, column)| !is_decided(table, column));
+    open.map(|(table, column)| format!("{table}.{column}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

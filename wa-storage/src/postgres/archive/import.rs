@@ -547,3 +547,26 @@ pub(super) async fn discard_some(conn: &mut PgConnection, tenant: TenantId) -> F
     }
     Ok(true)
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use crate::TestDatabase;
+    use crate::common::archive::undecided;
+
+    #[tokio::test]
+    async fn every_column_is_in_an_archive_or_on_the_list_of_those_that_are_not() {
+        let database = TestDatabase::create().await;
+        let pool = sqlx::PgPool::connect(database.url()).await.expect("a connection");
+        let columns: Vec<(String, String)> = sqlx::query_as(
+            "SELECT table_name::text, column_name::text FROM information_schema.columns c \
+             JOIN information_schema.tables t USING (table_schema, table_name) \
+             WHERE table_schema NOT IN ('pg_catalog', 'information_schema') AND t.table_type = 'BASE TABLE'",
+        )
+        .fetch_all(&pool)
+        .await
+        .expect("rows");
+        assert!(columns.len() > 200, "{} columns", columns.len());
+        assert_eq!(undecided(columns), [""; 0], "say what an archive makes of them");
+        pool.close().await;
+    }
+}

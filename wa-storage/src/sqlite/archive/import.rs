@@ -455,3 +455,28 @@ fn delete(conn: &Connection, tenant: TenantId, table: &str, fits: &str, most: us
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     Ok(conn.prepare_cached(&sql)?.execute(params![tenant.as_bytes(), most])?)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::common::archive::undecided;
+    use crate::{SqliteOptions, SqliteStore};
+
+    #[test]
+    fn every_column_is_in_an_archive_or_on_the_list_of_those_that_are_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("wa.db");
+        let store = SqliteStore::open(SqliteOptions::new(&path)).expect("a store");
+        let conn = rusqlite::Connection::open(&path).expect("the file");
+        let mut statement = conn
+            .prepare(
+                "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c \
+                 WHERE m.type = 'table'",
+            )
+            .expect("a statement");
+        let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        let columns = columns.collect::<rusqlite::Result<Vec<_>>>().expect("rows");
+        assert!(columns.len() > 200, "{} columns", columns.len());
+        assert_eq!(undecided(columns), [""; 0], "say what an archive makes of them");
+        store.close();
+    }
+}

@@ -12,8 +12,8 @@ use crate::model::{
     Tier, UserChange, UserChangeKind, UtcOffset,
 };
 use crate::port::store::{
-    CostOf, FailureFilter, ImportChunk, ImportStep, ProjectedEvent, Recover, RunSchedule, StartImport, TrendBy,
-    TrendQuery, UpsertContact,
+    CostOf, FailureFilter, ImportChunk, ImportStep, ProjectedEvent, Recover, RunSchedule, StartImport,
+    TrendBy, TrendQuery, UpsertContact,
 };
 use crate::port::{Notice, NoticeKind, Scope, WorkerScope};
 use crate::testing::store::world::{
