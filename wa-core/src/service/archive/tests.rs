@@ -10,7 +10,14 @@ use crate::testing::ManualClock;
 
 /// A kit on an empty store.
 async fn kit() -> Kit {
-    let clock = Arc::new(ManualClock::new(from_micros(1_794_320_000_123_457)));
+    kit_on(clock()).await
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(from_micros(1_794_320_000_123_457)))
+}
+
+async fn kit_on(clock: Arc<ManualClock>) -> Kit {
     let store = Arc::new(MemoryStore::new(clock.clone()));
     Kit::builder(store).clock(clock).build().await.expect("a kit")
 }
@@ -164,7 +171,8 @@ async fn the_documentation_lists_these_messages() {
 
 #[tokio::test]
 async fn an_import_goes_on_where_it_stopped() {
-    let (from, to) = (kit().await, kit().await);
+    let clock = clock();
+    let (from, to) = (kit_on(Arc::clone(&clock)).await, kit().await);
     let tenant = person(&from, "acme", "+4915112345678").await;
     for n in 0..1_200 {
         person(&from, "acme", &format!("+491511234{:04}", 5_678 + n % 3)).await;
@@ -188,7 +196,7 @@ async fn an_import_goes_on_where_it_stopped() {
     let other = kit().await;
     let ports = &other.inner.ports;
     assert_eq!(ports.store.archive().import_tenant(&ports.admin(), &chunk).await.expect("a step"), step);
-    person(&from, "acme", "+4915112349999").await;
+    clock.advance(std::time::Duration::from_secs(1));
     let another = exported(&from, tenant).await;
     let refused = other.archive().import(Cursor::new(&another)).await.expect_err("another file");
     assert!(matches!(refused, KitError::Archive(ArchiveProblem::AnotherFile)), "{refused}");

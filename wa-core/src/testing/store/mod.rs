@@ -479,6 +479,7 @@ macro_rules! __store_clauses {
                 export_gives_records_in_order
                 export_is_of_one_instant
                 export_holds_nothing_of_others
+                export_holds_no_secret
                 export_of_nobody_gives_nothing
                 import_brings_everything_back
                 import_derives_what_follows

@@ -113,6 +113,9 @@ async fn missing(conn: &mut PgConnection, chunk: &ImportTenant) -> Fallible<Opti
     Ok(None)
 }
 
+/// A query of the ids that are there, and what each stands for.
+type ById = (&'static str, fn(Uuid) -> Reference);
+
 /// Those of what is named that are there already.
 async fn there(
     conn: &mut PgConnection,
@@ -138,7 +141,7 @@ async fn there(
         .fetch_all(&mut *conn)
         .await?;
     known.extend(lists.into_iter().filter_map(|name| Some(Reference::List(name.parse().ok()?))));
-    let by_id: [(&str, fn(Uuid) -> Reference); 5] = [
+    let by_id: [ById; 5] = [
         ("SELECT session FROM arrival_record WHERE tenant = $1 AND session = ANY($2)", |id| {
             Reference::Session(SessionId::from_uuid(id))
         }),

@@ -37,7 +37,8 @@ async fn export(store: &dyn Store, tenant: TenantId) -> Collected {
 fn same(what: &str, left: &str, right: &str) {
     let differ = left.lines().zip(right.lines()).position(|(left, right)| left != right);
     let line = differ.unwrap_or_else(|| left.lines().count().min(right.lines().count()));
-    let around = |text: &str| text.lines().skip(line.saturating_sub(10)).take(14).collect::<Vec<_>>().join("\n");
+    let around =
+        |text: &str| text.lines().skip(line.saturating_sub(10)).take(14).collect::<Vec<_>>().join("\n");
     assert!(left == right, "{what}, line {line}:\n{}\n--\n{}", around(left), around(right));
 }
 

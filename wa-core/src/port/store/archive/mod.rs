@@ -104,6 +104,7 @@ pub trait Archive: Send + Sync {
     /// - `export_gives_records_in_order`: by kind and key, each once, whatever the size of the pages.
     /// - `export_is_of_one_instant`: what is written while it runs is not in it.
     /// - `export_holds_nothing_of_others`: the records of a tenant do not change with those of another one.
+    /// - `export_holds_no_secret`: the key of tags is not in it; nothing else in a store is secret.
     /// - `export_of_nobody_gives_nothing`: the sink is not called.
     ///
     /// # Errors
