@@ -322,7 +322,8 @@ impl Audience for MemoryStore {
     async fn advance(&self, _: &AdminScope) -> Result<Advanced, StoreError> {
         Ok(self.write(|state, now| {
             let (mut advanced, mut entries) = (Advanced::default(), Entries::default());
-            for (id, tenant) in &mut state.tenants {
+            let held = &state.held;
+            for (id, tenant) in state.tenants.iter_mut().filter(|(id, _)| !held.contains_key(id)) {
                 advance(tenant, now, &mut advanced);
                 let moved = advanced.moved.iter().filter(|(owner, _, _)| owner == id);
                 moved.for_each(|(owner, campaign, to)| entries.moved(*owner, *campaign, *to));

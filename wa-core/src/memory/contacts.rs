@@ -3,7 +3,7 @@
 //! Invariant: no phone and no business-scoped user id belongs to two contacts. The id of a contact
 //! that was merged into another one is an alias of that one, never of an alias.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -12,6 +12,7 @@ use crate::model::{
     Bsuid, Consent, ConsentRecord, ConsentSource, Contact, ContactAttributes, ContactId, Phone, Recipient,
     Seen,
 };
+use crate::port::store::{ArchivedAddress, ArchivedContact};
 use crate::rules::consent::{self, ConsentNews};
 
 /// The contacts, and who has which address.
@@ -213,6 +214,63 @@ impl Contacts {
         self.by_phone.retain(|_, owner| *owner != id);
         self.by_bsuid.retain(|_, owner| *owner != id);
         self.address(id, to);
+    }
+
+    /// Everything, in the order of ids.
+    pub(super) fn archived(&self) -> Vec<ArchivedContact> {
+        let archived = |it: &Contact| {
+            let aliases = self.aliases.iter().filter(|(_, stays)| **stays == it.id).map(|(alias, _)| *alias);
+            let former = self.former.iter().filter(|former| former.contact == it.id);
+            let former: BTreeSet<_> = former.map(|it| (it.key.cast_signed(), it.until)).collect();
+            ArchivedContact {
+                id: it.id,
+                attributes: it.attributes.clone(),
+                consent: it.consent,
+                created_at: it.created_at,
+                aliases: aliases.collect(),
+                former: former
+                    .into_iter()
+                    .map(|(recipient, until)| ArchivedAddress { recipient, until })
+                    .collect(),
+                phone: it.recipient.phone(),
+                bsuid: it.recipient.bsuid().cloned(),
+                consent_at: it.consent_at,
+                consent_source: it.consent_source,
+                profile_name: it.profile_name.clone(),
+                username: it.username.clone(),
+                consent_record: self
+                    .records
+                    .get(&it.id)
+                    .copied()
+                    .filter(|record| *record != ConsentRecord::default()),
+            }
+        };
+        self.rows.values().map(archived).collect()
+    }
+
+    /// Takes over an archived contact.
+    pub(super) fn restore(&mut self, it: &ArchivedContact) {
+        let Ok(recipient) = Recipient::new(it.phone, it.bsuid.clone()) else { return };
+        let contact = Contact {
+            id: it.id,
+            recipient: recipient.clone(),
+            attributes: it.attributes.clone(),
+            profile_name: it.profile_name.clone(),
+            username: it.username.clone(),
+            consent: it.consent,
+            consent_at: it.consent_at,
+            consent_source: it.consent_source,
+            created_at: it.created_at,
+        };
+        self.rows.insert(it.id, contact);
+        self.address(it.id, recipient);
+        self.records.extend(it.consent_record.map(|record| (it.id, record)));
+        self.aliases.extend(it.aliases.iter().map(|alias| (*alias, it.id)));
+        self.former.extend(it.former.iter().map(|former| Former {
+            contact: it.id,
+            key: former.recipient.cast_unsigned(),
+            until: former.until,
+        }));
     }
 
     fn address(&mut self, id: ContactId, who: Recipient) {

@@ -37,7 +37,7 @@ pub(super) fn group(
         None => None,
     };
     let group = GroupFacts {
-        awaits_reconcile: state.awaits.is_some(),
+        awaits_reconcile: state.awaits.is_some() || state.held.contains_key(&tenant.tenant.id),
         tenant_paused: tenant.settings.paused,
         suspended: tenant.entitlement.suspended,
         session: session.state,

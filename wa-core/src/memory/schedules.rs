@@ -141,7 +141,7 @@ impl Schedules for MemoryStore {
                 return DueSchedules::default();
             }
             let (mut due, mut launch, mut next_at) = (Vec::new(), Vec::new(), None);
-            for (id, tenant) in &state.tenants {
+            for (id, tenant) in state.tenants.iter().filter(|(id, _)| !state.held.contains_key(id)) {
                 for it in tenant.schedules.values() {
                     match it.next_at {
                         Some(at) if at <= now && !(at == now && flawed!(state, NamesADueScheduleLate)) => {
@@ -180,7 +180,8 @@ impl Schedules for MemoryStore {
     ) -> Result<RunSchedule, StoreError> {
         self.write(|state, now| {
             let mut entries = Entries::default();
-            let waits = state.awaits.is_some() && !flawed!(state, RunsSchedulesAfterARestore);
+            let waits = (state.awaits.is_some() && !flawed!(state, RunsSchedulesAfterARestore))
+                || state.held.contains_key(&scope.tenant());
             let Some(tenant) = state.tenants.get_mut(&scope.tenant()) else {
                 return Ok(RunSchedule::Missing);
             };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::archive::Arriving;
 use super::contacts::Contacts;
 use super::doubt::DoubtRow;
 use super::flaws::flawed;
@@ -41,6 +42,10 @@ pub(super) struct State {
     /// That nothing may begin until somebody says so.
     pub(super) awaits: Option<ReconcileNeed>,
     pub(super) tenants: BTreeMap<TenantId, TenantRow>,
+    /// Tenants whose import is not finished.
+    pub(super) arriving: BTreeMap<TenantId, Arriving>,
+    /// Imported tenants that nobody has let go on yet, and since when.
+    pub(super) held: BTreeMap<TenantId, DateTime<Utc>>,
     pub(super) leases: BTreeMap<SessionId, LeaseRow>,
     pub(super) workers: BTreeMap<WorkerId, WorkerRow>,
     pub(super) batches: BTreeMap<BatchId, BatchFate>,

@@ -10,6 +10,7 @@
 //! pausing, read December 2025: three hours, six hours, then disabled.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::model::{
     AccountAlert, AccountChange, AccountReview, AccountUpdate, BanState, BusinessCapability, Category,
@@ -50,7 +51,8 @@ pub enum Whose {
 }
 
 /// Things that news can be about, each with an order of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Topic {
     /// A number's throughput.
     Throughput,

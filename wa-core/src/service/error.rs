@@ -1,5 +1,6 @@
 //! The one error type of the services.
 
+use super::archive::ArchiveProblem;
 use super::import::CsvProblem;
 use crate::engine::ConfigError;
 use crate::model::{
@@ -37,6 +38,9 @@ pub enum KitError {
     /// The file cannot be imported.
     #[error(transparent)]
     Import(#[from] CsvProblem),
+    /// The archive cannot be taken in.
+    #[error(transparent)]
+    Archive(#[from] ArchiveProblem),
     /// The export cannot be written.
     #[error("the export cannot be written")]
     Export(#[source] std::io::Error),

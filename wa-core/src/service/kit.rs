@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::channel::mpsc;
 
+use super::archive::Archives;
 use super::error::KitError;
 use super::reconcile::Reconcile;
 use super::tenant::TenantHandle;
@@ -122,6 +123,12 @@ impl Kit {
     #[must_use]
     pub const fn reconcile(&self) -> Reconcile<'_> {
         Reconcile::new(self)
+    }
+
+    /// Tenants as files: exports of one, backups of all, and imports from any kind of store.
+    #[must_use]
+    pub const fn archive(&self) -> Archives<'_> {
+        Archives::new(self)
     }
 
     /// Looks for what should hold in the store and does not: at most `limit` findings of each kind. An empty

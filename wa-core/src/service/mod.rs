@@ -1,5 +1,6 @@
 //! What an embedder calls: the kit, its tenants, and what each tenant has.
 
+mod archive;
 mod campaigns;
 mod check;
 mod contacts;
@@ -23,6 +24,7 @@ mod sessions;
 mod tenant;
 mod webhooks;
 
+pub use archive::{ArchiveProblem, Archives};
 pub use campaigns::{CampaignSpec, Campaigns};
 pub use check::{CheckAnswer, CostCheck, CostReason, SendCheck, WindowCheck};
 pub use contacts::Contacts;

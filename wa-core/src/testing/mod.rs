@@ -13,6 +13,7 @@
 
 pub mod billing;
 mod clock;
+mod collected;
 #[cfg(feature = "engine")]
 mod drive;
 mod entropy;
@@ -32,6 +33,7 @@ pub mod transport_suite;
 pub mod webhook_suite;
 
 pub use clock::{ClockCase, ManualClock, check_clock, clock_cases};
+pub use collected::Collected;
 #[cfg(feature = "engine")]
 pub use drive::Driver;
 pub use entropy::SeededEntropy;

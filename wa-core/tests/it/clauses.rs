@@ -28,7 +28,7 @@ fn the_store_suite_has_one_case_per_clause() {
         ("inbox", include_str!("../../src/port/store/inbox.rs")),
         ("ledger", include_str!("../../src/port/store/ledger.rs")),
         ("journal", include_str!("../../src/port/store/journal.rs")),
-        ("archive", include_str!("../../src/port/store/archive.rs")),
+        ("archive", include_str!("../../src/port/store/archive/mod.rs")),
         ("reports", include_str!("../../src/port/store/reports.rs")),
     ];
     let cases = store::cases();

@@ -49,6 +49,7 @@ fn one_delivery() -> String {
     format!(
         "SELECT a.tenant, a.message, CAST(count(*) AS TEXT) || ' attempts may have been delivered' AS line \
          FROM attempt a {RESULT_OF} WHERE NOT {UNDELIVERED} AND NOT {MAY_RESEND} \
+         AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = a.tenant) \
          GROUP BY a.tenant, a.message HAVING count(*) > 1"
     )
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here reads or writes a database.
 
+pub(crate) mod archive;
 pub(crate) mod audience;
 pub(crate) mod begin;
 pub(crate) mod booked;

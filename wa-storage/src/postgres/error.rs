@@ -4,6 +4,8 @@
 
 use wa_core::port::store::{StoreError, StoreErrorKind};
 
+use crate::common::archive::Misfit;
+
 /// A failure inside a transaction, before its commit.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
@@ -13,6 +15,12 @@ pub(super) enum Fault {
     /// The stored data or the call breaks an invariant.
     #[error("{0}")]
     Broken(&'static str),
+}
+
+impl From<Misfit> for Fault {
+    fn from(_: Misfit) -> Self {
+        Self::Broken("a record does not fit its tables")
+    }
 }
 
 pub(super) type Fallible<T> = Result<T, Fault>;

@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use wa_core::model::{PriceBook, Recipient, TenantId};
 use wa_core::rules::price::{Booking, booking};
 
-use super::codec::{json, to_json};
+use super::codec::{get, json, to_json};
 use super::error::{Fallible, Fault};
 use super::tx::Tx;
 use crate::common::message::Attempt;
@@ -43,6 +43,26 @@ pub(super) async fn keep(tx: &mut Tx, tenant: TenantId, prices: Option<&PriceBoo
         .execute(tx.conn())
         .await?;
     Ok(())
+}
+
+/// Makes the version that holds these prices the tenant's present one.
+pub(super) async fn keep_known(tx: &mut Tx, tenant: TenantId, prices: Option<&PriceBook>) -> Fallible<()> {
+    let versions: Vec<(i64, PriceBook)> = sqlx::query("SELECT id, body FROM price_book WHERE tenant = $1")
+        .bind(tenant.as_uuid())
+        .try_map(|row: PgRow| Ok((get(&row, 0)?, json(&row, 1)?)))
+        .fetch_all(tx.conn())
+        .await?;
+    match versions.into_iter().find(|(_, book)| Some(book) == prices) {
+        Some((id, _)) => {
+            sqlx::query("UPDATE tenant SET book = $2 WHERE id = $1")
+                .bind(tenant.as_uuid())
+                .bind(id)
+                .execute(tx.conn())
+                .await?;
+            Ok(())
+        }
+        None => keep(tx, tenant, prices).await,
+    }
 }
 
 /// The versions that a call has read.

@@ -27,10 +27,13 @@ use crate::common::changes::Changes;
 const COLUMNS: &str = "id, name, spec, state, next_number, next_civil, next_at, runs, skipped, created_at";
 
 const DUE: &str = "SELECT tenant, id FROM schedule WHERE next_at <= $1 \
+     AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = schedule.tenant AND t.held_since IS NULL) \
      ORDER BY next_at, tenant, id LIMIT $2";
-const NEXT: &str = "SELECT min(next_at) FROM schedule WHERE next_at > $1";
+const NEXT: &str = "SELECT min(next_at) FROM schedule WHERE next_at > $1 \
+     AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = schedule.tenant AND t.held_since IS NULL)";
 const TO_LAUNCH: &str = "SELECT c.tenant, c.id FROM campaign c WHERE c.state IN ('draft', 'launching') \
      AND EXISTS (SELECT 1 FROM schedule_run r WHERE r.tenant = c.tenant AND r.campaign = c.id) \
+     AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = c.tenant AND t.held_since IS NULL) \
      ORDER BY c.tenant, c.id LIMIT $1";
 
 #[async_trait]
@@ -194,7 +197,7 @@ async fn due(tx: &mut Tx, limit: u32) -> Fallible<DueSchedules> {
 
 async fn run(tx: &mut Tx, tenant: TenantId, id: ScheduleId, fresh: CampaignId) -> Fallible<RunSchedule> {
     let Some(mut known) = by_id(tx.conn(), tenant, id).await? else { return Ok(RunSchedule::Missing) };
-    if archive::need(tx.conn()).await?.is_some() {
+    if archive::need(tx.conn()).await?.is_some() || archive::is_held(tx.conn(), tenant).await? {
         return Ok(RunSchedule::Waits(known.state));
     }
     let step = rule::step(&known, tx.now);
@@ -239,14 +242,15 @@ async fn run(tx: &mut Tx, tenant: TenantId, id: ScheduleId, fresh: CampaignId) -
 }
 
 /// Leaves out the slots that have come, of every tenant.
-pub(super) async fn pass_over(tx: &mut Tx) -> Fallible<()> {
+pub(super) async fn pass_over(tx: &mut Tx, only: Option<TenantId>) -> Fallible<()> {
     let now = tx.now;
     let sql = format!(
         "SELECT {COLUMNS}, tenant FROM schedule WHERE state = 'active' AND next_at < $1 \
-         ORDER BY tenant, id FOR UPDATE"
+         AND ($2::uuid IS NULL OR tenant = $2) ORDER BY tenant, id FOR UPDATE"
     );
     let passed: Vec<(TenantId, Schedule)> = sqlx::query(AssertSqlSafe(sql))
         .bind(now)
+        .bind(only.map(|of| of.as_uuid()))
         .try_map(|row: PgRow| Ok((id(&row, 10)?, schedule(&row)?)))
         .fetch_all(tx.conn())
         .await?;

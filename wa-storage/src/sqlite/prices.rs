@@ -41,6 +41,24 @@ pub(super) fn keep(tx: &Tx<'_>, tenant: TenantId, prices: Option<&PriceBook>) ->
     Ok(())
 }
 
+/// Makes the version that holds these prices the tenant's present one.
+pub(super) fn keep_known(tx: &Tx<'_>, tenant: TenantId, prices: Option<&PriceBook>) -> Fallible<()> {
+    let mut statement = tx.conn.prepare_cached("SELECT id, body FROM price_book WHERE tenant = ?1")?;
+    let versions = statement.query_map(params![tenant.as_bytes()], |row| {
+        Ok((row.get::<_, i64>(0)?, json::<PriceBook>(row, 1)?))
+    })?;
+    let versions = versions.collect::<rusqlite::Result<Vec<_>>>()?;
+    match versions.into_iter().find(|(_, book)| Some(book) == prices) {
+        Some((id, _)) => {
+            tx.conn
+                .prepare_cached("UPDATE tenant SET book = ?2 WHERE id = ?1")?
+                .execute(params![tenant.as_bytes(), id])?;
+            Ok(())
+        }
+        None => keep(tx, tenant, prices),
+    }
+}
+
 /// The version of a tenant's present prices.
 pub(super) fn present(conn: &Connection, tenant: TenantId) -> Fallible<Option<i64>> {
     let found = conn

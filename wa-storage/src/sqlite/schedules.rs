@@ -26,10 +26,13 @@ use crate::common::changes::Changes;
 const COLUMNS: &str = "id, name, spec, state, next_number, next_civil, next_at, runs, skipped, created_at";
 
 const DUE: &str = "SELECT tenant, id FROM schedule WHERE next_at <= ?1 \
+     AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = schedule.tenant AND t.held_since IS NULL) \
      ORDER BY next_at, tenant, id LIMIT ?2";
-const NEXT: &str = "SELECT min(next_at) FROM schedule WHERE next_at > ?1";
+const NEXT: &str = "SELECT min(next_at) FROM schedule WHERE next_at > ?1 \
+     AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = schedule.tenant AND t.held_since IS NULL)";
 const TO_LAUNCH: &str = "SELECT c.tenant, c.id FROM campaign c WHERE c.state IN ('draft', 'launching') \
      AND EXISTS (SELECT 1 FROM schedule_run r WHERE r.tenant = c.tenant AND r.campaign = c.id) \
+     AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = c.tenant AND t.held_since IS NULL) \
      ORDER BY c.tenant, c.id LIMIT ?1";
 
 #[cfg(test)]
@@ -190,7 +193,7 @@ fn due(snapshot: &Snapshot<'_>, limit: u32) -> Fallible<DueSchedules> {
 
 fn run(tx: &Tx<'_>, tenant: TenantId, id: ScheduleId, fresh: CampaignId) -> Fallible<RunSchedule> {
     let Some(mut known) = by_id(tx.conn, tenant, id)? else { return Ok(RunSchedule::Missing) };
-    if archive::need(tx.conn)?.is_some() {
+    if archive::need(tx.conn)?.is_some() || archive::is_held(tx.conn, tenant)? {
         return Ok(RunSchedule::Waits(known.state));
     }
     let step = rule::step(&known, tx.now);
@@ -235,13 +238,16 @@ fn run(tx: &Tx<'_>, tenant: TenantId, id: ScheduleId, fresh: CampaignId) -> Fall
 }
 
 /// Leaves out the slots that have come, of every tenant.
-pub(super) fn pass_over(tx: &Tx<'_>) -> Fallible<()> {
+pub(super) fn pass_over(tx: &Tx<'_>, only: Option<TenantId>) -> Fallible<()> {
     let mut passed: Vec<(TenantId, Schedule)> = tx
         .conn
         .prepare_cached(&format!(
-            "SELECT {COLUMNS}, tenant FROM schedule WHERE state = 'active' AND next_at < ?1 ORDER BY tenant, id"
+            "SELECT {COLUMNS}, tenant FROM schedule WHERE state = 'active' AND next_at < ?1 \
+             AND (?2 IS NULL OR tenant = ?2) ORDER BY tenant, id"
         ))?
-        .query_map(params![micros(tx.now)], |row| Ok((id(row, 10)?, schedule(row)?)))?
+        .query_map(params![micros(tx.now), only.as_ref().map(|of| of.as_bytes())], |row| {
+            Ok((id(row, 10)?, schedule(row)?))
+        })?
         .collect::<rusqlite::Result<_>>()?;
     for (tenant, known) in &mut passed {
         known.go_on(ScheduleState::Active, rule::first(&known.spec.recurrence, tx.now));

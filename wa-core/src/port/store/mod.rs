@@ -32,7 +32,15 @@ mod schedules;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-pub use archive::Archive;
+pub(crate) use archive::PAGE;
+pub use archive::{
+    Archive, ArchiveHead, ArchivedAddress, ArchivedAttempt, ArchivedBreaker, ArchivedCampaign,
+    ArchivedContact, ArchivedConversation, ArchivedDoubt, ArchivedDue, ArchivedEntryPoint, ArchivedImport,
+    ArchivedImportLine, ArchivedImportPhone, ArchivedInbound, ArchivedList, ArchivedListened, ArchivedMember,
+    ArchivedMessage, ArchivedNews, ArchivedNotice, ArchivedPrices, ArchivedResult, ArchivedRun,
+    ArchivedSchedule, ArchivedSession, ArchivedSingle, ArchivedSuppressed, ArchivedTemplate, ArchivedTenant,
+    HeldTenant, ImportTenant, ImportTenantStep, Record, RecordKind, RecordSink, Reference, UnfinishedImport,
+};
 pub use audience::{
     ActOutcome, Advanced, Audience, CreateCampaign, ImportChunk, ImportStep, LaunchChunk, LaunchStep, Member,
     ReportedLine, StartImport, SuppressedAddress, UpsertContact,
@@ -89,7 +97,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn journal(&self) -> &dyn Journal;
     /// The read side: messages, counts, failures, trends.
     fn reports(&self) -> &dyn Reports;
-    /// The store's lives: what a restored store waits for, and whether all is well in it.
+    /// The store's lives: what a restored store waits for, whether all is well in it, and tenants that move.
     fn archive(&self) -> &dyn Archive;
 }
 

@@ -66,7 +66,7 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use self::tenancy::Trespassed;
-use self::world::World;
+use self::world::Premise;
 use crate::port::Clock;
 use crate::port::store::Store;
 
@@ -477,6 +477,26 @@ macro_rules! __store_clauses {
                 lift_lets_singles_go
                 lift_makes_up_for_no_slot
                 examine_finds_nothing_in_a_sound_store
+                export_gives_records_in_order
+                export_is_of_one_instant
+                export_holds_nothing_of_others
+                export_holds_no_secret
+                export_of_nobody_gives_nothing
+                import_brings_everything_back
+                import_derives_what_follows
+                import_is_hidden_until_it_is_finished
+                import_goes_on_where_it_stopped
+                import_of_another_file_is_elsewhere
+                import_refuses_what_is_taken
+                import_refuses_what_is_missing
+                an_imported_tenant_is_held
+                an_imported_open_attempt_comes_into_doubt
+                an_imported_tenant_takes_its_slots
+                unfinished_imports_are_listed
+                a_discarded_import_leaves_nothing
+                held_tenants_are_paged_by_id
+                release_lets_singles_go
+                release_makes_up_for_no_slot
             }
             reports in reports {
                 counts_equal_a_recount
@@ -504,7 +524,7 @@ macro_rules! __store_cases {
         vec![$($(Case {
             room: stringify!($room),
             clause: stringify!($clause),
-            run: |fixture| Box::pin(async move { $module::$clause(World::open(fixture).await).await }),
+            run: |fixture| Box::pin(on(fixture, $module::$clause)),
         }),*),*]
     };
 }
@@ -560,6 +580,11 @@ pub fn cases() -> Vec<Case> {
     let mut cases = vec![everywhere];
     cases.extend(of_rooms());
     cases
+}
+
+/// Runs a case on what it starts from.
+async fn on<P: Premise, F: Future<Output = ()>>(fixture: &dyn StoreFixture, case: impl FnOnce(P) -> F) {
+    case(P::open(fixture).await).await;
 }
 
 fn of_rooms() -> Vec<Case> {

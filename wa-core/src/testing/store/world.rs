@@ -29,6 +29,7 @@ use crate::port::store::{
 use crate::port::{AdminScope, Clock, Entropy, Scope, WorkerScope};
 use crate::testing::{ManualClock, SeededEntropy, scope};
 
+pub(super) use self::reading::Snapshot;
 pub(super) use self::sending::item;
 pub(super) use super::values::*;
 
@@ -42,6 +43,17 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 const FOR_LONG: Duration = Duration::from_secs(60 * 86_400);
 /// The transport of every session, unless a case says otherwise.
 pub(super) const TRANSPORT: &str = "suite";
+
+/// What a case starts from.
+pub(super) trait Premise: Sized {
+    async fn open(fixture: &dyn StoreFixture) -> Self;
+}
+
+/// Two stores of a kind on one clock.
+pub(super) struct Worlds {
+    pub(super) from: World,
+    pub(super) to: World,
+}
 
 pub(super) struct World {
     pub(super) clock: Arc<ManualClock>,
@@ -57,11 +69,26 @@ pub(super) fn holding(worker: WorkerId, leases: &[Lease]) -> WorkerScope {
     scope::worker(worker, leases.iter().map(|lease| (lease.session.id, lease.epoch)))
 }
 
+impl Premise for World {
+    async fn open(fixture: &dyn StoreFixture) -> Self {
+        Self::of(fixture, Arc::new(ManualClock::new(from_micros(START))), 42).await
+    }
+}
+
+impl Premise for Worlds {
+    async fn open(fixture: &dyn StoreFixture) -> Self {
+        let from = World::open(fixture).await;
+        let to = World::of(fixture, Arc::clone(&from.clock), 43).await;
+        // So that nothing has the same name or phone in both by chance.
+        to.count.store(1_000_000, Ordering::Relaxed);
+        Self { from, to }
+    }
+}
+
 impl World {
-    pub(super) async fn open(fixture: &dyn StoreFixture) -> Self {
-        let clock = Arc::new(ManualClock::new(from_micros(START)));
+    async fn of(fixture: &dyn StoreFixture, clock: Arc<ManualClock>, seed: u64) -> Self {
         let opened = fixture.open(clock.clone()).await;
-        let entropy = SeededEntropy::new(42);
+        let entropy = SeededEntropy::new(seed);
         let store = Some(opened.store());
         let worker = WorkerId::mint(from_micros(START), [7; 10]);
         Self { clock, worker, entropy, count: AtomicU64::new(0), opened, store }

@@ -33,7 +33,8 @@ const CANDIDATES: &str = "SELECT c.tenant, c.id, c.state, c.start_at, \
      UNION SELECT o.tenant, o.campaign FROM campaign_count o \
      JOIN campaign c ON c.tenant = o.tenant AND c.id = o.campaign \
      WHERE o.counter IN ('pending', 'attempting', 'resending') AND o.n > 0 AND c.state = 'completed') k \
-     JOIN campaign c ON c.tenant = k.tenant AND c.id = k.id ORDER BY c.tenant, c.id";
+     JOIN campaign c ON c.tenant = k.tenant AND c.id = k.id \
+     JOIN tenant t ON t.id = c.tenant AND t.held_since IS NULL ORDER BY c.tenant, c.id";
 
 /// How long a status waits for the attempt that it is about.
 const KEEP_WAITING: TimeDelta = TimeDelta::days(30);
@@ -174,10 +175,13 @@ pub(super) async fn advance(tx: &mut Tx) -> Fallible<Advanced> {
         }
         tx.write(changes).await?;
     }
-    advanced.next_at = sqlx::query("SELECT min(start_at) FROM campaign WHERE state = 'scheduled'")
-        .try_map(|row| opt_at(&row, 0))
-        .fetch_one(tx.conn())
-        .await?;
+    advanced.next_at = sqlx::query(
+        "SELECT min(start_at) FROM campaign WHERE state = 'scheduled' \
+         AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = campaign.tenant AND t.held_since IS NULL)",
+    )
+    .try_map(|row| opt_at(&row, 0))
+    .fetch_one(tx.conn())
+    .await?;
     Ok(advanced)
 }
 

@@ -132,6 +132,28 @@ pub(super) async fn list(
     Ok(entries)
 }
 
+/// Makes the window of a pair anew from everything that it wrote.
+pub(in crate::postgres) async fn remake(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    session: SessionId,
+    contact: ContactId,
+) -> Fallible<()> {
+    let all = written_before(&mut *conn, tenant, session, contact, DateTime::<Utc>::MAX_UTC).await?;
+    let Some(chain) = Chain::of(all) else { return Ok(()) };
+    let referral_at = sqlx::query(
+        "SELECT max(at) FROM inbound \
+         WHERE tenant = $1 AND session = $2 AND contact = $3 AND opens AND referral IS NOT NULL",
+    )
+    .bind(tenant.as_uuid())
+    .bind(session.as_uuid())
+    .bind(contact.as_uuid())
+    .try_map(|row: PgRow| opt_at(&row, 0))
+    .fetch_one(&mut *conn)
+    .await?;
+    write(conn, tenant, session, contact, Kept { chain, referral_at }).await
+}
+
 /// One window of two contacts that are one; their messages are the kept one's already.
 pub(in crate::postgres) async fn join(
     conn: &mut PgConnection,

@@ -23,14 +23,39 @@ CREATE TABLE reconcile_need (
     cause TEXT COLLATE "C" NOT NULL
 );
 
+-- `held_since`: since when an imported tenant waits for somebody's word.
 CREATE TABLE tenant (
     id UUID PRIMARY KEY,
     name TEXT COLLATE "C" NOT NULL UNIQUE,
     settings TEXT COLLATE "C",
     entitlement TEXT COLLATE "C",
     book BIGINT,
-    created_at TIMESTAMPTZ NOT NULL
+    created_at TIMESTAMPTZ NOT NULL,
+    held_since TIMESTAMPTZ
 );
+CREATE INDEX tenant_held ON tenant (id) WHERE held_since IS NOT NULL;
+
+-- Tenants whose import is not finished, and how far each is. `mark` tells the records that were taken in from
+-- others.
+CREATE TABLE arrival (
+    tenant UUID PRIMARY KEY,
+    name TEXT COLLATE "C" NOT NULL UNIQUE,
+    taken_at TIMESTAMPTZ NOT NULL,
+    incarnation UUID,
+    records BIGINT NOT NULL DEFAULT 0,
+    mark BYTEA NOT NULL,
+    discarding BOOLEAN NOT NULL DEFAULT false
+);
+
+-- What nobody may find before its import is finished: the tenant itself (no session) and its sessions.
+CREATE TABLE arrival_record (
+    tenant UUID NOT NULL,
+    place BIGINT NOT NULL,
+    session UUID,
+    record TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant, place)
+);
+CREATE UNIQUE INDEX arrival_session ON arrival_record (tenant, session) WHERE session IS NOT NULL;
 
 -- Every price book that a tenant ever had: an attempt is settled by the one of its begin.
 CREATE TABLE price_book (

@@ -234,7 +234,8 @@ fn head_sql(reads_timeline: bool) -> String {
         "SELECT {session}, t.settings AS tenant_settings, t.entitlement, t.book, \
              (SELECT x.incarnation FROM identity x WHERE x.one = 1) AS incarnation, \
              EXISTS (SELECT 1 FROM batch x WHERE x.id = $5) AS is_used, \
-             EXISTS (SELECT 1 FROM reconcile_need x WHERE x.one = 1) OR {elsewhere} AS awaits_reconcile, \
+             EXISTS (SELECT 1 FROM reconcile_need x WHERE x.one = 1) OR {elsewhere} \
+             OR t.held_since IS NOT NULL AS awaits_reconcile, \
              l.worker, l.epoch, l.until AS lease_until, \
              coalesce((SELECT x.used FROM tier_usage x WHERE x.portfolio = $4), 0) \
                  - (SELECT count(*) FROM tier_slot x WHERE x.portfolio = $4 AND x.until <= clock.now) \

@@ -20,13 +20,16 @@ use crate::sqlite::outbox::KEEP_BATCHES;
 use crate::sqlite::writer::Tx;
 
 const ALIVE: &str = "SELECT tenant, id, state, start_at FROM campaign \
-     WHERE state IN ('scheduled', 'running') ORDER BY tenant, id";
+     WHERE state IN ('scheduled', 'running') \
+     AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = campaign.tenant AND t.held_since IS NULL) ORDER BY tenant, id";
 const REOPENED: &str = "SELECT DISTINCT o.tenant, o.campaign, c.state, c.start_at FROM campaign_count o \
      JOIN campaign c ON c.tenant = o.tenant AND c.id = o.campaign \
-     WHERE o.counter IN ('pending', 'attempting', 'resending') AND o.n > 0 AND c.state = 'completed'";
+     WHERE o.counter IN ('pending', 'attempting', 'resending') AND o.n > 0 AND c.state = 'completed' \
+     AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = c.tenant AND t.held_since IS NULL)";
 const OPEN_COUNT: &str = "SELECT coalesce(sum(n), 0) FROM campaign_count \
      WHERE tenant = ?1 AND campaign = ?2 AND counter IN ('pending', 'attempting', 'resending')";
-const NEXT_START: &str = "SELECT min(start_at) FROM campaign WHERE state = 'scheduled'";
+const NEXT_START: &str = "SELECT min(start_at) FROM campaign WHERE state = 'scheduled' \
+     AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = campaign.tenant AND t.held_since IS NULL)";
 const WAITING_ROWS: &str = "SELECT message FROM due WHERE tenant = ?1 AND campaign = ?2";
 
 #[cfg(test)]

@@ -167,6 +167,24 @@ pub(super) fn note_entry_point(
     Ok(())
 }
 
+/// Makes the window of a pair anew from everything that it wrote.
+pub(in crate::sqlite) fn remake(
+    conn: &Connection,
+    tenant: TenantId,
+    session: SessionId,
+    contact: ContactId,
+) -> Fallible<()> {
+    let all = written_before(conn, session, contact, DateTime::<Utc>::MAX_UTC)?;
+    let Some(chain) = Chain::of(all) else { return Ok(()) };
+    let referral_at = conn
+        .prepare_cached(
+            "SELECT max(at) FROM inbound \
+             WHERE session = ?1 AND contact = ?2 AND opens = 1 AND referral IS NOT NULL",
+        )?
+        .query_row(params![session.as_bytes(), contact.as_bytes()], |row| opt_at(row, 0))?;
+    write(conn, tenant, session, contact, Kept { chain, referral_at })
+}
+
 /// Visits what was sent to a contact from an instant on, oldest first per address, until told to stop.
 pub(super) fn sent_since(
     conn: &Connection,

@@ -53,6 +53,8 @@ DROP TABLE template;
 DROP TABLE session_news;
 DROP TABLE session;
 DROP TABLE price_book;
+DROP TABLE arrival_record;
+DROP TABLE arrival;
 DROP TABLE tenant;
 DROP TABLE reconcile_need;
 DROP TABLE identity;

@@ -15,14 +15,39 @@ CREATE TABLE reconcile_need (
     cause TEXT NOT NULL
 ) STRICT;
 
+-- `held_since`: since when an imported tenant waits for somebody's word.
 CREATE TABLE tenant (
     id BLOB PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     settings TEXT,
     entitlement TEXT,
     book INTEGER,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    held_since INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX tenant_held ON tenant (id) WHERE held_since IS NOT NULL;
+
+-- Tenants whose import is not finished, and how far each is. `mark` tells the records that were taken in from
+-- others.
+CREATE TABLE arrival (
+    tenant BLOB PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    taken_at INTEGER NOT NULL,
+    incarnation BLOB,
+    records INTEGER NOT NULL DEFAULT 0,
+    mark BLOB NOT NULL,
+    discarding INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+-- What nobody may find before its import is finished: the tenant itself (no session) and its sessions.
+CREATE TABLE arrival_record (
+    tenant BLOB NOT NULL,
+    place INTEGER NOT NULL,
+    session BLOB,
+    record TEXT NOT NULL,
+    PRIMARY KEY (tenant, place)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX arrival_session ON arrival_record (tenant, session) WHERE session IS NOT NULL;
 
 -- Every price book that a tenant ever had: an attempt is settled by the one of its begin.
 CREATE TABLE price_book (

@@ -150,7 +150,7 @@ pub(super) fn open<'a>(
     };
     let court = Court::new(Shared {
         now,
-        awaits_reconcile: archive::need(conn)?.is_some(),
+        awaits_reconcile: archive::need(conn)?.is_some() || archive::is_held(conn, tenant)?,
         tenant,
         breaker: breakers::open_at(conn, tenant, &BreakerScope::Session(session.id), now)?,
         templates: templates.into_iter().filter_map(|(name, breaker)| Some((name, breaker?))).collect(),

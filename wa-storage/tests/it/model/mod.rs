@@ -14,6 +14,7 @@ mod heard;
 mod inbox;
 mod judge;
 mod money;
+mod moving;
 mod outbox;
 mod rooms;
 mod schedules;

@@ -34,8 +34,12 @@ pub(crate) struct Stores {
 
 impl Stores {
     pub(crate) async fn new(start: DateTime<Utc>) -> Self {
+        Self::on(Arc::new(ManualClock::new(start))).await
+    }
+
+    /// Empty stores on a clock that others use too.
+    pub(super) async fn on(clock: Arc<ManualClock>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let clock = Arc::new(ManualClock::new(start));
         let bystander = SqliteStore::open(options(&folder, &clock)).expect("a store");
         let nothing = AcquireSessions { worker: worker_id(99), lease: crate::world::LEASE, most: 0 };
         let held = bystander.acquire(&scope::admin(worker_id(99)), &nothing).await;

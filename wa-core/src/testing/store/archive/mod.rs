@@ -1,5 +1,10 @@
 //! The cases of the Archive room.
 
+mod lived;
+mod moving;
+
+pub(super) use moving::*;
+
 use std::time::Duration;
 
 use crate::model::{

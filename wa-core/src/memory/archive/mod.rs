@@ -1,18 +1,25 @@
-//! The room of the store's lives.
+//! The room of the store's lives and of tenants that move.
+
+mod export;
+mod import;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+pub(super) use self::import::Arriving;
 use super::flaws::flawed;
 use super::journal::Entries;
 use super::state::{State, TenantRow};
-use super::{MemoryStore, page};
+use super::{MemoryStore, behind, page};
 use crate::model::{
     Campaign, CampaignId, CampaignState, EventBody, Finding, HoldReason, IncarnationId, Invariant, MessageId,
     ReconcileCause, ReconcileNeed, ScheduleState, TenantId,
 };
-use crate::port::AdminScope;
-use crate::port::store::{Archive, StoreError};
+use crate::port::store::{
+    Archive, ArchiveHead, HeldTenant, ImportTenant, ImportTenantStep, PAGE, RecordSink, StoreError,
+    UnfinishedImport,
+};
+use crate::port::{AdminScope, Scope};
 use crate::rules::{campaign, schedule};
 
 #[async_trait]
@@ -52,9 +59,14 @@ impl Archive for MemoryStore {
             if state.awaits.take().is_none() {
                 return false;
             }
-            if !flawed!(state, MakesUpForSlots) {
-                pass_over(state, now);
+            if flawed!(state, MakesUpForSlots) {
+                return true;
             }
+            let mut entries = Entries::default();
+            for tenant in state.tenants.values_mut() {
+                pass_over(tenant, &mut entries, now);
+            }
+            state.enter(entries, now);
             true
         }))
     }
@@ -76,6 +88,78 @@ impl Archive for MemoryStore {
                 page(found, limit)
             });
             all.collect()
+        }))
+    }
+
+    async fn export(&self, scope: &Scope, sink: &mut dyn RecordSink) -> Result<bool, StoreError> {
+        let found = self.read(|state, now| {
+            let row = state.tenants.get(&scope.tenant())?;
+            let head = ArchiveHead {
+                tenant: row.tenant.id,
+                name: row.tenant.name.clone(),
+                taken_at: now,
+                incarnation: state.identity.as_ref().map(|identity| identity.incarnation),
+            };
+            Some((head, export::records(state, row)))
+        });
+        let Some((head, mut records)) = found else { return Ok(false) };
+        sink.head(&head).await?;
+        while !records.is_empty() {
+            let rest = records.split_off(records.len().min(PAGE));
+            sink.take(std::mem::replace(&mut records, rest)).await?;
+        }
+        Ok(true)
+    }
+
+    async fn import_tenant(
+        &self,
+        _: &AdminScope,
+        chunk: &ImportTenant,
+    ) -> Result<ImportTenantStep, StoreError> {
+        Ok(self.write(|state, now| import::import(state, chunk, now)))
+    }
+
+    async fn unfinished_imports(&self, _: &AdminScope) -> Result<Vec<UnfinishedImport>, StoreError> {
+        Ok(self.read(|state, _| {
+            let unfinished = |it: &Arriving| UnfinishedImport {
+                tenant: it.head.tenant,
+                name: it.head.name.clone(),
+                records: it.records,
+            };
+            state.arriving.values().map(unfinished).collect()
+        }))
+    }
+
+    async fn discard_import(&self, _: &AdminScope, tenant: TenantId) -> Result<bool, StoreError> {
+        Ok(self.write(|state, _| state.arriving.remove(&tenant).is_some()))
+    }
+
+    async fn held_tenants(
+        &self,
+        _: &AdminScope,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<HeldTenant>, StoreError> {
+        Ok(self.read(|state, _| {
+            let held = state.held.range(behind(after)).filter_map(|(id, since)| {
+                Some(HeldTenant { tenant: state.tenants.get(id)?.tenant.clone(), since: *since })
+            });
+            page(held, limit)
+        }))
+    }
+
+    async fn release_tenant(&self, _: &AdminScope, tenant: TenantId) -> Result<bool, StoreError> {
+        Ok(self.write(|state, now| {
+            if state.held.remove(&tenant).is_none() {
+                return false;
+            }
+            let mut entries = Entries::default();
+            if let Some(row) = state.tenants.get_mut(&tenant) {
+                hold(row, &mut entries);
+                pass_over(row, &mut entries, now);
+            }
+            state.enter(entries, now);
+            true
         }))
     }
 }
@@ -146,18 +230,14 @@ fn hold(tenant: &mut TenantRow, entries: &mut Entries) {
     }
 }
 
-/// Leaves out the slots of schedules that have come.
-fn pass_over(state: &mut State, now: DateTime<Utc>) {
-    let mut entries = Entries::default();
-    for (tenant, row) in &mut state.tenants {
-        for (id, known) in &mut row.schedules {
-            if known.state == ScheduleState::Active && known.next_at.is_some_and(|at| at < now) {
-                known.go_on(ScheduleState::Active, schedule::first(&known.spec.recurrence, now));
-                if known.state == ScheduleState::Ended {
-                    entries.note(*tenant, EventBody::Schedule { schedule: *id, state: known.state });
-                }
+/// Leaves out the slots of a tenant's schedules that have come.
+fn pass_over(tenant: &mut TenantRow, entries: &mut Entries, now: DateTime<Utc>) {
+    for (id, known) in &mut tenant.schedules {
+        if known.state == ScheduleState::Active && known.next_at.is_some_and(|at| at < now) {
+            known.go_on(ScheduleState::Active, schedule::first(&known.spec.recurrence, now));
+            if known.state == ScheduleState::Ended {
+                entries.note(tenant.tenant.id, EventBody::Schedule { schedule: *id, state: known.state });
             }
         }
     }
-    state.enter(entries, now);
 }

@@ -1,4 +1,4 @@
-//! The room of the store's lives, and how a file is recognised as the one that was last sent from.
+//! The room of the store's lives and of tenants that move, and how a file is recognised as the one that was last sent from.
 //!
 //! Invariant: the mark of a file, its last position in the journal, grows with every begin, and
 //! `<file>.lock` holds the mark of a commit that was synced before. So a file whose mark lies below that
@@ -6,19 +6,24 @@
 //! take back what the system had not written of the lock file, which then says less than it could, and
 //! never too much.
 
+mod export;
+mod import;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use wa_core::model::{
     Campaign, CampaignId, CampaignState, EventBody, Finding, HoldReason, IncarnationId, Invariant,
-    ReconcileCause, ReconcileNeed, TenantId, micros,
+    ReconcileCause, ReconcileNeed, Tenant, TenantId, micros,
 };
-use wa_core::port::AdminScope;
-use wa_core::port::store::{Archive, MAX_PAGE, StoreError};
+use wa_core::port::store::{
+    Archive, HeldTenant, ImportTenant, ImportTenantStep, MAX_PAGE, RecordSink, StoreError, UnfinishedImport,
+};
+use wa_core::port::{AdminScope, Scope};
 
 use super::audience::{CAMPAIGN_COLUMNS, campaign_row};
-use super::codec::{at, id, int, named, opt_id, uint};
+use super::codec::{at, id, int, named, opt_id, parsed, uint};
 use super::connect::patiently;
 use super::error::{Fallible, Fault};
 use super::lock::Noted;
@@ -31,8 +36,9 @@ const NEED: &str = "SELECT since, cause FROM reconcile_need WHERE one = 1";
 const MARK: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'journal'";
 /// What would go on by itself, as `rules::campaign::goes_on` has it.
 const GOING_ON: &str = "SELECT c.tenant, c.id FROM campaign c \
-     WHERE c.state IN ('launching', 'scheduled', 'running') OR (c.state = 'draft' AND EXISTS \
-     (SELECT 1 FROM schedule_run r WHERE r.tenant = c.tenant AND r.campaign = c.id)) \
+     WHERE (?1 IS NULL OR c.tenant = ?1) AND (c.state IN ('launching', 'scheduled', 'running') \
+     OR (c.state = 'draft' AND EXISTS \
+     (SELECT 1 FROM schedule_run r WHERE r.tenant = c.tenant AND r.campaign = c.id))) \
      ORDER BY c.tenant, c.id";
 const HOLD: &str = "UPDATE campaign SET state = ?3, paused_for = ?4 WHERE tenant = ?1 AND id = ?2";
 
@@ -64,7 +70,7 @@ impl Archive for SqliteStore {
             };
             let mut statement = snapshot.conn.prepare_cached(&format!(
                 "SELECT {CAMPAIGN_COLUMNS}, tenant FROM campaign WHERE state = 'needs_reconcile' \
-                 AND (tenant, id) > (?1, ?2) ORDER BY tenant, id LIMIT ?3"
+                 AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = campaign.tenant) AND (tenant, id) > (?1, ?2) ORDER BY tenant, id LIMIT ?3"
             ))?;
             let rows = statement.query_map(params![tenant, campaign, page_size(limit)], |row| {
                 Ok((id(row, 19)?, campaign_row(row)?))
@@ -78,7 +84,7 @@ impl Archive for SqliteStore {
         self.write(Durability::Full, |tx| {
             let waited = tx.conn.prepare_cached("DELETE FROM reconcile_need")?.execute([])? > 0;
             if waited {
-                schedules::pass_over(tx)?;
+                schedules::pass_over(tx, None)?;
             }
             Ok(waited)
         })
@@ -88,6 +94,77 @@ impl Archive for SqliteStore {
     async fn examine(&self, _scope: &AdminScope, limit: u32) -> Result<Vec<Finding>, StoreError> {
         self.read(move |snapshot| examine(snapshot.conn, limit)).await
     }
+
+    async fn export(&self, scope: &Scope, sink: &mut dyn RecordSink) -> Result<bool, StoreError> {
+        export::export(self, scope.tenant(), sink).await
+    }
+
+    async fn import_tenant(
+        &self,
+        _scope: &AdminScope,
+        chunk: &ImportTenant,
+    ) -> Result<ImportTenantStep, StoreError> {
+        let chunk = chunk.clone();
+        self.write(Durability::Full, move |tx| import::import(tx, &chunk)).await
+    }
+
+    async fn unfinished_imports(&self, _scope: &AdminScope) -> Result<Vec<UnfinishedImport>, StoreError> {
+        self.read(|snapshot| import::unfinished(snapshot.conn)).await
+    }
+
+    async fn discard_import(&self, _scope: &AdminScope, tenant: TenantId) -> Result<bool, StoreError> {
+        let mut is_there = false;
+        while self.write(Durability::Normal, move |tx| import::discard_some(tx, tenant)).await? {
+            is_there = true;
+        }
+        Ok(is_there)
+    }
+
+    async fn held_tenants(
+        &self,
+        _scope: &AdminScope,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<HeldTenant>, StoreError> {
+        self.read(move |snapshot| held(snapshot.conn, after, limit)).await
+    }
+
+    async fn release_tenant(&self, _scope: &AdminScope, tenant: TenantId) -> Result<bool, StoreError> {
+        self.write(Durability::Full, move |tx| release(tx, tenant)).await
+    }
+}
+
+fn held(conn: &Connection, after: Option<TenantId>, limit: u32) -> Fallible<Vec<HeldTenant>> {
+    let after = after.as_ref().map_or([].as_slice(), |id| id.as_bytes().as_slice());
+    let mut statement = conn.prepare_cached(
+        "SELECT id, name, created_at, held_since FROM tenant WHERE held_since IS NOT NULL AND id > ?1 \
+         ORDER BY id LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![after, page_size(limit)], |row| {
+        let tenant = Tenant { id: id(row, 0)?, name: parsed(row, 1)?, created_at: at(row, 2)? };
+        Ok(HeldTenant { tenant, since: at(row, 3)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn release(tx: &Tx<'_>, tenant: TenantId) -> Fallible<bool> {
+    let released = tx
+        .conn
+        .prepare_cached("UPDATE tenant SET held_since = NULL WHERE id = ?1 AND held_since IS NOT NULL")?
+        .execute(params![tenant.as_bytes()])?
+        > 0;
+    if released {
+        hold_campaigns(tx, Some(tenant))?;
+        schedules::pass_over(tx, Some(tenant))?;
+    }
+    Ok(released)
+}
+
+/// Whether a tenant was imported and waits for somebody's word.
+pub(super) fn is_held(conn: &Connection, tenant: TenantId) -> Fallible<bool> {
+    let mut statement =
+        conn.prepare_cached("SELECT 1 FROM tenant WHERE id = ?1 AND held_since IS NOT NULL")?;
+    Ok(statement.exists(params![tenant.as_bytes()])?)
 }
 
 const DIALECT: Dialect = Dialect {
@@ -137,10 +214,16 @@ fn suspend(tx: &Tx<'_>, fresh: IncarnationId, cause: ReconcileCause) -> Fallible
         .prepare_cached("INSERT OR IGNORE INTO reconcile_need (one, since, cause) VALUES (1, ?1, ?2)")?
         .execute(params![micros(tx.now), cause.as_str()])?;
     tx.conn.prepare_cached("UPDATE identity SET incarnation = ?1")?.execute(params![fresh.as_bytes()])?;
+    hold_campaigns(tx, None)?;
+    need(tx.conn)?.ok_or(Fault::Broken("what was just written is not there"))
+}
+
+/// Holds what would go on by itself, of one tenant or of all.
+fn hold_campaigns(tx: &Tx<'_>, only: Option<TenantId>) -> Fallible<()> {
     let going_on: Vec<(TenantId, CampaignId)> = tx
         .conn
         .prepare_cached(GOING_ON)?
-        .query_map([], |row| Ok((id(row, 0)?, id(row, 1)?)))?
+        .query_map(params![only.as_ref().map(|of| of.as_bytes())], |row| Ok((id(row, 0)?, id(row, 1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let state = CampaignState::NeedsReconcile;
     for (tenant, campaign) in going_on {
@@ -152,7 +235,7 @@ fn suspend(tx: &Tx<'_>, fresh: IncarnationId, cause: ReconcileCause) -> Fallible
         ])?;
         tx.journal(tenant, EventBody::Campaign { campaign, state })?;
     }
-    need(tx.conn)?.ok_or(Fault::Broken("what was just written is not there"))
+    Ok(())
 }
 
 /// The file's mark; `None` before anything was told, or when it cannot be read.

@@ -1,9 +1,12 @@
-//! The room of the store's lives, and how a database is recognised as the one that was last sent from.
+//! The room of the store's lives and of tenants that move, and how a database is recognised as the one that was last sent from.
 //!
 //! Invariant: where the tables lie is kept beside them: the server's identifier, the timeline of its
 //! history, the database and the schema's own table. A copy, a restored dump and a promoted replica
 //! differ in at least one of them. What this role cannot read is left out of the comparison; on a plain
 //! server it can read all of it (checked on Postgres 15), some managed ones hide the timeline.
+
+mod export;
+mod import;
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -11,13 +14,16 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
 use wa_core::model::{
     Campaign, CampaignId, CampaignState, EventBody, Finding, HoldReason, IncarnationId, Invariant,
-    ReconcileCause, ReconcileNeed, TenantId,
+    ReconcileCause, ReconcileNeed, Tenant, TenantId,
 };
-use wa_core::port::AdminScope;
-use wa_core::port::store::{Archive, MAX_PAGE, News, StoreError};
+use wa_core::port::store::{
+    Archive, HeldTenant, ImportTenant, ImportTenantStep, MAX_PAGE, News, RecordSink, StoreError,
+    UnfinishedImport,
+};
+use wa_core::port::{AdminScope, Scope};
 
 use super::audience::{CAMPAIGN_COLUMNS, campaign_row};
-use super::codec::{at, get, id, named, opt_id};
+use super::codec::{at, get, id, named, opt_id, parsed};
 use super::error::{Fallible, Fault};
 use super::tx::{Access, Locks, Tx};
 use super::{PostgresStore, page_size, schedules};
@@ -34,8 +40,9 @@ const DATABASE: &str = "SELECT d.oid::text || '.' || c.oid FROM pg_database d, p
      WHERE d.datname = current_database() AND n.nspname = $1 AND c.relname = 'identity'";
 /// What would go on by itself, as `rules::campaign::goes_on` has it.
 const HOLD: &str = "WITH held AS (UPDATE campaign c SET state = $1, paused_for = $2 \
-     WHERE c.state IN ('launching', 'scheduled', 'running') OR (c.state = 'draft' AND EXISTS \
-     (SELECT 1 FROM schedule_run r WHERE r.tenant = c.tenant AND r.campaign = c.id)) \
+     WHERE ($3::uuid IS NULL OR c.tenant = $3) AND (c.state IN ('launching', 'scheduled', 'running') \
+     OR (c.state = 'draft' AND EXISTS \
+     (SELECT 1 FROM schedule_run r WHERE r.tenant = c.tenant AND r.campaign = c.id))) \
      RETURNING c.tenant, c.id) SELECT tenant, id FROM held ORDER BY tenant, id";
 
 #[async_trait]
@@ -80,6 +87,106 @@ impl Archive for PostgresStore {
         let found = examine(tx.conn(), limit).await;
         tx.close(found).await
     }
+
+    async fn export(&self, scope: &Scope, sink: &mut dyn RecordSink) -> Result<bool, StoreError> {
+        let mut tx = self.read(Access::Tenant(scope.tenant())).await?;
+        let done = export::export(&mut tx, scope.tenant(), sink).await;
+        // A sink that refused said why by itself.
+        match done {
+            Ok(given) => tx.close(Ok(given)).await,
+            Err(export::Ended::Here(fault)) => tx.close(Err(fault)).await,
+            Err(export::Ended::There(error)) => tx.close(Ok(())).await.and(Err(error)),
+        }
+    }
+
+    async fn import_tenant(
+        &self,
+        _scope: &AdminScope,
+        chunk: &ImportTenant,
+    ) -> Result<ImportTenantStep, StoreError> {
+        let mut locks = Locks::directory(&self.shared).and_tenant(&self.shared, chunk.head.tenant);
+        if chunk.last {
+            let mut tx = self.read(Access::Engine).await?;
+            let portfolios = import::portfolios(tx.conn(), chunk).await;
+            for portfolio in tx.close(portfolios).await? {
+                locks = locks.and_portfolio(&self.shared, &portfolio);
+            }
+        }
+        let mut tx = self.write(Access::Engine, locks).await?;
+        let done = import::import(&mut tx, chunk).await;
+        tx.end_telling(done, News::Work).await
+    }
+
+    async fn unfinished_imports(&self, _scope: &AdminScope) -> Result<Vec<UnfinishedImport>, StoreError> {
+        let mut tx = self.read(Access::Engine).await?;
+        let found = import::unfinished(tx.conn()).await;
+        tx.close(found).await
+    }
+
+    async fn discard_import(&self, _scope: &AdminScope, tenant: TenantId) -> Result<bool, StoreError> {
+        let mut is_there = false;
+        loop {
+            let mut tx = self.write(Access::Engine, Locks::tenant(&self.shared, tenant)).await?;
+            let done = import::discard_some(tx.conn(), tenant).await;
+            if !tx.end(done).await? {
+                return Ok(is_there);
+            }
+            is_there = true;
+        }
+    }
+
+    async fn held_tenants(
+        &self,
+        _scope: &AdminScope,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<HeldTenant>, StoreError> {
+        let mut tx = self.read(Access::Engine).await?;
+        let found = held(tx.conn(), after, limit).await;
+        tx.close(found).await
+    }
+
+    async fn release_tenant(&self, _scope: &AdminScope, tenant: TenantId) -> Result<bool, StoreError> {
+        let mut tx = self.write(Access::Engine, Locks::tenant(&self.shared, tenant)).await?;
+        let done = release(&mut tx, tenant).await;
+        tx.end_telling(done, News::Work).await
+    }
+}
+
+async fn held(conn: &mut PgConnection, after: Option<TenantId>, limit: u32) -> Fallible<Vec<HeldTenant>> {
+    let rows = sqlx::query(
+        "SELECT id, name, created_at, held_since FROM tenant WHERE held_since IS NOT NULL AND id > $1 \
+         ORDER BY id LIMIT $2",
+    )
+    .bind(after.map_or(Uuid::nil(), |id| id.as_uuid()))
+    .bind(page_size(limit))
+    .try_map(|row: PgRow| {
+        let tenant = Tenant { id: id(&row, 0)?, name: parsed(&row, 1)?, created_at: at(&row, 2)? };
+        Ok(HeldTenant { tenant, since: at(&row, 3)? })
+    });
+    Ok(rows.fetch_all(conn).await?)
+}
+
+async fn release(tx: &mut Tx, tenant: TenantId) -> Fallible<bool> {
+    let released =
+        sqlx::query("UPDATE tenant SET held_since = NULL WHERE id = $1 AND held_since IS NOT NULL")
+            .bind(tenant.as_uuid())
+            .execute(tx.conn())
+            .await?
+            .rows_affected()
+            > 0;
+    if released {
+        hold_campaigns(tx, Some(tenant)).await?;
+        schedules::pass_over(tx, Some(tenant)).await?;
+    }
+    Ok(released)
+}
+
+/// Whether a tenant was imported and waits for somebody's word.
+pub(super) async fn is_held(conn: &mut PgConnection, tenant: TenantId) -> Fallible<bool> {
+    let held =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM tenant WHERE id = $1 AND held_since IS NOT NULL)");
+    Ok(held.bind(tenant.as_uuid()).fetch_one(conn).await?)
 }
 
 const DIALECT: Dialect = Dialect {
@@ -237,10 +344,17 @@ async fn suspend(tx: &mut Tx, fresh: IncarnationId, cause: ReconcileCause) -> Fa
         .bind(fresh.as_uuid())
         .execute(tx.conn())
         .await?;
+    hold_campaigns(tx, None).await?;
+    need(tx.conn()).await?.ok_or(Fault::Broken("what was just written is not there"))
+}
+
+/// Holds what would go on by itself, of one tenant or of all.
+async fn hold_campaigns(tx: &mut Tx, only: Option<TenantId>) -> Fallible<()> {
     let state = CampaignState::NeedsReconcile;
     let held: Vec<(TenantId, CampaignId)> = sqlx::query(HOLD)
         .bind(state.as_str())
         .bind(HoldReason::NeedsReconcile.as_str())
+        .bind(only.map(|of| of.as_uuid()))
         .try_map(|row: PgRow| Ok((id(&row, 0)?, id(&row, 1)?)))
         .fetch_all(tx.conn())
         .await?;
@@ -248,8 +362,7 @@ async fn suspend(tx: &mut Tx, fresh: IncarnationId, cause: ReconcileCause) -> Fa
     for (tenant, campaign) in held {
         changes.event(tenant, EventBody::Campaign { campaign, state });
     }
-    tx.write(changes).await?;
-    need(tx.conn()).await?.ok_or(Fault::Broken("what was just written is not there"))
+    tx.write(changes).await
 }
 
 async fn unreconciled(
@@ -259,7 +372,7 @@ async fn unreconciled(
 ) -> Fallible<Vec<(TenantId, Campaign)>> {
     let sql = format!(
         "SELECT {CAMPAIGN_COLUMNS}, tenant FROM campaign WHERE state = 'needs_reconcile' \
-         AND (tenant, id) > ($1, $2) ORDER BY tenant, id LIMIT $3"
+         AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = campaign.tenant) AND (tenant, id) > ($1, $2) ORDER BY tenant, id LIMIT $3"
     );
     // No id is nil.
     let (tenant, campaign) =
@@ -272,7 +385,7 @@ async fn lift(tx: &mut Tx) -> Fallible<bool> {
     let waited =
         sqlx::query("DELETE FROM reconcile_need WHERE one = 1").execute(tx.conn()).await?.rows_affected() > 0;
     if waited {
-        schedules::pass_over(tx).await?;
+        schedules::pass_over(tx, None).await?;
     }
     Ok(waited)
 }
