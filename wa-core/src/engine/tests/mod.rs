@@ -95,7 +95,7 @@ fn a_status_with_the_attempts_tag_resolves_it() {
     stage.run_for(Duration::from_secs(1));
     assert_eq!(stage.view(id).state, MessageState::InDoubt);
     let tag = stage.transport.sent()[0].tag.clone();
-    stage.status(&tag.replace(".1:", ".2:"), Fact::Delivered);
+    stage.status(&tag.replace(".1.", ".2."), Fact::Delivered);
     assert_eq!(stage.view(id).state, MessageState::InDoubt, "a forged tag resolves nothing");
     stage.status(&tag, Fact::Delivered);
     assert_eq!(stage.view(id).state, MessageState::Delivered);
