@@ -1,6 +1,7 @@
 //! Archive: the store's lives, what keeps one of them from repeating what another has sent, whether all is
 //! well, and tenants on their way out of one store and into another.
 
+mod audience;
 mod message;
 mod moving;
 mod record;
