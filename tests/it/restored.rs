@@ -8,7 +8,7 @@ use wa_kit::cloud::{CloudConfig, CloudTransport};
 use wa_kit::model::{CampaignId, Category, Content, ReconcileCause, TemplateContent, from_micros};
 use wa_kit::port::store::Store;
 use wa_kit::postgres::{PostgresOptions, PostgresStore, TestDatabase, sqlx};
-use wa_kit::service::{CampaignSpec, Kit, Number, TenantHandle};
+use wa_kit::service::{CampaignSpec, EngineConfig, Kit, Number, TenantHandle};
 use wa_kit::simulator::{
     ManualClock as SimulatorClock, NumberProfile, Simulator, TemplateCategory, TemplateStatus,
 };
@@ -61,6 +61,7 @@ impl Bench {
         let kit = Kit::builder(store)
             .transport("cloud", Arc::new(transport))
             .clock(self.clock.clone())
+            .engine(EngineConfig { poll_every: Duration::from_secs(10), ..EngineConfig::default() })
             .build()
             .await
             .expect("a kit");
@@ -109,7 +110,7 @@ async fn goes_on_when_told(
     assert_eq!(need.cause, cause);
     let before = bench.requests();
     assert!((100..u64::from(AUDIENCE)).contains(&before), "{before} requests");
-    program.run_for(3_600).await;
+    program.run_for(600).await;
     let waited = bench.requests() - before;
     assert_eq!(waited, 0, "nothing leaves before somebody says so");
 
@@ -122,10 +123,12 @@ async fn goes_on_when_told(
     let after = bench.requests() - before;
     println!(
         "{store}: backup restored ({cause:?}) after {before} requests of {AUDIENCE}; \
-         {waited} in the hour until resume, {held} until the campaign was resumed, {after} then"
+         {waited} in ten minutes until resume, {held} until the campaign was resumed, {after} then"
     );
     let counts = program.tenant.campaigns().counts(campaign).await.expect("counts");
-    assert_eq!((counts.accepted, counts.pending), (u64::from(AUDIENCE), 0), "{counts:?}");
+    assert_eq!(counts.accepted + counts.in_doubt, u64::from(AUDIENCE), "{counts:?}");
+    // What the backup knows as open may have been sent: nobody sends it again.
+    assert!(counts.in_doubt <= 64, "{counts:?}");
 }
 
 #[tokio::test]

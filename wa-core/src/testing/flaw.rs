@@ -104,8 +104,8 @@ flaws! {
     LiftsAnOptOut: import_keeps_an_earlier_opt_out;
     /// Ignores the opt-out of a row that repeats a number.
     IgnoresADuplicatesOptOut: import_opts_out_what_the_file_says;
-    /// Does not know after a restart that an import was finished.
-    ForgetsThatAnImportIsOver: import_survives_a_reopen;
+    /// Does not know after a restart that an import was finished; an export that was imported before it is looked at shows it as well.
+    ForgetsThatAnImportIsOver: import_survives_a_reopen, import_brings_everything_back;
     /// Lists the imports of other lists too.
     ListsTheImportsOfAllLists: imports_lists_what_went_into_a_list;
     /// Leaves duplicates out of an import's report.
@@ -138,8 +138,8 @@ flaws! {
     TakesAForeignSession: a_foreign_id_looks_missing, create_campaign_needs_own_sessions;
     /// Answers with a lowered budget and keeps the higher one.
     ForgetsALoweredBudget: set_budget_binds_the_next_begin;
-    /// Starts a launch anew after a restart.
-    ForgetsHowFarALaunchIs: launch_resumes_where_it_stopped;
+    /// Starts a launch anew after a restart; an export shows it as well.
+    ForgetsHowFarALaunchIs: launch_resumes_where_it_stopped, import_brings_everything_back;
     /// Takes members that joined after the first chunk.
     TakesLaterMembers: launch_does_not_take_later_members;
     /// Fills messages in by the attributes of the moment.
@@ -199,7 +199,7 @@ flaws! {
     /// Takes another body under a known key; another quote is another body.
     TakesAnotherBody: another_body_under_a_key_is_refused, enqueue_keeps_what_is_quoted;
     /// Finds the keys of other tenants; the stranger sees that too.
-    MixesTheKeysOfTenants: a_foreign_id_looks_missing, keys_of_two_tenants_do_not_meet;
+    MixesTheKeysOfTenants: a_foreign_id_looks_missing, keys_of_two_tenants_do_not_meet, export_holds_nothing_of_others;
     /// Forgets at the second attempt what a message quotes.
     QuotesOnlyOnce: enqueue_keeps_what_is_quoted;
     /// Takes a message in for a session of another tenant; the stranger sees that too.
@@ -234,10 +234,10 @@ flaws! {
     LosesWhatWaits: begin_leaves_one_fact_per_message, begin_writes_the_journal;
     /// Begins one message more than the quota has; so does whoever rests on a full quota.
     PassesTheQuotaByOne: begin_reserves_quota_exactly, consider_writes_nothing, set_entitlement_binds_the_next_begin;
-    /// Counts the tier's slots without those of the same batch.
-    ForgetsTheSlotsOfABatch: begin_reserves_the_tier_exactly;
+    /// Counts the tier's slots without those of the same batch; those that an import brings are counted by begins.
+    ForgetsTheSlotsOfABatch: begin_reserves_the_tier_exactly, an_imported_tenant_takes_its_slots;
     /// Begins for one person more than the tier allows; what is given back is seen by a full tier.
-    PassesTheTierByOne: begin_reserves_the_tier_exactly, settle_gives_back_once;
+    PassesTheTierByOne: begin_reserves_the_tier_exactly, settle_gives_back_once, an_imported_tenant_takes_its_slots;
     /// Takes another slot for a recipient that has one.
     TakesASlotForEachMessage: begin_reserves_the_tier_exactly;
     /// Begins past the budget of the month.
@@ -291,7 +291,7 @@ flaws! {
     /// Leaves attempts of an abandoned batch that a sweep put in doubt.
     AbandonsOnlyWhatIsOpen: abandon_gives_a_committed_batch_back;
     /// Takes an attempt without outcome for one that was not sent; whatever is swept shows it.
-    SweepsIntoPending: abandon_gives_a_committed_batch_back, settle_is_not_fenced, sweep_never_makes_pending, project_resolves_an_in_doubt_attempt;
+    SweepsIntoPending: abandon_gives_a_committed_batch_back, settle_is_not_fenced, sweep_never_makes_pending, project_resolves_an_in_doubt_attempt, an_imported_open_attempt_comes_into_doubt;
     /// Takes the instant of the outcome that came last; costs are told by it too.
     TakesTheLaterOutcome: settle_merges_and_repeats_safely, cost_is_the_sum_of_attempts;
     /// Passes over an acceptance that comes after a takeover.
@@ -456,8 +456,8 @@ flaws! {
     /// Repeats the last notice of a page on the next one.
     RepeatsANotice: notices_are_paged_by_id;
     // archive
-    /// Begins single messages while the store waits.
-    BeginsSinglesAfterARestore: suspend_binds_the_next_begin;
+    /// Begins single messages while the store waits; an imported tenant is held by the same rule.
+    BeginsSinglesAfterARestore: suspend_binds_the_next_begin, an_imported_tenant_is_held;
     /// Does not hold a scheduled campaign.
     LeavesAScheduledCampaign: suspend_holds_what_would_go_on;
     /// Keeps its incarnation when it is suspended.
