@@ -21,6 +21,7 @@ use crate::common::{lane_rank, provider_hash};
 pub(crate) struct Table {
     pub(crate) name: &'static str,
     /// Whether its rows name the tenant in `SQLite` too.
+    #[cfg(feature = "sqlite")]
     pub(crate) is_tenants: bool,
     pub(crate) columns: &'static [Column],
 }
@@ -39,6 +40,7 @@ macro_rules! tables {
     })*) => {
         $(pub(crate) const $name: Table = Table {
             name: $table,
+            #[cfg(feature = "sqlite")]
             is_tenants: $is_tenants,
             columns: &[$(($column, $path, $kind, tables!(@ $($expression)?))),*],
         };)*
