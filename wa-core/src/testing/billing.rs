@@ -123,7 +123,7 @@ pub async fn check_all(fixture: &dyn BillingFixture) {
 /// Every case.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    crate::__billing_clauses! { __billing_cases [] }
+    crate::__billing_clauses! { __suite_cases [] }
 }
 
 /// The one list of cases; everything else is made from it.
@@ -146,34 +146,6 @@ macro_rules! __billing_clauses {
     };
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __billing_cases {
-    ([] $($clause:ident)*) => {
-        vec![$(Case {
-            clause: stringify!($clause),
-            run: |fixture| Box::pin(cases::$clause(fixture)),
-        }),*]
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __billing_tests {
-    ([$fixture:expr] $($clause:ident)*) => {
-        mod billing {
-            #[allow(unused_imports)] // a fixture may be named by its full path
-            use super::*;
-            $(
-                #[tokio::test]
-                async fn $clause() {
-                    $crate::testing::billing::check(&$fixture, stringify!($clause)).await;
-                }
-            )*
-        }
-    };
-}
-
 /// Makes one `#[tokio::test]` per clause of the Billing contract, in a module `billing`.
 ///
 /// Takes an expression that makes a [`BillingFixture`](crate::testing::billing::BillingFixture); it is
@@ -182,6 +154,6 @@ macro_rules! __billing_tests {
 #[macro_export]
 macro_rules! billing_conformance {
     ($fixture:expr) => {
-        $crate::__billing_clauses! { __billing_tests [$fixture] }
+        $crate::__billing_clauses! { __suite_tests [billing billing $fixture] }
     };
 }

@@ -28,6 +28,7 @@ pub mod scope;
 #[cfg(feature = "engine")]
 pub mod simulation;
 pub mod store;
+mod suite;
 mod transport;
 pub mod transport_suite;
 pub mod webhook_suite;

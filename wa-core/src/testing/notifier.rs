@@ -159,7 +159,7 @@ pub async fn check_all(fixture: &dyn NotifierFixture) {
 /// Every case.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    crate::__notifier_clauses! { __notifier_cases [] }
+    crate::__notifier_clauses! { __suite_cases [] }
 }
 
 /// The one list of cases; everything else is made from it.
@@ -180,34 +180,6 @@ macro_rules! __notifier_clauses {
     };
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __notifier_cases {
-    ([] $($clause:ident)*) => {
-        vec![$(Case {
-            clause: stringify!($clause),
-            run: |fixture| Box::pin(cases::$clause(fixture)),
-        }),*]
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __notifier_tests {
-    ([$fixture:expr] $($clause:ident)*) => {
-        mod notifier {
-            #[allow(unused_imports)] // a fixture may be named by its full path
-            use super::*;
-            $(
-                #[tokio::test]
-                async fn $clause() {
-                    $crate::testing::notifier::check(&$fixture, stringify!($clause)).await;
-                }
-            )*
-        }
-    };
-}
-
 /// Makes one `#[tokio::test]` per clause of the Notifier contract, in a module `notifier`.
 ///
 /// Takes an expression that makes a [`NotifierFixture`](crate::testing::notifier::NotifierFixture); it is
@@ -216,6 +188,6 @@ macro_rules! __notifier_tests {
 #[macro_export]
 macro_rules! notifier_conformance {
     ($fixture:expr) => {
-        $crate::__notifier_clauses! { __notifier_tests [$fixture] }
+        $crate::__notifier_clauses! { __suite_tests [notifier notifier $fixture] }
     };
 }

@@ -143,7 +143,7 @@ pub async fn check_all(fixture: &dyn TransportFixture) {
 /// Every case.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    crate::__transport_clauses! { __transport_cases [] }
+    crate::__transport_clauses! { __suite_cases [] }
 }
 
 /// The one list of cases; everything else is made from it.
@@ -165,34 +165,6 @@ macro_rules! __transport_clauses {
     };
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __transport_cases {
-    ([] $($clause:ident)*) => {
-        vec![$(Case {
-            clause: stringify!($clause),
-            run: |fixture| Box::pin(cases::$clause(fixture)),
-        }),*]
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __transport_tests {
-    ([$fixture:expr] $($clause:ident)*) => {
-        mod transport {
-            #[allow(unused_imports)] // a fixture may be named by its full path
-            use super::*;
-            $(
-                #[tokio::test]
-                async fn $clause() {
-                    $crate::testing::transport_suite::check(&$fixture, stringify!($clause)).await;
-                }
-            )*
-        }
-    };
-}
-
 /// Makes one `#[tokio::test]` per clause of the Transport contract, in a module `transport`.
 ///
 /// Takes an expression that makes a
@@ -202,6 +174,6 @@ macro_rules! __transport_tests {
 #[macro_export]
 macro_rules! transport_conformance {
     ($fixture:expr) => {
-        $crate::__transport_clauses! { __transport_tests [$fixture] }
+        $crate::__transport_clauses! { __suite_tests [transport transport_suite $fixture] }
     };
 }
