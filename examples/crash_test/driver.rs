@@ -161,7 +161,8 @@ pub(crate) async fn run(test: &Test) -> Result<bool, Anyhow> {
     for campaign in &scene.campaigns {
         balance.compare(&scene.tenant, *campaign, &truth).await?;
     }
-    balance.violations.extend(ground.counting.violations().await?);
+    let found = scene.kit.doctor(100).await?;
+    balance.violations.extend(found.into_iter().map(|it| format!("{}: {}", it.invariant.as_str(), it.line)));
     if balance.max_in_doubt_after_one_kill > u64::try_from(test.max_in_doubt)? {
         let most = balance.max_in_doubt_after_one_kill;
         balance.violations.push(format!("{most} messages were open when a worker was killed"));
@@ -212,6 +213,7 @@ struct Scene {
     slots: Vec<SocketAddr>,
     bound: usize,
     log: PathBuf,
+    kit: Kit,
     tenant: TenantHandle,
     sessions: Vec<Session>,
     campaigns: Vec<CampaignId>,
@@ -257,6 +259,7 @@ impl Scene {
             slots,
             bound: test.max_in_doubt,
             log,
+            kit,
             tenant,
             sessions,
             campaigns: Vec::new(),

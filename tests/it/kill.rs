@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use crate::figure;
 use crate::program::{Run, SimulatorProgram, against, contacts, count, free_port, wait_until};
 
 /// Kills the campaign `kills` times while it sends, and resumes it by name each time.
@@ -41,11 +42,6 @@ fn killed(kills: u64, audience: usize, bound: u64, rate: u32, faults: &[&str]) {
     assert_eq!(count(&report, "pending") + count(&report, "failed"), 0, "{report}");
     let words = simulator.stop();
     assert!(words.contains("repeated"), "{words}");
-}
-
-/// A figure that the environment may set, so that the long form is the same test.
-fn figure(variable: &str, short: u64) -> u64 {
-    std::env::var(variable).ok().map_or(short, |text| text.parse().expect("a number"))
 }
 
 #[test]

@@ -15,14 +15,11 @@ use chrono::TimeDelta;
 use wa_kit::model::{CampaignContent, Content};
 use wa_kit::simulator::{Quality, TemplateStatus};
 
+use crate::figure;
+
 use people::{Person, at};
 use script::{Act, Dice, Script};
 use world::{STOP_WORDS, Size, World, template};
-
-/// A figure that the environment may set, so that the long form is the same test.
-fn figure(variable: &str, short: u64) -> u64 {
-    std::env::var(variable).ok().map_or(short, |text| text.parse().expect("a number"))
-}
 
 fn greeting(name: &str) -> Content {
     Content::Template(template(name, "{{name}}"))

@@ -125,11 +125,13 @@ impl SimulatorProgram {
         words
     }
 
-    /// How often each recipient was accepted, by the log.
+    /// How often each recipient was accepted, by the log: a line that is still being written counts once it
+    /// is whole.
     pub(crate) fn accepted(&self) -> BTreeMap<String, u64> {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let mut accepted = BTreeMap::new();
-        for line in text.lines() {
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        for line in whole.lines() {
             let line: Value = serde_json::from_str(line).expect("a line of JSON");
             if line["wamid"].is_string()
                 && let Some(recipient) = line["recipient"].as_str()

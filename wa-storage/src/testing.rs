@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
 use crate::{PostgresOptions, PostgresStore};
@@ -155,6 +155,8 @@ async fn find() -> (PgConnectOptions, Option<TestCluster>) {
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
             .port(5432)
+            // A handshake takes a debug build 100 ms, and nothing leaves the machine.
+            .ssl_mode(PgSslMode::Disable)
             .username(name)
             .database("postgres");
         if is_administrator(&options).await {

@@ -14,6 +14,7 @@ use wa_kit::service::Preflight;
 use self::play::Played;
 use self::stage::Stage;
 use self::world::World;
+use crate::figure;
 
 /// How many worlds are played; `WA_PREFLIGHTS` asks for more.
 const WORLDS: u64 = 6;
@@ -35,8 +36,8 @@ struct Sum {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn preflight_says_what_the_campaign_then_does() {
-    let worlds = std::env::var("WA_PREFLIGHTS").map_or(WORLDS, |n| n.parse().expect("a number of worlds"));
-    let first = std::env::var("WA_PREFLIGHT_SEED").map_or(1, |seed| seed.parse().expect("a seed"));
+    let worlds = figure("WA_PREFLIGHTS", WORLDS);
+    let first = figure("WA_PREFLIGHT_SEED", 1);
     let mut sum = Sum::default();
     let mut differences = Vec::new();
     for seed in first..first + worlds {

@@ -105,6 +105,11 @@ impl ConfigError {
 }
 
 impl EngineConfig {
+    /// The longest time from a message's begin to the end of its request.
+    pub(crate) const fn under_way(&self) -> Duration {
+        self.start_within.saturating_add(self.request_timeout)
+    }
+
     /// Checks every range.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use futures::FutureExt;
 
 use super::entitle::entitle;
 use super::ports::Ports;
+use super::question::look_back;
 use super::scheduler::{self, round};
 use super::turn::{Turn, TurnDone};
 use crate::model::{BatchId, Lane, SessionId, SessionReport};
@@ -20,7 +21,6 @@ use crate::port::store::{
     Recover, Recovered, StoreError, Swept,
 };
 use crate::port::{Scope, SessionRef, Transport, TransportError, TransportErrorKind, WorkerScope};
-use crate::rules::pair;
 use crate::rules::spread::{Round, Spread, Step, spread};
 
 /// How many attempts of a number are listened to in one call.
@@ -83,6 +83,8 @@ pub(crate) struct LeaseRound {
     pub(crate) most: u32,
     /// Whether others have left for too long what is theirs to take.
     pub(crate) overdue: bool,
+    /// How long a message is under way at most.
+    pub(crate) within: Duration,
 }
 
 impl Job {
@@ -155,7 +157,7 @@ impl Job {
 }
 
 async fn hold(ports: &Ports, round: &LeaseRound) -> Result<Leased, StoreError> {
-    let LeaseRound { scope, lease, most, overdue } = round;
+    let LeaseRound { scope, lease, most, overdue, within } = round;
     let (numbers, worker, lease) = (ports.store.numbers(), ports.worker, *lease);
     let kept = numbers.heartbeat(scope, lease).await?;
     let there = numbers.attend(&ports.admin(), &Presence { worker, lease, most: *most }).await?;
@@ -175,13 +177,9 @@ async fn hold(ports: &Ports, round: &LeaseRound) -> Result<Leased, StoreError> {
     let left = there.free.saturating_sub(u32::try_from(leases.len()).unwrap_or(u32::MAX));
     let mut fresh = Vec::with_capacity(leases.len());
     for lease in leases {
-        // A pair's meter is empty again after this long at the latest.
-        let span = TimeDelta::microseconds(
-            i64::try_from(pair::INTERVAL.saturating_mul(pair::BURST)).unwrap_or(i64::MAX),
-        );
         let id = lease.session.id;
         let own = WorkerScope::new(ports.worker, [(id, lease.epoch)].into());
-        let recent = numbers.recent(&own, id, ports.clock.now() - span).await?;
+        let recent = numbers.recent(&own, id, ports.clock.now() - look_back(*within)).await?;
         fresh.push((lease, recent));
     }
     Ok(Leased { kept, fresh, left, step })

@@ -37,7 +37,7 @@ pub(crate) use notices::Notices;
 #[cfg(feature = "testing")]
 pub(crate) use overheard::News;
 pub(crate) use ports::{Ports, draw};
-pub(crate) use question::{Asked, LOOK_BACK, Question, Room};
+pub(crate) use question::{Asked, Question, Room, look_back};
 pub(crate) use runner::{Signals, start};
 pub(crate) use signal::Signal;
 pub(crate) use turn::{BatchDone, BatchOutcome, PreparedBatch, Turn, TurnDone};

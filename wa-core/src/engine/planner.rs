@@ -4,6 +4,7 @@
 //! pair rate of each recipient, and the rates of campaigns. Times are microseconds of the
 //! monotonic clock.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -13,12 +14,15 @@ use crate::model::{CampaignId, Gap, Lane, PaceLimit, Throughput, micros};
 use crate::port::store::{DispatchState, RecentAttempt};
 use crate::rules::adapt::Backoff;
 use crate::rules::pace::Pace;
-use crate::rules::pair::Meter;
+use crate::rules::pair::{Meter, UnderWay};
 use crate::rules::pause;
 use crate::rules::throughput::{Micros, Ring};
 
 /// How many pair meters may pile up before the empty ones are thrown away.
 const PRUNE_AT: usize = 4_096;
+
+/// When a place beside messages under way is asked for again.
+const PAIR_AGAIN: Micros = 1_000_000;
 
 /// How many campaigns' rates are kept.
 const MOST_CAMPAIGNS: usize = 256;
@@ -64,13 +68,18 @@ pub(crate) struct Planner {
     campaigns: BTreeMap<CampaignId, Ring>,
     // Looked up by key only: no decision depends on its order.
     pairs: HashMap<u64, Meter>,
+    /// How many messages to each recipient are begun and not known to have left or not; few.
+    under_way: HashMap<u64, u64>,
+    /// How long that takes at most.
+    within: Micros,
     prune_at: usize,
     quiet_until: Micros,
 }
 
 impl Planner {
-    /// A planner for a session that nobody used just now.
-    pub(crate) fn new(nominal: Throughput, transactional_share: u32) -> Self {
+    /// A planner for a session that nobody used just now; `within` is the longest time from a message's begin to the
+    /// end of its request.
+    pub(crate) fn new(nominal: Throughput, transactional_share: u32, within: Micros) -> Self {
         let bulk = (transactional_share > 0).then(|| Ring::new(bulk_rate(nominal, transactional_share)));
         Self {
             nominal,
@@ -84,6 +93,8 @@ impl Planner {
             gap_until: 0,
             campaigns: BTreeMap::new(),
             pairs: HashMap::new(),
+            under_way: HashMap::new(),
+            within,
             prune_at: PRUNE_AT,
             quiet_until: 0,
         }
@@ -109,7 +120,8 @@ impl Planner {
             None => self.ring = Ring::full(self.nominal, now),
         }
         for attempt in recent {
-            self.pairs.entry(attempt.recipient).or_default().take(on_our_clock(micros(attempt.begun_at)));
+            let arrived = on_our_clock(micros(attempt.begun_at)).saturating_add(self.within);
+            self.pairs.entry(attempt.recipient).or_default().take(arrived);
         }
     }
 
@@ -179,26 +191,41 @@ impl Planner {
         self.backoff.effective(self.nominal, now).per_second()
     }
 
-    /// Takes the pair's next place, or says when there is one.
+    /// Takes the pair's next place, or says when to ask again.
     pub(crate) fn take_pair(&mut self, recipient: u64, now: Micros) -> Result<(), Micros> {
+        let next_at = self.pair_at(recipient, now);
+        if next_at > now {
+            // Where it hangs on those under way, they will mostly have arrived long before they must.
+            let alone = self.pairs.get(&recipient).map_or(now, |meter| meter.next_at(now));
+            return Err(next_at.min(now.saturating_add(PAIR_AGAIN)).max(alone));
+        }
+        *self.under_way.entry(recipient).or_default() += 1;
+        Ok(())
+    }
+
+    /// Gives a place back: its message never left.
+    pub(crate) fn give_pair_back(&mut self, recipient: u64) {
+        if let Entry::Occupied(mut count) = self.under_way.entry(recipient) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// Counts a message that has left: it was there by now, unless it is lost.
+    ///
+    /// The provider counts from when it gets a message, and nobody knows how long it waited for its place and was
+    /// on its way; so it is counted at the end of its request, and beside those that are under way as if
+    /// they came as late as can be.
+    pub(crate) fn pair_left(&mut self, recipient: u64, now: Micros) {
+        self.give_pair_back(recipient);
         if self.pairs.len() >= self.prune_at {
             self.pairs.retain(|_, meter| !meter.is_empty(now));
             // Doubling keeps the work per message constant however many recipients are busy.
             self.prune_at = (self.pairs.len() * 2).max(PRUNE_AT);
         }
-        let meter = self.pairs.entry(recipient).or_default();
-        let next_at = meter.next_at(now);
-        if next_at > now {
-            return Err(next_at);
-        }
-        meter.take(now);
-        Ok(())
-    }
-
-    pub(crate) fn give_pair_back(&mut self, recipient: u64) {
-        if let Some(meter) = self.pairs.get_mut(&recipient) {
-            meter.give_back();
-        }
+        self.pairs.entry(recipient).or_default().take(now);
     }
 
     pub(crate) fn hold_pair(&mut self, recipient: u64, until: Micros) {
@@ -248,7 +275,9 @@ impl Planner {
 
     /// When the pair's next place is free.
     pub(crate) fn pair_at(&self, recipient: u64, now: Micros) -> Micros {
-        self.pairs.get(&recipient).map_or(now, |meter| meter.next_at(now))
+        let count = self.under_way.get(&recipient).copied().unwrap_or_default();
+        let meter = self.pairs.get(&recipient).copied().unwrap_or_default();
+        meter.next_beside(UnderWay { count, within: self.within }, now)
     }
 
     /// Counts a release at `at`; `chance` decides how long the gap after it is.
@@ -323,7 +352,7 @@ mod tests {
     use crate::model::{GapSetting, from_micros};
 
     fn planner(per_second: u32, share: u32) -> Planner {
-        Planner::new(Throughput::try_from(per_second).expect("a throughput"), share)
+        Planner::new(Throughput::try_from(per_second).expect("a throughput"), share, 12_000_000)
     }
 
     fn of(lane: Lane) -> Kind {
@@ -456,13 +485,34 @@ mod tests {
     #[test]
     fn a_pair_that_is_full_says_when() {
         let mut planner = planner(1_000, 0);
-        for _ in 0..45 {
+        for at in 0..45 {
+            assert_eq!(planner.take_pair(7, at), Ok(()));
+            planner.pair_left(7, at);
+        }
+        assert_eq!(planner.take_pair(7, 44), Err(6_000_000));
+        assert_eq!(planner.take_pair(8, 44), Ok(()));
+    }
+
+    #[test]
+    fn a_pair_counts_from_the_end_of_its_requests() {
+        let mut planner = planner(1_000, 0);
+        // Begun at once; within twelve seconds they are there, so two fewer than the burst and one to come.
+        for _ in 0..43 {
             assert_eq!(planner.take_pair(7, 0), Ok(()));
         }
-        assert_eq!(planner.take_pair(7, 0), Err(6_000_000));
-        assert_eq!(planner.take_pair(8, 0), Ok(()));
+        assert_eq!(planner.pair_at(7, 0), 6_000_000);
+        assert_eq!(planner.take_pair(7, 0), Err(1_000_000), "they may be there much sooner");
         planner.give_pair_back(7);
         assert_eq!(planner.take_pair(7, 0), Ok(()));
+        for _ in 0..43 {
+            planner.pair_left(7, 5_000_000);
+        }
+        // These came five seconds late, and so does the burst's end.
+        for _ in 0..2 {
+            assert_eq!(planner.take_pair(7, 5_000_000), Ok(()));
+            planner.pair_left(7, 5_000_000);
+        }
+        assert_eq!(planner.take_pair(7, 5_000_000), Err(11_000_000));
     }
 
     #[test]
@@ -479,7 +529,9 @@ mod tests {
         let mut planner = planner(1_000, 0);
         for recipient in 0..100_000_u64 {
             assert_eq!(planner.take_pair(recipient, recipient * 1_000), Ok(()));
+            planner.pair_left(recipient, recipient * 1_000);
         }
+        assert!(planner.under_way.is_empty());
         assert!(planner.pairs.len() < 20_000, "{}", planner.pairs.len());
     }
 }

@@ -2,16 +2,22 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::channel::{mpsc, oneshot};
 
 use super::planner::{Kind, Planner, When};
 use crate::model::{Gap, Lane, PaceLimit, Recipient, Session, SessionId, micros};
 use crate::port::store::{DispatchState, RecentAttempt};
 use crate::rules::pace::Pace;
+use crate::rules::pair;
 use crate::rules::throughput::Micros;
 
-/// How far back attempts matter to a pair's meter: its whole burst, one by one.
-pub(crate) const LOOK_BACK: chrono::TimeDelta = chrono::TimeDelta::seconds(300);
+/// How far back attempts matter to a pair's meter, when each may have been under way for so long: its whole burst,
+/// one by one.
+pub(crate) fn look_back(within: Duration) -> TimeDelta {
+    let burst = Duration::from_micros(pair::INTERVAL.saturating_mul(pair::BURST));
+    TimeDelta::from_std(burst.saturating_add(within)).unwrap_or(TimeDelta::MAX)
+}
 
 /// When one more message could leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,18 +64,18 @@ impl Asked {
 
     /// What the planner of a worker that took the session over now would say.
     ///
-    /// `recent` are the session's attempts since [`LOOK_BACK`]; one that waits at a gate elsewhere counts as released.
+    /// `recent` are the session's attempts since [`look_back`]; one that waits at a gate elsewhere counts as released.
     pub(crate) fn rebuilt(
         &self,
         session: &Session,
         pace: &Pace,
         gap: Option<Gap>,
         recent: &[RecentAttempt],
-        at: chrono::DateTime<chrono::Utc>,
+        at: DateTime<Utc>,
     ) -> Room {
         // Any clock will do; this one began long enough ago for everything that matters.
         let now: Micros = 3_600_000_000;
-        let mut planner = Planner::new(session.throughput, 0);
+        let mut planner = Planner::new(session.throughput, 0, 0);
         planner.set_pace(pace, gap, 0);
         let releases = recent.iter().map(|it| micros(at).saturating_sub(micros(it.begun_at))).collect();
         planner.take_over(Some(&DispatchState { releases }), recent, now, at);

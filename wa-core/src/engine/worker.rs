@@ -5,8 +5,7 @@
 //! never passes `max_in_doubt_per_crash`; but where a store commits in order and fails a settle
 //! alone, the begin that was handed in behind it may add as many once more.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +13,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::config::EngineConfig;
 use super::job::{Done, Job, LeaseRound};
-#[cfg(feature = "mutants")]
-use super::mutants;
 use super::overheard::News;
 use super::ports::Ports;
 use super::question::{Asked, Room};
 use super::turn::{PreparedBatch, Turn};
 use crate::model::{AttemptKey, BatchId, CampaignId, HoldReason, Outcome, SessionId, SessionState, TenantId};
+use crate::port::WorkerScope;
 use crate::port::store::{AttemptFact, Listened};
-use crate::port::{SendOutcome, SendPermit, Transport, WorkerScope};
 use crate::rules::judge::{Judge, StandardJudge};
 use crate::rules::throughput::Micros;
 
@@ -30,6 +27,7 @@ mod book;
 mod held;
 mod results;
 mod rolling;
+mod sending;
 mod share;
 
 use book::{Book, Every};
@@ -38,6 +36,7 @@ use rolling::Rolling;
 use share::Share;
 
 pub(crate) use held::compose;
+pub(crate) use sending::Sending;
 
 /// What the store says is due is asked for no sooner than this after the last answer: its clock may
 /// lag behind ours.
@@ -82,13 +81,6 @@ pub(crate) struct Worker {
     journal_grew: bool,
     /// After how long at the latest what the rules stopped is asked for again.
     recheck: Micros,
-}
-
-/// A request that the driver makes.
-#[derive(Debug)]
-pub(crate) struct Sending {
-    pub(crate) permit: SendPermit,
-    pub(crate) transport: Arc<dyn Transport>,
 }
 
 /// What a worker is doing.
@@ -220,7 +212,13 @@ impl Worker {
     /// none of them waits for it.
     pub(crate) fn leave(&self) -> Job {
         let scope = WorkerScope::new(self.ports.worker, BTreeMap::new());
-        Job::Lease(LeaseRound { scope, lease: self.config.lease, most: 0, overdue: false })
+        Job::Lease(LeaseRound {
+            scope,
+            lease: self.config.lease,
+            most: 0,
+            overdue: false,
+            within: Duration::ZERO,
+        })
     }
 
     /// The jobs that give every session back.
@@ -300,75 +298,6 @@ impl Worker {
             jobs.push(Job::Turn(turn, self.scope()));
         }
         jobs
-    }
-
-    /// The permits that may leave now.
-    pub(crate) fn release(&mut self) -> Vec<Sending> {
-        let (clock, wall) = (self.ports.clock.monotonic(), self.ports.clock.now());
-        let now = whole(clock);
-        let mut out = Vec::new();
-        let mut late = Vec::new();
-        for held in self.held.values_mut() {
-            // What will be too late once the number may send again is given back now.
-            let hopeless = clock.max(Duration::from_micros(held.planner.idle_until()));
-            late.extend(held.expired(hopeless));
-        }
-        // One from each number in turn: where connections are short, none takes them all.
-        let mut waiting: VecDeque<_> = self.in_turn().collect();
-        while self.book.sending() < self.config.concurrency
-            && let Some(id) = waiting.pop_front()
-        {
-            let Some(held) = self.held.get_mut(&id) else { continue };
-            let Some(transport) = held.transport.clone() else { continue };
-            let Some(permit) = held.gate.release(&mut held.planner, now, wall) else { continue };
-            self.book.left(permit.attempt(), id, permit.recipient().key());
-            out.push(Sending { permit, transport });
-            self.served = Some(id);
-            waiting.push_back(id);
-        }
-        self.not_sent(late, wall);
-        out
-    }
-
-    /// The numbers with permits that wait, from the one after the last served on.
-    fn in_turn(&self) -> impl Iterator<Item = SessionId> {
-        let served = self.served.map_or(Bound::Unbounded, Bound::Excluded);
-        let later = self.held.range((served, Bound::Unbounded));
-        let upto = self.served.map(|id| self.held.range(..=id));
-        let all = later.chain(upto.into_iter().flatten());
-        all.filter(|(_, held)| held.gate.len() > 0).map(|(id, _)| *id)
-    }
-
-    /// Takes the outcome of a request in.
-    pub(crate) fn record(&mut self, attempt: AttemptKey, outcome: SendOutcome) {
-        let (now, wall) = (self.now(), self.ports.clock.now());
-        let Some((session, recipient)) = self.book.came_back(attempt) else { return };
-        #[cfg(feature = "mutants")]
-        let outcome = mutants::mistaken(self.ports.mutant, outcome);
-        let held = self.held.get_mut(&session);
-        let (outcome, retry_after) = match outcome {
-            SendOutcome::Accepted { provider_id } => (Outcome::Accepted { provider_id }, None),
-            SendOutcome::Ambiguous { why } => {
-                tracing::warn!(message = %attempt.message, n = attempt.n, why, "nobody knows whether it was sent");
-                (Outcome::Ambiguous, None)
-            }
-            SendOutcome::NotSent { why } => {
-                tracing::debug!(message = %attempt.message, n = attempt.n, why, "not sent");
-                if let Some(held) = held {
-                    held.planner.give_pair_back(recipient);
-                    // Whatever kept this one from leaving keeps the next one too.
-                    held.planner.keep_quiet_until(now.saturating_add(500_000));
-                }
-                (Outcome::NotSent, None)
-            }
-            SendOutcome::Rejected { failure, retry_after } => {
-                if let Some(held) = held {
-                    held.rejected(failure.class, recipient, retry_after, now);
-                }
-                (Outcome::Rejected(failure), retry_after)
-            }
-        };
-        self.book.note(AttemptFact { attempt, at: wall, outcome, retry_after }, now);
     }
 
     /// Takes the result of a job in.

@@ -241,6 +241,7 @@ impl Writing<'_> {
                     batch: self.batch.id,
                     begun_at: self.now,
                     end_by,
+                    former: false,
                     content,
                     touch: touched(item, &grant, self.now),
                     warm_up_day: self.warm_up_day,

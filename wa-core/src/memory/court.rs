@@ -174,7 +174,9 @@ impl<'a> Court<'a> {
         };
         let known = contact.and_then(|contact| tenant.contacts.get(contact));
         let window = contact.and_then(|contact| tenant.window(self.session.id, contact, now));
-        let free_until = window.and_then(|window| window.free_until);
+        // Without prices nothing is dear, and so nothing free.
+        let is_priced = tenant.settings.prices.is_some();
+        let free_until = window.and_then(|window| window.free_until).filter(|_| is_priced);
         let who = tenant.messages.get(&item.message).map_or(&item.recipient, |it| &it.recipient);
         let breaker = |template: Option<&(_, _)>| {
             let (name, language) = template.cloned()?;

@@ -18,6 +18,9 @@ impl Directory for MemoryStore {
                     state.identity = None;
                 }
             });
+            if state.identity.is_none() {
+                state.begin_another_life();
+            }
             state.identity.get_or_insert_with(|| fresh.clone()).clone()
         }))
     }
@@ -36,7 +39,7 @@ impl Directory for MemoryStore {
             {
                 return Ok(known.tenant.clone());
             }
-            if state.tenants.contains_key(&fresh) {
+            if state.tenants.contains_key(&fresh) || state.arriving.contains_key(&fresh) {
                 return Err(id_taken("tenant"));
             }
             let tenant = Tenant { id: fresh, name: name.clone(), created_at: now };

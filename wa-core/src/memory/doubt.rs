@@ -55,7 +55,13 @@ impl TenantRow {
         let campaign = message.campaign.and_then(|id| self.campaigns.get(&id)).map(|row| &row.campaign);
         let link = |(n, attempt): (u16, _)| {
             let attempt: &super::state::AttemptRow = attempt;
-            Link { n, begun_at: attempt.begun_at, end_by: attempt.end_by, facts: &attempt.facts }
+            Link {
+                n,
+                begun_at: attempt.begun_at,
+                end_by: attempt.end_by,
+                former: attempt.former && !flawed!(self, ResendsWhatAnotherLifeBegan),
+                facts: &attempt.facts,
+            }
         };
         let chain: Vec<Link<'_>> = self.chain(id).map(link).collect();
         Some(decide(&Case {

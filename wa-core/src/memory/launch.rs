@@ -33,7 +33,7 @@ pub(super) fn launch(
             row.campaign.state = CampaignState::Launching;
             row.minted_at = Some(minted_at);
             row.campaign.launched_at = Some(now);
-            row.last_member = tenant.lists.get(&row.campaign.list).map_or(0, |list| list.last_member());
+            row.last_member = tenant.lists.get(&row.campaign.list).map_or(0, |list| list.last);
             entries.moved(tenant.tenant.id, id, CampaignState::Launching);
         }
         CampaignState::Draft | CampaignState::Launching => {}
@@ -46,7 +46,7 @@ pub(super) fn launch(
         | CampaignState::Cancelled => return LaunchStep::NotLaunchable(row.campaign.clone()),
     }
     flawed!(tenant, TakesLaterMembers => {
-        row.last_member = tenant.lists.get(&row.campaign.list).map_or(0, |list| list.last_member());
+        row.last_member = tenant.lists.get(&row.campaign.list).map_or(0, |list| list.last);
     });
     let size = usize::try_from(chunk.size.max(1)).unwrap_or(usize::MAX);
     let (from, to) = (row.frozen_to + 1, row.last_member);
@@ -56,11 +56,13 @@ pub(super) fn launch(
     // An empty range would be a range that ends before it starts.
     let members = list.filter(|_| from <= to).map(|list| list.members.range(from..=to));
     let members: Vec<_> = members.into_iter().flatten().take(size).map(|(at, it)| (*at, *it)).collect();
+    // The latest of them may have become one with another since.
+    let is_full = members.len() == size;
     for (number, contact) in members {
         freeze(tenant, id, number, contact, chunk);
     }
     let Some(row) = tenant.campaigns.get_mut(&id) else { return LaunchStep::Missing };
-    if row.frozen_to < row.last_member {
+    if is_full && row.frozen_to < row.last_member {
         return LaunchStep::Frozen { audience: row.audience };
     }
     row.is_frozen = true;

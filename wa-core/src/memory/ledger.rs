@@ -54,7 +54,8 @@ impl Ledger for MemoryStore {
         Ok(self.read(|state, _| {
             let row = state.tenants.get(&scope.tenant());
             let used = row.map(|row| row.budget_use(of)).unwrap_or_default();
-            used.into_iter().map(|(currency, (used, _))| (currency, used)).collect()
+            let used = used.into_iter().map(|(currency, (used, _))| (currency, used));
+            used.filter(|(_, used)| *used != BudgetUse::default()).collect()
         }))
     }
 }

@@ -154,6 +154,8 @@ pub(super) struct BodyRow {
 pub(super) struct ListRow {
     pub(super) members: BTreeMap<u64, ContactId>,
     pub(super) numbers: BTreeMap<ContactId, u64>,
+    /// The number of the latest member that there ever was, 0 before the first: none is given twice.
+    pub(super) last: u64,
 }
 
 /// An import.
@@ -222,6 +224,8 @@ pub(super) struct AttemptRow {
     pub(super) batch: BatchId,
     pub(super) begun_at: DateTime<Utc>,
     pub(super) end_by: DateTime<Utc>,
+    /// Whether another life of the store began it.
+    pub(super) former: bool,
     pub(super) content: Chosen,
     /// What its recipient got, if it was a template.
     pub(super) touch: Option<Touch>,
@@ -238,6 +242,12 @@ pub(super) struct AttemptRow {
 }
 
 impl State {
+    /// What was begun so far was begun in another life of the store.
+    pub(super) fn begin_another_life(&mut self) {
+        let attempts = self.tenants.values_mut().flat_map(|tenant| tenant.attempts.values_mut());
+        attempts.for_each(|attempt| attempt.former = true);
+    }
+
     /// The tenant that a session belongs to.
     pub(super) fn owner(&self, session: SessionId) -> Option<&TenantRow> {
         self.tenants.values().find(|tenant| tenant.sessions.contains_key(&session))
@@ -284,15 +294,10 @@ impl ListRow {
     /// Puts a contact on the list, if it is not there.
     pub(super) fn join(&mut self, contact: ContactId) {
         if !self.numbers.contains_key(&contact) {
-            let number = self.last_member() + 1;
-            self.members.insert(number, contact);
-            self.numbers.insert(contact, number);
+            self.last += 1;
+            self.members.insert(self.last, contact);
+            self.numbers.insert(contact, self.last);
         }
-    }
-
-    /// The number of the latest member, 0 on an empty list.
-    pub(super) fn last_member(&self) -> u64 {
-        self.members.last_key_value().map_or(0, |(number, _)| *number)
     }
 }
 

@@ -17,12 +17,30 @@ pub enum Invariant {
     Attempts,
     /// A message waits in one place, or in none once it is closed or was begun.
     OnePlace,
-    /// The counts of a campaign add up to its audience.
+    /// The counts of a campaign, and of its tenant, are what its messages give.
     Counts,
     /// What is counted of a messaging limit is what is taken of it.
     Tier,
     /// What is counted of a plan's quota is what was begun and not given back.
     Quota,
+    /// What went only because its window was open began while it was.
+    ///
+    /// By the messages of users that are stored, whoever's they are by now; not by the guard, which no store
+    /// keeps, and with a minute for clocks that differ. Of what an imported tenant brought it cannot be told.
+    Window,
+    /// Nothing began to somebody who had refused it before, or whose address was suppressed before.
+    ///
+    /// Only the present refusal is known, with its instant: what went before it cannot be told, where it was
+    /// taken back and given again. Of a single message, which names no contact, it can be told only where its
+    /// contact has one address and never had another. A refusal from a file counts a minute later.
+    Consent,
+    /// What is kept of budgets is what their attempts cost, or may cost.
+    ///
+    /// Whether a limit was passed cannot be told: limits change, and so do prices until they are settled.
+    Budgets,
+    /// What is counted in advance of questions is what a recount gives: free messages, days of warm-up, reports
+    /// by time, and windows.
+    Recount,
 }
 
 names!(Invariant {
@@ -34,6 +52,10 @@ names!(Invariant {
     Counts = "counts",
     Tier = "tier",
     Quota = "quota",
+    Window = "window",
+    Consent = "consent",
+    Budgets = "budgets",
+    Recount = "recount",
 });
 
 /// Something that does not hold.

@@ -1,7 +1,7 @@
 //! What becomes of a message that is in doubt: it is kept, sent again, or given up on.
 //!
 //! Invariant: nothing is sent again before its policy allows, and by [`InDoubtPolicy::AtMostOnce`] and
-//! [`InDoubtPolicy::Manual`] nothing ever is. An attempt that is in doubt stays a fact: whatever is decided
+//! [`InDoubtPolicy::Manual`] nothing ever is; nor what another life of the store began. An attempt that is in doubt stays a fact: whatever is decided
 //! here, late news of it counts.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -42,6 +42,9 @@ pub struct Link<'a> {
     pub begun_at: DateTime<Utc>,
     /// When its request must have ended.
     pub end_by: DateTime<Utc>,
+    /// Whether it was begun in another life of the store, before that was restored, copied or moved: what was heard
+    /// of it, and what followed it, may have been forgotten.
+    pub former: bool,
     /// What is known of it.
     pub facts: &'a DeliveryFacts,
 }
@@ -202,7 +205,8 @@ const SOON: TimeDelta = TimeDelta::seconds(1);
 /// From when on it may be sent again by itself; `None` for never.
 fn ripe_at(case: &Case<'_>, settings: &TenantSettings, last: &Link<'_>) -> Option<DateTime<Utc>> {
     let wait = TimeDelta::from_std(case.policy.resends_after()?).unwrap_or(TimeDelta::MAX);
-    if doubtful(case.chain).count() > MOST_RESENDS {
+    // Silence about what may have been forgotten proves nothing, and it may have been sent again already.
+    if doubtful(case.chain).count() > MOST_RESENDS || doubtful(case.chain).any(|link| link.former) {
         return None;
     }
     let ends = doubtful(case.chain).map(|link| link.end_by).max().unwrap_or(last.end_by);

@@ -29,8 +29,17 @@ const TOLERANCE: Micros = INTERVAL * (BURST - 1);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Meter {
     empty_at: Micros,
-    /// Apart from `empty_at`, so that no give-back can shorten a hold.
+    /// Apart from `empty_at`: what is counted later adds to the one and does not end the other.
     held_until: Micros,
+}
+
+/// Messages to one recipient of which nobody knows yet when the provider gets them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UnderWay {
+    /// How many.
+    pub count: u64,
+    /// After so long at the latest each of them is there, or never will be.
+    pub within: Micros,
 }
 
 impl Meter {
@@ -40,14 +49,33 @@ impl Meter {
         now.max(self.empty_at.saturating_sub(TOLERANCE)).max(self.held_until)
     }
 
-    /// Counts a message at `at`.
-    pub fn take(&mut self, at: Micros) {
-        self.empty_at = self.empty_at.max(at).saturating_add(INTERVAL);
+    /// The same, beside messages that are under way: whenever each of those arrives, the provider finds no more
+    /// than it allows.
+    ///
+    /// It may be earlier once they have arrived and were counted.
+    ///
+    /// ```
+    /// use wa_core::rules::pair::{Meter, UnderWay, INTERVAL};
+    /// let beside = |count| UnderWay { count, within: 2 * INTERVAL };
+    /// assert_eq!(Meter::default().next_beside(beside(42), 0), 0);
+    /// // These might come twelve seconds from now, and the next one at once.
+    /// assert_eq!(Meter::default().next_beside(beside(43), 0), INTERVAL);
+    /// ```
+    #[must_use]
+    pub fn next_beside(&self, others: UnderWay, now: Micros) -> Micros {
+        if others.count == 0 {
+            return self.next_at(now);
+        }
+        let empty_at = self
+            .empty_at
+            .max(now.saturating_add(others.within))
+            .saturating_add(INTERVAL.saturating_mul(others.count));
+        Self { empty_at, held_until: self.held_until }.next_at(now)
     }
 
-    /// Gives the latest message back: it did not leave.
-    pub fn give_back(&mut self) {
-        self.empty_at = self.empty_at.saturating_sub(INTERVAL);
+    /// Counts a message that was there at `at` at the latest.
+    pub fn take(&mut self, at: Micros) {
+        self.empty_at = self.empty_at.max(at).saturating_add(INTERVAL);
     }
 
     /// Nothing more goes before `until`: the provider said that the pair is throttled.

@@ -11,7 +11,7 @@ use super::error::KitError;
 use super::messages::Message;
 use super::recording::RecordingJudge;
 use super::tenant::TenantHandle;
-use crate::engine::{Asked, LOOK_BACK, Question, Room, compose};
+use crate::engine::{Asked, Question, Room, compose, look_back};
 use crate::model::{
     Breaker, Category, Chosen, Consent, HoldReason, MessageId, Money, PaceLimit, PriceReason, Quality,
     Recipient, SessionState, SkipReason,
@@ -217,7 +217,11 @@ pub(super) async fn check(tenant: &TenantHandle, message: &Message) -> Result<Se
     let id = MessageId::mint(now, inner.ports.draw());
     let (item, _) = compose(due(tenant, message, id), Some(&abilities));
     let judge = Arc::new(RecordingJudge::new(Arc::new(inner.judge)));
-    let ask = Consider { session: session.id, items: vec![item], recent_since: Some(now - LOOK_BACK) };
+    let ask = Consider {
+        session: session.id,
+        items: vec![item],
+        recent_since: Some(now - look_back(Duration::ZERO)),
+    };
     let considered = inner.ports.store.outbox().consider(&tenant.scope, &ask, judge.clone()).await?;
     let Considered::Judged(judged) = considered else {
         return Err(KitError::NoSession(Some(message.session)));

@@ -348,6 +348,8 @@ flaws! {
     RecoversPastTheLimit: recover_goes_on_where_it_stopped;
     /// Looks at messages in doubt of a session that it does not hold.
     RecoversWithoutALease: recover_needs_a_live_lease;
+    /// Sends again what was begun before the store was restored.
+    ResendsWhatAnotherLifeBegan: recover_leaves_another_life_alone;
     /// Does not tell what it sends again.
     ResendsSilently: recover_writes_the_journal;
     /// Takes a campaign for done while a message of it waits to be sent again.

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use wa_core::model::{
-    AttemptKey, CampaignId, CampaignState, Category, DeliveryFacts, EventBody, HoldReason, Lane, MessageId,
-    SkipReason, whole_micros,
+    AttemptKey, CampaignId, CampaignState, Category, Chosen, DeliveryFacts, EventBody, HoldReason, Lane,
+    MessageId, SkipReason, whole_micros,
 };
 use wa_core::port::store::{BeginBatch, BeginItem, BegunAttempt, BegunBatch, DueSource, Stopped};
+use wa_core::rules::fallback;
 use wa_core::rules::judge::{Admission, Grant, Judge, Verdict};
 use wa_core::rules::price::{Quote, Sold, booking};
 use wa_core::rules::rollup::Counted;
@@ -82,6 +83,8 @@ pub(crate) struct Plan {
     pub(crate) court: Court,
     /// In the order of the items.
     pub(crate) attempts: Vec<(MessageId, Attempt)>,
+    /// Those of them whose content goes only because its window is open.
+    pub(crate) in_window: BTreeSet<MessageId>,
     pub(crate) deferred: Vec<Deferred>,
     pub(crate) skipped: Vec<(MessageId, SkipReason)>,
     /// Messages whose due rows go.
@@ -107,6 +110,7 @@ impl<'a> Beginning<'a> {
         let plan = Plan {
             court,
             attempts: Vec::new(),
+            in_window: BTreeSet::new(),
             deferred: Vec::new(),
             skipped: Vec::new(),
             left: Vec::new(),
@@ -276,6 +280,7 @@ impl<'a> Beginning<'a> {
             session: self.batch.session,
             begun_at: now,
             end_by,
+            former: false,
             recipient,
             tier_slot,
             content,
@@ -305,6 +310,9 @@ impl<'a> Beginning<'a> {
         if let Some(category) = item.template_category(content) {
             let touched = Touched { recipient, message: item.message, n: item.n, category, lane: item.lane };
             self.plan.touched.push(touched);
+        }
+        if content == Chosen::Own && item.needs_window && fallback::binds(&self.plan.court.shared.settings) {
+            self.plan.in_window.insert(item.message);
         }
         let key = AttemptKey { tenant, message: item.message, n: item.n };
         let begun = BegunAttempt { key, start_by, end_by, content, price: price.amount };

@@ -87,7 +87,13 @@ impl Stored {
 }
 
 fn link(attempt: &Attempt) -> Link<'_> {
-    Link { n: attempt.n, begun_at: attempt.begun_at, end_by: attempt.end_by, facts: &attempt.facts }
+    Link {
+        n: attempt.n,
+        begun_at: attempt.begun_at,
+        end_by: attempt.end_by,
+        former: attempt.former,
+        facts: &attempt.facts,
+    }
 }
 
 /// Whose they are, the messages that wait again, and those that were given up on.

@@ -1,19 +1,56 @@
 //! What must hold in every store, as queries that both databases understand.
 //!
 //! Invariant: each query gives the tenant, the message and a line of what does not hold, and nothing
-//! where all is well. They read whole tables.
+//! where all is well. They read whole tables. What a recount is needed for is in `recount`.
 
-use wa_core::model::Invariant;
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use wa_core::model::{Category, Consent, ConsentSource, Finding, Invariant};
+use wa_core::rules::consent::refusal;
+use wa_core::rules::window::LENGTH;
 
 /// Where the databases differ.
 pub(crate) struct Dialect {
     /// An id that is none.
     pub(crate) none: &'static str,
-    /// The text of an id in a column.
-    pub(crate) id_text: fn(&str) -> String,
-    /// The month of `a.begun_at`, as quotas name it.
-    pub(crate) month: &'static str,
+    /// A span as it is added to instants.
+    pub(crate) span: fn(TimeDelta) -> String,
 }
+
+/// By how much clocks may differ: what a user wrote bears the instant of whoever received it, and what a
+/// file says about consent that of the begin of its commit.
+const SKEW: TimeDelta = TimeDelta::minutes(1);
+
+/// Findings of which each invariant has at most so many.
+pub(crate) struct Bounded {
+    limit: u32,
+    found: BTreeMap<Invariant, Vec<Finding>>,
+}
+
+impl Bounded {
+    pub(crate) const fn new(limit: u32) -> Self {
+        Self { limit, found: BTreeMap::new() }
+    }
+
+    /// Adds a finding; the first ones of an invariant count.
+    pub(crate) fn add(&mut self, finding: Finding) {
+        let known = self.found.entry(finding.invariant).or_default();
+        if u32::try_from(known.len()).is_ok_and(|len| len < self.limit) {
+            known.push(finding);
+        }
+    }
+
+    /// Behind others, in the order of the invariants.
+    pub(crate) fn after(self, mut found: Vec<Finding>) -> Vec<Finding> {
+        found.extend(self.found.into_values().flatten());
+        found.sort_by_key(|finding| finding.invariant);
+        found
+    }
+}
+
+const CATEGORIES: [Category; 4] =
+    [Category::Marketing, Category::Utility, Category::Authentication, Category::Service];
 
 const RESULT_OF: &str = "LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n";
 
@@ -28,9 +65,9 @@ pub(crate) fn queries(dialect: &Dialect, limit: u32) -> Vec<(Invariant, String)>
         (Invariant::OneDelivery, one_delivery()),
         (Invariant::Attempts, attempts()),
         (Invariant::OnePlace, one_place()),
-        (Invariant::Counts, counts(dialect)),
         (Invariant::Tier, tier(dialect)),
-        (Invariant::Quota, quota(dialect)),
+        (Invariant::Window, window(dialect)),
+        (Invariant::Consent, consent(dialect)),
     ];
     let bounded =
         |sql| format!("SELECT tenant, message, line FROM ({sql}) AS found ORDER BY 1, 2, 3 LIMIT {limit}");
@@ -108,25 +145,6 @@ fn one_place() -> String {
     .join(" UNION ALL ")
 }
 
-fn counts(dialect: &Dialect) -> String {
-    let Dialect { none, id_text, .. } = dialect;
-    format!(
-        "SELECT f.tenant, {none} AS message, 'campaign ' || {campaign} || ' has ' || CAST(f.n AS TEXT) \
-         || ' messages and counts ' || CAST(coalesce(t.audience, 0) AS TEXT) || ' in all and ' \
-         || CAST(coalesce(t.states, 0) AS TEXT) || ' by state' AS line \
-         FROM (SELECT tenant, campaign, count(*) AS n FROM message WHERE campaign IS NOT NULL \
-             GROUP BY tenant, campaign) f \
-         LEFT JOIN (SELECT tenant, campaign, sum(CASE WHEN counter = 'audience' THEN n ELSE 0 END) AS audience, \
-             sum(CASE WHEN counter IN ('pending', 'attempting', 'accepted', 'failed', 'in_doubt', 'skipped') \
-                 THEN n ELSE 0 END) AS states \
-             FROM (SELECT tenant, campaign, counter, n FROM campaign_count \
-                 UNION ALL SELECT tenant, campaign, counter, n FROM delta) u GROUP BY tenant, campaign) t \
-         ON t.tenant = f.tenant AND t.campaign = f.campaign \
-         WHERE coalesce(t.audience, 0) <> f.n OR coalesce(t.states, 0) <> f.n",
-        campaign = id_text("f.campaign"),
-    )
-}
-
 fn tier(dialect: &Dialect) -> String {
     let none = dialect.none;
     format!(
@@ -138,13 +156,67 @@ fn tier(dialect: &Dialect) -> String {
     )
 }
 
-fn quota(dialect: &Dialect) -> String {
-    let Dialect { none, month, .. } = dialect;
+/// Attempts that went in a window, without a message from whoever may have been the recipient's contact at the time:
+/// contacts become one, and addresses pass from one to another.
+fn window(dialect: &Dialect) -> String {
+    let (length, skew) = ((dialect.span)(LENGTH), (dialect.span)(SKEW));
+    let wrote = format!(
+        "FROM inbound i WHERE i.session = a.session AND i.opens AND i.at > a.begun_at - {length} \
+         AND i.at <= a.begun_at + {skew}"
+    );
     format!(
-        "SELECT tenant, {none} AS message, period || ' counts ' || CAST(sum(used) AS TEXT) \
-         || ' messages, and ' || CAST(sum(kept) AS TEXT) || ' were begun and not given back' AS line \
-         FROM (SELECT tenant, period, used, 0 AS kept FROM quota_usage \
-             UNION ALL SELECT a.tenant, {month}, 0, 1 FROM attempt a {RESULT_OF} WHERE r.released_at IS NULL) u \
-         GROUP BY tenant, period HAVING sum(used) <> sum(kept)"
+        "SELECT a.tenant, a.message, 'attempt ' || CAST(a.n AS TEXT) || ' began outside its window' AS line \
+         FROM attempt a JOIN message m ON m.tenant = a.tenant AND m.id = a.message WHERE a.in_window \
+         AND NOT CASE WHEN EXISTS (SELECT 1 {wrote} AND i.contact IN (SELECT m.contact \
+             UNION ALL SELECT l.contact FROM contact_alias l WHERE l.tenant = m.tenant AND l.alias = m.contact \
+             UNION ALL SELECT c.id FROM contact c WHERE c.tenant = m.tenant AND c.phone = m.phone \
+             UNION ALL SELECT c.id FROM contact c WHERE c.tenant = m.tenant AND c.bsuid = m.bsuid \
+             UNION ALL SELECT f.contact FROM former_address f \
+                 WHERE f.tenant = m.tenant AND f.recipient = a.recipient)) THEN true \
+         ELSE EXISTS (SELECT 1 {wrote} AND i.tenant = m.tenant AND (i.phone = m.phone OR i.bsuid = m.bsuid)) END"
     )
+}
+
+fn consent(dialect: &Dialect) -> String {
+    let refused: Vec<String> = Consent::ALL
+        .iter()
+        .flat_map(|consent| CATEGORIES.map(|category| (*consent, category)))
+        .filter(|(consent, category)| refusal(*consent, *category).is_some())
+        .map(|(consent, category)| format!("('{}', '{}')", consent.as_str(), category.as_str()))
+        .collect();
+    let after = |contact: &str| {
+        format!(
+            "SELECT a.tenant, a.message, 'attempt ' || CAST(a.n AS TEXT) \
+             || ' began after its recipient had refused it' AS line \
+             FROM contact c JOIN message m ON m.tenant = c.tenant AND {contact} \
+             JOIN attempt a ON a.tenant = m.tenant AND a.message = m.id \
+             WHERE (c.consent, a.category) IN (VALUES {refused}) AND a.begun_at > c.consent_at \
+             AND (c.consent_source IS NULL OR c.consent_source <> '{file}' OR a.begun_at > c.consent_at + {skew})",
+            refused = refused.join(", "),
+            file = ConsentSource::Import.as_str(),
+            skew = (dialect.span)(SKEW),
+        )
+    };
+    // A message without campaign goes by its address: it was this contact's at the begin where it never had
+    // another.
+    let only = "NOT EXISTS (SELECT 1 FROM contact_alias l WHERE l.tenant = c.tenant AND l.contact = c.id) \
+         AND NOT EXISTS (SELECT 1 FROM former_address f WHERE f.tenant = c.tenant AND f.contact = c.id)";
+    let suppressed = |address: &str| {
+        format!(
+            "SELECT a.tenant, a.message, 'attempt ' || CAST(a.n AS TEXT) \
+             || ' began after its address was suppressed' AS line \
+             FROM suppressed s JOIN message m ON m.tenant = s.tenant AND s.address = {address} \
+             JOIN attempt a ON a.tenant = m.tenant AND a.message = m.id AND a.begun_at > s.at"
+        )
+    };
+    [
+        after("m.campaign IS NOT NULL AND m.contact = c.id"),
+        after(&format!("m.campaign IS NULL AND m.phone = c.phone AND c.bsuid IS NULL AND {only}")),
+        after(&format!(
+            "m.campaign IS NULL AND m.phone IS NULL AND m.bsuid = c.bsuid AND c.phone IS NULL AND {only}"
+        )),
+        suppressed("'+' || CAST(m.phone AS TEXT)"),
+        suppressed("m.bsuid"),
+    ]
+    .join(" UNION ")
 }

@@ -31,6 +31,8 @@ pub(crate) struct Attempt {
     pub(crate) session: SessionId,
     pub(crate) begun_at: DateTime<Utc>,
     pub(crate) end_by: DateTime<Utc>,
+    /// Whether another life of the store began it.
+    pub(crate) former: bool,
     pub(crate) recipient: i64,
     pub(crate) tier_slot: bool,
     pub(crate) content: Chosen,

@@ -15,6 +15,7 @@ pub(crate) mod message;
 pub(crate) mod migration;
 pub(crate) mod numbers;
 pub(crate) mod prices;
+pub(crate) mod recount;
 pub(crate) mod spend;
 
 use std::time::Duration;

@@ -12,7 +12,7 @@ use wa_core::port::store::{Directory, News, StoreError, StoreIdentity};
 use wa_core::port::{AdminScope, Scope};
 
 use super::codec::{at, get, id, opt_json, parsed, to_json, undecodable};
-use super::error::Fallible;
+use super::error::{Fallible, Fault};
 use super::outbox::doubt;
 use super::tx::{Access, Locks, Tx};
 use super::{PostgresStore, page_size, prices};
@@ -101,7 +101,8 @@ async fn identity(conn: &mut PgConnection, fresh: &StoreIdentity) -> Fallible<St
 async fn ensure_tenant(tx: &mut Tx, name: &TenantName, fresh: TenantId) -> Fallible<Tenant> {
     let now = tx.now;
     sqlx::query(
-        "INSERT INTO tenant (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+        "INSERT INTO tenant (id, name, created_at) SELECT $1, $2, $3 \
+         WHERE NOT EXISTS (SELECT 1 FROM arrival WHERE tenant = $1) ON CONFLICT (name) DO NOTHING",
     )
     .bind(fresh.as_uuid())
     .bind(name.as_str())
@@ -111,9 +112,9 @@ async fn ensure_tenant(tx: &mut Tx, name: &TenantName, fresh: TenantId) -> Falli
     let kept = sqlx::query("SELECT id, name, created_at FROM tenant WHERE name = $1")
         .bind(name.as_str())
         .try_map(|row: PgRow| tenant(&row))
-        .fetch_one(tx.conn())
+        .fetch_optional(tx.conn())
         .await?;
-    Ok(kept)
+    kept.ok_or(Fault::Broken("the id of the tenant belongs to another one"))
 }
 
 async fn page(conn: &mut PgConnection, after: Option<TenantId>, limit: u32) -> Fallible<Vec<Tenant>> {

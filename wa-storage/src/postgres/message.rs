@@ -34,12 +34,13 @@ const SELECT_HEADS: &str = "SELECT m.campaign, m.contact, m.phone, m.bsuid, c.re
      LEFT JOIN LATERAL (SELECT x.n, x.why, x.due_at FROM due x \
          WHERE x.tenant = u.tenant AND x.message = u.message LIMIT 1) d ON true";
 
-/// What [`attempt`] reads, of an attempt `a` and its result `r`; 32 columns.
+/// What [`attempt`] reads, of an attempt `a` and its result `r`; 33 columns.
 pub(super) const ATTEMPT_COLUMNS: &str = "a.n, a.session, a.begun_at, a.end_by, a.recipient, a.tier_slot, \
      a.category, a.price, a.reserve, a.currency, a.price_reason, a.counts_as_service, a.month, a.book, \
      r.not_sent_at, r.rejected_at, r.accepted_at, r.in_doubt_at, r.sent_at, r.delivered_at, r.read_at, \
      r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.details, r.provider_id, \
-     r.charge, a.fallback, a.warm_up_day";
+     r.charge, a.fallback, a.warm_up_day, \
+     a.incarnation IS DISTINCT FROM (SELECT i.incarnation FROM identity i WHERE i.one = 1)";
 
 /// The order inside is that of the index that is meant; without statistics another one would cost the same.
 const ATTEMPTS: &str = "FROM unnest($1::uuid[], $2::uuid[]) AS u (tenant, message) \
@@ -120,7 +121,7 @@ pub(super) async fn load_all(
     let attempts: Vec<(TenantId, MessageId, Attempt)> = sqlx::query(AssertSqlSafe(sql))
         .bind(tenants)
         .bind(ids)
-        .try_map(|row| Ok((id(&row, 32)?, id(&row, 33)?, attempt(&row)?)))
+        .try_map(|row| Ok((id(&row, 33)?, id(&row, 34)?, attempt(&row)?)))
         .fetch_all(conn)
         .await?;
     for (tenant, message, attempt) in attempts {
@@ -173,6 +174,7 @@ pub(super) fn attempt(row: &PgRow) -> Result<Attempt, Error> {
         session: id(row, 1)?,
         begun_at: at(row, 2)?,
         end_by: at(row, 3)?,
+        former: get(row, 32)?,
         recipient: get(row, 4)?,
         tier_slot: get(row, 5)?,
         content: if get(row, 30)? { Chosen::Fallback } else { Chosen::Own },

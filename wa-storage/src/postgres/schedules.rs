@@ -246,7 +246,8 @@ pub(super) async fn pass_over(tx: &mut Tx, only: Option<TenantId>) -> Fallible<(
     let now = tx.now;
     let sql = format!(
         "SELECT {COLUMNS}, tenant FROM schedule WHERE state = 'active' AND next_at < $1 \
-         AND ($2::uuid IS NULL OR tenant = $2) ORDER BY tenant, id FOR UPDATE"
+         AND ($2::uuid IS NULL OR tenant = $2) \
+         AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = schedule.tenant) ORDER BY tenant, id FOR UPDATE"
     );
     let passed: Vec<(TenantId, Schedule)> = sqlx::query(AssertSqlSafe(sql))
         .bind(now)

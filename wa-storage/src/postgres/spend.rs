@@ -35,7 +35,8 @@ const OF_RECIPIENT: &str = "FROM attempt a \
      LEFT JOIN LATERAL (SELECT * FROM result x \
          WHERE x.tenant = a.tenant AND x.message = a.message AND x.n = a.n LIMIT 1) r ON true \
      WHERE a.tenant = $1 AND a.recipient = $2";
-const BUDGET_USE: &str = "SELECT currency, committed, open FROM budget_use WHERE tenant = $1 AND of = $2";
+const BUDGET_USE: &str = "SELECT currency, committed, open FROM budget_use WHERE tenant = $1 AND of = $2 \
+     AND (committed <> 0 OR open <> 0)";
 
 pub(super) async fn cost(conn: &mut PgConnection, tenant: TenantId, of: &CostOf) -> Fallible<Cost> {
     let counters: Vec<(String, i64)> = match *of {
@@ -91,9 +92,9 @@ async fn sent_to(conn: &mut PgConnection, tenant: TenantId, recipient_key: i64) 
         .try_map(|row: PgRow| {
             Ok(Sent {
                 attempt: attempt(&row)?,
-                message: id(&row, 32)?,
-                campaign: opt_id(&row, 33)?,
-                recipient: recipient(&row, 34)?,
+                message: id(&row, 33)?,
+                campaign: opt_id(&row, 34)?,
+                recipient: recipient(&row, 35)?,
             })
         })
         .fetch_all(conn)

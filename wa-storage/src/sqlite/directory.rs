@@ -7,7 +7,7 @@ use wa_core::port::store::{Directory, StoreError, StoreIdentity};
 use wa_core::port::{AdminScope, Scope};
 
 use super::codec::{at, id, opt_json, parsed, to_json};
-use super::error::Fallible;
+use super::error::{Fallible, Fault};
 use super::outbox::doubt;
 use super::prices;
 use super::writer::Tx;
@@ -112,14 +112,16 @@ fn identity(tx: &Tx<'_>, fresh: &StoreIdentity) -> Fallible<StoreIdentity> {
 fn ensure_tenant(tx: &Tx<'_>, name: &TenantName, fresh: TenantId) -> Fallible<Tenant> {
     tx.conn
         .prepare_cached(
-            "INSERT INTO tenant (id, name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO tenant (id, name, created_at) SELECT ?1, ?2, ?3 \
+             WHERE NOT EXISTS (SELECT 1 FROM arrival WHERE tenant = ?1) ON CONFLICT (name) DO NOTHING",
         )?
         .execute(params![fresh.as_bytes(), name.as_str(), micros(tx.now)])?;
     let kept = tx
         .conn
         .prepare_cached("SELECT id, name, created_at FROM tenant WHERE name = ?1")?
-        .query_row([name.as_str()], tenant)?;
-    Ok(kept)
+        .query_row([name.as_str()], tenant)
+        .optional()?;
+    kept.ok_or(Fault::Broken("the id of the tenant belongs to another one"))
 }
 
 fn tenant(row: &Row<'_>) -> rusqlite::Result<Tenant> {

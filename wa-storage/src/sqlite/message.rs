@@ -23,14 +23,26 @@ pub(super) const SELECT_HEAD: &str = "SELECT m.campaign, m.contact, m.phone, m.b
      LEFT JOIN due d ON d.tenant = m.tenant AND d.message = m.id \
      WHERE m.tenant = ?1 AND m.id = ?2";
 
-pub(super) const SELECT_ATTEMPTS: &str = "SELECT a.n, a.session, a.begun_at, a.end_by, a.recipient, a.tier_slot, a.category, a.price, a.reserve, a.currency, \
-     a.price_reason, a.counts_as_service, a.month, a.book, \
-     r.not_sent_at, r.rejected_at, r.accepted_at, r.in_doubt_at, r.sent_at, r.delivered_at, r.read_at, \
-     r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.details, r.provider_id, \
-     r.charge, a.fallback, a.warm_up_day \
-     FROM attempt a \
+/// What [`attempt`] reads, of an attempt `a` and its result `r`; 33 columns.
+macro_rules! attempt_columns {
+    () => {
+        "a.n, a.session, a.begun_at, a.end_by, a.recipient, a.tier_slot, a.category, a.price, a.reserve, a.currency, \
+         a.price_reason, a.counts_as_service, a.month, a.book, \
+         r.not_sent_at, r.rejected_at, r.accepted_at, r.in_doubt_at, r.sent_at, r.delivered_at, r.read_at, \
+         r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.details, r.provider_id, \
+         r.charge, a.fallback, a.warm_up_day, \
+         a.incarnation IS NOT (SELECT i.incarnation FROM identity i WHERE i.one = 1)"
+    };
+}
+pub(super) use attempt_columns;
+
+pub(super) const SELECT_ATTEMPTS: &str = concat!(
+    "SELECT ",
+    attempt_columns!(),
+    " FROM attempt a \
      LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
-     WHERE a.tenant = ?1 AND a.message = ?2 ORDER BY a.n";
+     WHERE a.tenant = ?1 AND a.message = ?2 ORDER BY a.n"
+);
 
 pub(super) const PUT_RESULT: &str = "INSERT INTO result (tenant, message, n, facts, not_sent_at, rejected_at, \
      accepted_at, in_doubt_at, sent_at, delivered_at, read_at, played_at, failed_at, released_at, \
@@ -211,6 +223,7 @@ pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         session: id(row, 1)?,
         begun_at: at(row, 2)?,
         end_by: at(row, 3)?,
+        former: row.get(32)?,
         recipient: row.get(4)?,
         tier_slot: row.get(5)?,
         content: if row.get(30)? { Chosen::Fallback } else { Chosen::Own },

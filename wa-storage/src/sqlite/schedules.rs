@@ -243,7 +243,8 @@ pub(super) fn pass_over(tx: &Tx<'_>, only: Option<TenantId>) -> Fallible<()> {
         .conn
         .prepare_cached(&format!(
             "SELECT {COLUMNS}, tenant FROM schedule WHERE state = 'active' AND next_at < ?1 \
-             AND (?2 IS NULL OR tenant = ?2) ORDER BY tenant, id"
+             AND (?2 IS NULL OR tenant = ?2) \
+             AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = schedule.tenant) ORDER BY tenant, id"
         ))?
         .query_map(params![micros(tx.now), only.as_ref().map(|of| of.as_bytes())], |row| {
             Ok((id(row, 10)?, schedule(row)?))

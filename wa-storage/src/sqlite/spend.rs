@@ -11,7 +11,7 @@ use wa_core::rules::rollup;
 use super::audience::contacts;
 use super::codec::{at, id, opt_id, parsed, recipient};
 use super::error::Fallible;
-use super::message::{attempt, pattern};
+use super::message::{attempt, attempt_columns, pattern};
 use super::prices::Books;
 use super::reports::read_counters;
 use crate::common::booked::budget_key;
@@ -29,16 +29,16 @@ pub(super) const TREND: &str = "SELECT slot, counter, sum(n) FROM ( \
      GROUP BY slot, counter";
 /// From the few attempts to a recipient to their messages; without statistics the planner would go through
 /// all messages of the tenant.
-pub(super) const OF_RECIPIENT: &str = "SELECT a.n, a.session, a.begun_at, a.end_by, a.recipient, a.tier_slot, \
-     a.category, a.price, a.reserve, a.currency, a.price_reason, a.counts_as_service, a.month, a.book, \
-     r.not_sent_at, r.rejected_at, r.accepted_at, r.in_doubt_at, r.sent_at, r.delivered_at, r.read_at, \
-     r.played_at, r.failed_at, r.released_at, r.code, r.class, r.title, r.details, r.provider_id, r.charge, \
-     a.fallback, a.warm_up_day, m.id, m.campaign, m.phone, m.bsuid \
+pub(super) const OF_RECIPIENT: &str = concat!(
+    "SELECT ",
+    attempt_columns!(),
+    ", m.id, m.campaign, m.phone, m.bsuid \
      FROM attempt a INDEXED BY attempt_by_recipient CROSS JOIN message m ON m.tenant = a.tenant AND m.id = a.message \
      LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
-     WHERE a.tenant = ?1 AND a.recipient = ?2";
-pub(super) const BUDGET_USE: &str =
-    "SELECT currency, committed, open FROM budget_use WHERE tenant = ?1 AND of = ?2";
+     WHERE a.tenant = ?1 AND a.recipient = ?2"
+);
+pub(super) const BUDGET_USE: &str = "SELECT currency, committed, open FROM budget_use WHERE tenant = ?1 AND of = ?2 \
+     AND (committed <> 0 OR open <> 0)";
 
 pub(super) fn cost(conn: &Connection, tenant: TenantId, of: &CostOf) -> Fallible<Cost> {
     let counters = match *of {
@@ -74,9 +74,9 @@ pub(super) fn of_contact(
         let sent = statement.query_map(params![tenant.as_bytes(), key.cast_signed()], |row| {
             Ok(Sent {
                 attempt: attempt(row)?,
-                message: id(row, 32)?,
-                campaign: opt_id(row, 33)?,
-                recipient: recipient(row, 34)?,
+                message: id(row, 33)?,
+                campaign: opt_id(row, 34)?,
+                recipient: recipient(row, 35)?,
             })
         })?;
         for sent in sent {

@@ -8,10 +8,19 @@ use crate::model::{AttemptKey, SessionId};
 use crate::port::store::AttemptFact;
 use crate::rules::throughput::Micros;
 
+/// Whose a request under way is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) session: SessionId,
+    pub(super) epoch: u64,
+    /// [`Recipient::key`](crate::model::Recipient::key).
+    pub(super) recipient: u64,
+}
+
 /// Requests under way and outcomes that are not in the store yet.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    sending: BTreeMap<AttemptKey, (SessionId, u64)>,
+    sending: BTreeMap<AttemptKey, Sent>,
     facts: Vec<AttemptFact>,
     /// How many outcomes were ever noted.
     noted: u64,
@@ -22,11 +31,11 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn left(&mut self, attempt: AttemptKey, session: SessionId, recipient: u64) {
-        self.sending.insert(attempt, (session, recipient));
+    pub(super) fn left(&mut self, attempt: AttemptKey, sent: Sent) {
+        self.sending.insert(attempt, sent);
     }
 
-    pub(super) fn came_back(&mut self, attempt: AttemptKey) -> Option<(SessionId, u64)> {
+    pub(super) fn came_back(&mut self, attempt: AttemptKey) -> Option<Sent> {
         self.sending.remove(&attempt)
     }
 
@@ -36,7 +45,7 @@ impl Book {
 
     /// Whether requests of a session are under way.
     pub(super) fn is_sending(&self, session: SessionId) -> bool {
-        self.sending.values().any(|(of, _)| *of == session)
+        self.sending.values().any(|sent| sent.session == session)
     }
 
     /// How many outcomes were ever noted.

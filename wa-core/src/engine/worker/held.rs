@@ -91,7 +91,8 @@ impl Held {
         now: Micros,
     ) -> Self {
         let Lease { tenant, session, epoch, until: _, quiet_until: _, state, unsettled_deaths } = lease;
-        let mut planner = Planner::new(session.throughput, config.transactional_share);
+        let mut planner =
+            Planner::new(session.throughput, config.transactional_share, whole(config.under_way()));
         planner.take_over(state.as_ref(), recent, now, ports.clock.now());
         if let Some(until) = quiet_until {
             planner.keep_quiet_until(until);

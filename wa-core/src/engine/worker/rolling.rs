@@ -52,7 +52,8 @@ impl Worker {
             self.rolling.rest_until = now.saturating_add(wait.saturating_mul(REST));
         }
         let most = if self.stopping { 0 } else { self.config.max_sessions };
-        Job::Lease(LeaseRound { scope: self.scope(), lease: self.config.lease, most, overdue })
+        let (lease, within) = (self.config.lease, self.config.under_way());
+        Job::Lease(LeaseRound { scope: self.scope(), lease, most, overdue, within })
     }
 
     /// Takes in what the rule said, and what was free when this worker had taken its part.

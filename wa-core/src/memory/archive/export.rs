@@ -17,6 +17,7 @@ use crate::port::store::{
 };
 use crate::rules::alert::Meter;
 use crate::rules::effects::Topic;
+use crate::rules::silence::{Heard, hear};
 
 /// Everything of a tenant, in order.
 pub(super) fn records(state: &State, tenant: &TenantRow) -> Vec<Record> {
@@ -295,7 +296,7 @@ fn attempt(tenant: &TenantRow, key: (MessageId, u16), it: &AttemptRow, names: &N
         fallback: it.content == crate::model::Chosen::Fallback,
         month: it.month,
         other_ids: others.cloned().collect(),
-        silent: tenant.silent.contains(&key),
+        silent: tenant.silent.contains(&key) && hear(&it.facts) == Heard::Silence,
         price: estimate.amount.map(|amount| amount.micros),
         reserve: estimate.reserve.map(|reserve| reserve.micros),
         currency: estimate.amount.or(estimate.reserve).map(|money| money.currency),

@@ -115,6 +115,7 @@ impl Arriving {
             Record::List(it) => _ = row.lists.entry(it.name.clone()).or_default(),
             Record::Member(it) => {
                 let list = row.lists.entry(it.list.clone()).or_default();
+                list.last = list.last.max(it.seq);
                 list.members.insert(it.seq, it.contact);
                 list.numbers.insert(it.contact, it.seq);
             }
@@ -241,6 +242,9 @@ impl Arriving {
             is_frozen: it.frozen,
             feeds: Default::default(),
         };
+        if let Some(list) = self.row.lists.get_mut(&it.list) {
+            list.last = list.last.max(it.bound);
+        }
         self.row.meters.extend(it.meter.clone().map(|meter| (it.id, meter)));
         self.row.campaigns.insert(it.id, row);
     }
@@ -312,6 +316,7 @@ impl Arriving {
             batch: it.batch,
             begun_at: it.begun_at,
             end_by: it.end_by,
+            former: true,
             content: if it.fallback { Chosen::Fallback } else { Chosen::Own },
             touch: (category != Category::Service).then_some(Touch { at: it.begun_at, category, lane }),
             warm_up_day: it.warm_up_day,

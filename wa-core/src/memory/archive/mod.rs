@@ -175,6 +175,7 @@ pub(super) fn suspend(
         && !flawed!(state, KeepsItsIncarnation)
     {
         identity.incarnation = fresh;
+        state.begin_another_life();
     }
     flawed!(state, TakesTheLastCause => { state.awaits = None; });
     let need = *state.awaits.get_or_insert(ReconcileNeed { since: now, cause });

@@ -119,7 +119,7 @@ pub trait Audience: Send + Sync {
     ///
     /// `after` is the number of a member, 0 for the beginning.
     ///
-    /// - `members_come_in_the_order_of_a_launch`: with rising numbers; as many and in the order in which a launch would freeze them.
+    /// - `members_come_in_the_order_of_a_launch`: with rising numbers, none given twice; as many and in the order in which a launch would freeze them.
     ///
     /// # Errors
     /// By [`StoreErrorKind`](super::StoreErrorKind).

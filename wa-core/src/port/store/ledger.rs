@@ -73,7 +73,8 @@ pub trait Ledger: Send + Sync {
         contact: ContactId,
     ) -> Result<Option<ContactSpend>, StoreError>;
 
-    /// How much of a budget is used, by currency, whether or not a limit is set.
+    /// How much of a budget is used, by currency, whether or not a limit is set; without the currencies of
+    /// which nothing is used.
     ///
     /// - `budget_use_is_the_sum_of_attempts`: settled prices, and the dearest that others can become.
     ///

@@ -39,7 +39,7 @@ pub trait Outbox: Send + Sync {
     /// A session that is not the tenant's is told first, whatever the key was used for.
     ///
     /// - `enqueue_is_idempotent_by_key`: the same key and message, whatever its id and times, give the first message; without a key its id is the key.
-    /// - `another_body_under_a_key_is_refused`: and nothing is taken in.
+    /// - `another_body_under_a_key_is_refused`: and nothing is taken in, also under the id of a campaign's message.
     /// - `keys_of_two_tenants_do_not_meet`: the same key in two tenants is two messages.
     /// - `enqueue_keeps_what_is_quoted`: it is due with the message, also for a retry and after a reopen, and another quote under a key is another body.
     /// - `enqueue_needs_an_own_session`: a foreign or unknown session takes nothing in.
@@ -258,6 +258,7 @@ pub trait Outbox: Send + Sync {
     /// - `recover_resends_what_is_proven_silent`: only where enough other attempts beside it were heard of, and nothing that was heard waits to be read.
     /// - `recover_keeps_to_the_narrowest_policy`: that of the message, of its campaign, of its tenant; one that the tenant changes holds at once.
     /// - `recover_leaves_alone_what_is_over`: what was cancelled, would have expired, or was sent again often enough.
+    /// - `recover_leaves_another_life_alone`: what was begun before the store was restored is not sent again by itself; somebody may say that it is.
     /// - `recover_tries_a_failed_resend_again`: as often as a passing failure is tried again, and not after one that does not pass.
     /// - `recover_gives_up_for_good`: once no webhook can come any more, but never what waits for a person; it stays listed.
     /// - `recover_goes_on_where_it_stopped`: in chunks of any size, also after a reopen.

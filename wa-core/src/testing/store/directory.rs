@@ -1,24 +1,15 @@
 //! The cases of the Directory room.
 
 use crate::model::{
-    AlertSettings, Category, FrequencyCap, HoldReason, InDoubtPolicy, IncarnationId, InstanceId, Lane, Money,
-    OutsideWindow, PriceBook, PriceList, QualityPolicy, QuietHours, QuietSettings, Recipient, RetryBackoff,
-    TagKey, Tenant, TenantBudget, TenantId, TenantSettings, UtcOffset, WhenRed,
+    AlertSettings, Category, FrequencyCap, HoldReason, InDoubtPolicy, Lane, Money, OutsideWindow, PriceBook,
+    PriceList, QualityPolicy, QuietHours, QuietSettings, Recipient, RetryBackoff, Tenant, TenantBudget,
+    TenantId, TenantSettings, UtcOffset, WhenRed,
 };
-use crate::port::store::StoreIdentity;
 use crate::testing::scope;
 use crate::testing::store::world::{World, ends, found, must, only, standard, value};
 
-fn identity(w: &World, byte: u8) -> StoreIdentity {
-    StoreIdentity {
-        instance: w.mint(InstanceId::mint),
-        incarnation: w.mint(IncarnationId::mint),
-        tag_key: TagKey::new([byte; 32]),
-    }
-}
-
 pub(super) async fn identity_is_made_once(mut w: World) {
-    let (first, second) = (identity(&w, 1), identity(&w, 2));
+    let (first, second) = (w.identity(1), w.identity(2));
     assert_eq!(must(w.directory().identity(&w.admin(), &first).await), first);
     assert_eq!(must(w.directory().identity(&w.admin(), &second).await), first);
     w.reopen().await;

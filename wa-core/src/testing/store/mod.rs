@@ -65,7 +65,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
-use self::tenancy::Trespassed;
+use self::tenancy::a_foreign_id_looks_missing;
 use self::world::Premise;
 use crate::port::Clock;
 use crate::port::store::Store;
@@ -147,19 +147,6 @@ pub async fn run(fixture: &dyn StoreFixture) -> Report {
 async fn outcome(case: &Case, fixture: &dyn StoreFixture) -> Option<String> {
     let checked = AssertUnwindSafe((case.run)(fixture)).catch_unwind().await;
     checked.err().map(|panic| said(panic.as_ref()))
-}
-
-/// The clause that holds in every room: runs every case that holds again, behind a stranger's back.
-async fn a_foreign_id_looks_missing(fixture: &dyn StoreFixture) {
-    let mut holes = Vec::new();
-    // The directory is the list of tenants: what it holds is no tenant's own.
-    for case in of_rooms().into_iter().filter(|case| case.room != "directory") {
-        let Some(seen) = outcome(&case, &Trespassed(fixture)).await else { continue };
-        if outcome(&case, fixture).await.is_none() {
-            holes.push(format!("{}::{}: {seen}", case.room, case.clause));
-        }
-    }
-    assert!(holes.is_empty(), "a stranger makes a difference:\n{}", holes.join("\n"));
 }
 
 fn said(panic: &(dyn std::any::Any + Send)) -> String {
@@ -383,6 +370,7 @@ macro_rules! __store_clauses {
                 recover_resends_what_is_proven_silent
                 recover_keeps_to_the_narrowest_policy
                 recover_leaves_alone_what_is_over
+                recover_leaves_another_life_alone
                 recover_tries_a_failed_resend_again
                 recover_gives_up_for_good
                 recover_goes_on_where_it_stopped

@@ -15,11 +15,12 @@ mod outbox;
 mod reports;
 mod schedules;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{OpenStore, StoreFixture};
+use super::{OpenStore, StoreFixture, of_rooms, outcome};
 use crate::model::{Tenant, TenantId, TenantName, TenantSettings, WorkerId, from_micros};
 use crate::port::store::{
     Archive, Audience, Directory, Hear, Inbox, Journal, Ledger, Numbers, Outbox, Reports, Schedules, Store,
@@ -30,52 +31,92 @@ use crate::testing::scope;
 
 type Answer<T> = Result<T, StoreError>;
 
-/// Opens stores behind which a stranger tries everything first.
-pub(super) struct Trespassed<'a>(pub(super) &'a dyn StoreFixture);
+/// The clause that holds in every room: runs every case that holds again, behind a stranger's back.
+#[expect(clippy::print_stdout, reason = "how much was tried is part of the answer")]
+pub(super) async fn a_foreign_id_looks_missing(fixture: &dyn StoreFixture) {
+    let (mut holes, mut cases) = (Vec::new(), 0);
+    let refused = Refused::default();
+    // The directory is the list of tenants: what it holds is no tenant's own.
+    for case in of_rooms().into_iter().filter(|case| case.room != "directory") {
+        cases += 1;
+        let trespassed = Trespassed { fixture, refused: Arc::clone(&refused) };
+        let Some(seen) = outcome(&case, &trespassed).await else { continue };
+        if outcome(&case, fixture).await.is_none() {
+            holes.push(format!("{}::{}: {seen}", case.room, case.clause));
+        }
+    }
+    let refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+    let (methods, times): (_, u64) = (refused.len(), refused.values().sum());
+    println!(
+        "{cases} cases with a stranger: refused by {methods} methods, {times} times, {} holes",
+        holes.len()
+    );
+    assert!(holes.is_empty(), "a stranger makes a difference:\n{}", holes.join("\n"));
+}
 
-struct OpenTrespassed(Box<dyn OpenStore>, Scope);
+/// How often a stranger was refused, by method.
+type Refused = Arc<Mutex<BTreeMap<&'static str, u64>>>;
+
+/// Opens stores behind which a stranger tries everything first.
+struct Trespassed<'a> {
+    fixture: &'a dyn StoreFixture,
+    refused: Refused,
+}
+
+struct OpenTrespassed {
+    opened: Box<dyn OpenStore>,
+    stranger: Scope,
+    refused: Refused,
+}
 
 /// A store, and another tenant of it.
 #[derive(Debug)]
 struct Trespassing {
     store: Arc<dyn Store>,
     stranger: Scope,
+    refused: Refused,
 }
 
 #[async_trait]
 impl StoreFixture for Trespassed<'_> {
     async fn open(&self, clock: Arc<dyn Clock>) -> Box<dyn OpenStore> {
-        let opened = self.0.open(clock).await;
+        let opened = self.fixture.open(clock).await;
         let admin = scope::admin(WorkerId::mint(from_micros(0), [9; 10]));
         let fresh = TenantId::mint(from_micros(0), [9; 10]);
         let name = "stranger".parse().expect("a name");
         let made = opened.store().directory().ensure_tenant(&admin, &name, fresh).await;
         let stranger = scope::tenant(made.expect("the stranger is a tenant").id);
-        Box::new(OpenTrespassed(opened, stranger))
+        Box::new(OpenTrespassed { opened, stranger, refused: Arc::clone(&self.refused) })
     }
 }
 
 #[async_trait]
 impl OpenStore for OpenTrespassed {
     fn store(&self) -> Arc<dyn Store> {
-        Arc::new(Trespassing { store: self.0.store(), stranger: self.1 })
+        Arc::new(Trespassing {
+            store: self.opened.store(),
+            stranger: self.stranger,
+            refused: Arc::clone(&self.refused),
+        })
     }
 
     async fn reopen(&mut self) {
-        self.0.reopen().await;
-    }
-}
-
-/// Checks what a stranger was told about a method's subject.
-#[track_caller]
-fn refused<T: std::fmt::Debug + PartialEq>(method: &str, told: Answer<T>, expected: &T) {
-    match told {
-        Ok(told) => assert_eq!(&told, expected, "what a stranger is told by `{method}`"),
-        Err(error) => panic!("a stranger tells by `{method}` that something is there: {error:?}"),
+        self.opened.reopen().await;
     }
 }
 
 impl Trespassing {
+    /// Checks what a stranger was told about a method's subject.
+    #[track_caller]
+    fn refused<T: std::fmt::Debug + PartialEq>(&self, method: &'static str, told: Answer<T>, expected: &T) {
+        match told {
+            Ok(told) => assert_eq!(&told, expected, "what a stranger is told by `{method}`"),
+            Err(error) => panic!("a stranger tells by `{method}` that something is there: {error:?}"),
+        }
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        *refused.entry(method).or_default() += 1;
+    }
+
     fn nobody(&self) -> WorkerScope {
         scope::worker(WorkerId::mint(from_micros(0), [8; 10]), [])
     }
@@ -141,7 +182,7 @@ impl Directory for Trespassing {
 
     async fn settings(&self, scope: &Scope) -> Answer<Option<TenantSettings>> {
         let told = self.store.directory().settings(&self.stranger).await;
-        refused("settings", told, &Some(TenantSettings::default()));
+        self.refused("settings", told, &Some(TenantSettings::default()));
         self.store.directory().settings(scope).await
     }
 

@@ -17,14 +17,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{OpenStore, StoreFixture};
 use crate::model::{
-    Campaign, CampaignAction, CampaignId, Category, Contact, ContactId, Entitlement, Lane, ListName,
-    MessageId, NewCampaign, NewMessage, NewSession, Phone, PriceList, Recipient, Session, SessionId,
-    SessionReport, SessionState, TenantId, TenantSettings, Tier, WorkerId, from_micros,
+    Campaign, CampaignAction, CampaignId, Category, Contact, ContactId, Entitlement, IncarnationId,
+    InstanceId, Lane, ListName, MessageId, NewCampaign, NewMessage, NewSession, Phone, PriceList, Recipient,
+    Session, SessionId, SessionReport, SessionState, TagKey, TenantId, TenantSettings, Tier, WorkerId,
+    from_micros,
 };
 use crate::port::store::{
     AcquireSessions, ActOutcome, AddSession, Archive, Audience, CreateCampaign, Directory, Enqueue, Inbox,
     Journal, LaunchChunk, LaunchStep, Lease, Ledger, Numbers, Outbox, Reports, Schedules, Store,
-    UpsertContact,
+    StoreIdentity, UpsertContact,
 };
 use crate::port::{AdminScope, Clock, Entropy, Scope, WorkerScope};
 use crate::testing::{ManualClock, SeededEntropy, scope};
@@ -166,6 +167,15 @@ impl World {
         let mut random = [0; 10];
         self.entropy.fill(&mut random);
         mint(self.now(), random)
+    }
+
+    /// What a store may be known by, with a key of tags of such bytes.
+    pub(super) fn identity(&self, byte: u8) -> StoreIdentity {
+        StoreIdentity {
+            instance: self.mint(InstanceId::mint),
+            incarnation: self.mint(IncarnationId::mint),
+            tag_key: TagKey::new([byte; 32]),
+        }
     }
 
     pub(super) fn count(&self) -> u64 {

@@ -39,12 +39,15 @@ struct Message {
     closed: Option<SkipReason>,
     campaign: Option<CampaignState>,
     valid_until: Option<DateTime<Utc>>,
+    /// The attempts that another life of the store began.
+    former: Vec<u16>,
 }
 
 impl Message {
     fn doubtful(policy: InDoubtPolicy) -> Self {
         let attempts = vec![(0, only(Fact::InDoubt))];
-        Self { attempts, policy, queued: false, closed: None, campaign: None, valid_until: None }
+        let former = Vec::new();
+        Self { attempts, policy, queued: false, closed: None, campaign: None, valid_until: None, former }
     }
 
     fn and(mut self, second: i64, facts: DeliveryFacts) -> Self {
@@ -61,6 +64,7 @@ impl Message {
                 n: *n,
                 begun_at: *begun_at,
                 end_by: *begun_at + TimeDelta::seconds(REQUEST),
+                former: self.former.contains(n),
                 facts,
             })
             .collect();
@@ -297,4 +301,22 @@ fn any_facts() -> impl Strategy<Value = DeliveryFacts> {
         refused(RejectClass::Recipient),
         DeliveryFacts::default(),
     ])
+}
+
+#[test]
+fn what_another_life_began_is_not_sent_again_by_itself() {
+    for policy in [resend(), proven()] {
+        let mut message = Message::doubtful(policy);
+        assert_eq!(message.at(REQUEST + AFTER, PROOF), Decision::Resend);
+        message.former = vec![1];
+        assert_eq!(message.at(REQUEST + AFTER, PROOF), keep(FINAL));
+        assert_eq!(message.at(FINAL, PROOF), Decision::GiveUp);
+        assert_eq!(message.ask(|case| bars_resend(case, at(REQUEST))), None, "by hand it may be");
+
+        // What this life began afterwards does not make up for it.
+        let mut message = message.and(1_000, only(Fact::InDoubt));
+        assert_eq!(message.at(1_000 + REQUEST + AFTER, PROOF), keep(FINAL + 1_000));
+        message.former = vec![2];
+        assert_eq!(message.at(1_000 + REQUEST + AFTER, PROOF), keep(FINAL + 1_000));
+    }
 }

@@ -12,7 +12,7 @@ use governor::nanos::Nanos;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use proptest::prelude::*;
-use wa_core::rules::pair::{BURST, INTERVAL, Meter, backoff_seconds};
+use wa_core::rules::pair::{BURST, INTERVAL, Meter, UnderWay, backoff_seconds};
 use wa_core::rules::throughput::Micros;
 
 /// A clock for the oracle that the test moves.
@@ -98,25 +98,46 @@ proptest! {
     }
 
     #[test]
-    fn giving_back_undoes_the_latest_message(
-        before in proptest::collection::vec(0..60_000_000_u64, 0..60), after in 0..600_000_000_u64,
+    fn whenever_messages_under_way_arrive_nobody_is_refused(
+        within in prop_oneof![Just(1_u64), 0..40_000_000_u64],
+        steps in proptest::collection::vec(
+            (prop_oneof![4 => 0..1_000_u64, 2 => 0..7_000_000_u64, 1 => 0..90_000_000_u64], 0..=1_000_u64, 0..=1_000_u64),
+            1..250,
+        ),
     ) {
         let mut meter = Meter::default();
-        let mut now = 0;
-        for gap in before {
-            now = meter.next_at(now + gap);
-            meter.take(now);
+        // When each arrives, and when that is known.
+        let (mut under_way, mut arrivals): (Vec<(Micros, Micros)>, Vec<Micros>) = (Vec::new(), Vec::new());
+        let mut now: Micros = 0;
+        let mut let_go = 0;
+        for (gap, arrives, known) in steps {
+            now += gap;
+            under_way.sort_by_key(|(_, known)| *known);
+            while let Some((_, known)) = under_way.first().copied().filter(|(_, known)| *known <= now) {
+                under_way.remove(0);
+                meter.take(known);
+            }
+            let others = UnderWay { count: under_way.len().try_into().expect("few"), within };
+            if meter.next_beside(others, now) <= now {
+                let_go += 1;
+                let arrived = now + within * arrives / 1_000;
+                let end = now + within;
+                arrivals.push(arrived);
+                under_way.push((arrived, arrived + (end - arrived) * known / 1_000));
+            }
         }
-        now = meter.next_at(now);
-        let untouched = meter;
-        meter.take(now);
-        meter.give_back();
-        prop_assert_eq!(meter.next_at(now + after), untouched.next_at(now + after));
+        prop_assert!(let_go > 0);
+        arrivals.sort_unstable();
+        let mut provider = Meter::default();
+        for at in arrivals {
+            prop_assert_eq!(provider.next_at(at), at, "the provider refuses one");
+            provider.take(at);
+        }
     }
 
     #[test]
     fn a_held_pair_gets_nothing_before_its_time(
-        taken in 0..45_u64, wait in 0..3_600_000_000_u64, given_back in 0..50_u32, now in 0..1_000_000_u64,
+        taken in 0..45_u64, wait in 0..3_600_000_000_u64, others in 0..50_u64, now in 0..1_000_000_u64,
     ) {
         let mut meter = Meter::default();
         for _ in 0..taken {
@@ -124,11 +145,9 @@ proptest! {
         }
         let until = now + wait;
         meter.hold(until);
-        // Others to the same person that were under way come back as not sent.
-        for _ in 0..given_back {
-            meter.give_back();
-        }
         prop_assert!(meter.next_at(now) >= until);
+        let others = UnderWay { count: others, within: 1 };
+        prop_assert!(meter.next_beside(others, now) >= until);
         prop_assert!(wait == 0 || !meter.is_empty(now));
     }
 

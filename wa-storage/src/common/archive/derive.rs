@@ -144,6 +144,7 @@ fn one(it: &ArchivedAttempt, recipient: i64) -> Option<Attempt> {
         session: it.session,
         begun_at: it.begun_at,
         end_by: it.end_by,
+        former: true,
         recipient,
         tier_slot: it.tier_slot,
         content: if it.fallback { Chosen::Fallback } else { Chosen::Own },

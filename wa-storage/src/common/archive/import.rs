@@ -227,6 +227,7 @@ tables! {
         "n" "n" Int;
         "session" "session" Id;
         "epoch" "epoch" Int;
+        "incarnation" "incarnation" Id;
         "batch" "batch" Id;
         "begun_at" "begun_at" At;
         "end_by" "end_by" At;
@@ -478,6 +479,8 @@ impl Parts<'_> {
                 ("message", json(&it.id)?),
                 ("recipient", recipient.key().cast_signed().into()),
                 ("lane_rank", lane.into()),
+                // Of no life of this store: nothing of it is sent again by itself.
+                ("incarnation", json(&uuid::Uuid::nil())?),
             ]));
             if let Some(book) = attempt.book {
                 row.insert("book_key".to_owned(), self.books.key(book).ok_or(Misfit)?.into());

@@ -127,7 +127,8 @@ fn digits(bytes: &[u8]) -> String {
     })
 }
 
-fn bytes(digits: &str) -> Option<Vec<u8>> {
+/// The bytes of hexadecimal digits.
+pub(crate) fn bytes(digits: &str) -> Option<Vec<u8>> {
     let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
     pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
@@ -166,6 +167,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
 /// Columns of the other tables that no record says, and why.
 #[cfg(test)]
 const NOT_SAID: &[(&str, &str, &str)] = &[
+    ("attempt", "in_window", "of the installation: what its own judge went by"),
     ("attempt", "incarnation", "of the installation"),
     ("feed", "cancelled_at", "an import closes each message"),
     ("feed", "remaining", "follows from messages"),

@@ -10,9 +10,9 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use wa_core::model::TenantId;
 use wa_core::port::store::{ArchiveHead, Record, RecordSink, StoreError};
 
-use crate::common::archive::export::{self as common, Query, Source};
+use crate::common::archive::export::{self as common, Child, Query};
 use crate::common::archive::{Cell, Kind, Row, put};
-use crate::postgres::codec::{get, opt_id, parsed};
+use crate::postgres::codec::{NO_CAMPAIGN, get, opt_id, parsed};
 use crate::postgres::error::{Fallible, Fault};
 use crate::postgres::tx::Tx;
 
@@ -46,35 +46,16 @@ pub(super) async fn export(tx: &mut Tx, tenant: TenantId, sink: &mut dyn RecordS
         .await?;
     let head = ArchiveHead { tenant, name, taken_at: now, incarnation: incarnation.flatten() };
     sink.head(&head).await.map_err(Ended::There)?;
-    let books = sqlx::query(AssertSqlSafe(sql(common::BOOKS, tenant)))
-        .try_map(|row: PgRow| {
-            Ok((get(&row, 0)?, get(&row, 1)?, get::<Option<bool>>(&row, 2)?.unwrap_or(false)))
-        })
-        .fetch_all(tx.conn())
-        .await?;
-    let (digests, mut page) = common::prices(books)?;
-    for (place, source) in common::SOURCES.iter().enumerate() {
-        let mut root = Cursor::open(tx.conn(), format!("archive_{place}"), source, None, tenant).await?;
-        let mut children = Vec::new();
-        for child in 0..source.children.len() {
-            let name = format!("archive_{place}_{child}");
-            children.push(Cursor::open(tx.conn(), name, source, Some(child), tenant).await?);
-        }
-        while let Some((key, mut row)) = root.next(tx.conn()).await? {
-            for child in &mut children {
-                let own = child.of(tx.conn(), &key).await?;
-                if !own.is_empty() {
-                    row.insert(child.field.to_owned(), own.into());
-                }
-            }
+    let (digests, mut page) = common::prices(books(tx.conn(), tenant).await?)?;
+    for source in common::SOURCES {
+        let mut rows = Rows::open(tx.conn(), tenant, &source.root, source.children).await?;
+        while let Some(row) = rows.next(tx.conn()).await? {
             page.push(common::record(source.kind, row, &digests)?);
             if page.len() == PAGE {
                 give(sink, &mut page).await?;
             }
         }
-        for cursor in std::iter::once(root).chain(children) {
-            cursor.close(tx.conn()).await?;
-        }
+        rows.close(tx.conn()).await?;
     }
     if !page.is_empty() {
         give(sink, &mut page).await?;
@@ -86,9 +67,59 @@ async fn give(sink: &mut dyn RecordSink, page: &mut Vec<Record>) -> Result<(), E
     sink.take(std::mem::take(page)).await.map_err(Ended::There)
 }
 
+/// Every version of a tenant's prices: its key, its text, and whether attempts were begun under it.
+pub(super) async fn books(conn: &mut PgConnection, tenant: TenantId) -> Fallible<Vec<(i64, String, bool)>> {
+    let rows = sqlx::query(AssertSqlSafe(sql(common::BOOKS, tenant))).try_map(|row: PgRow| {
+        Ok((get(&row, 0)?, get(&row, 1)?, get::<Option<bool>>(&row, 2)?.unwrap_or(false)))
+    });
+    Ok(rows.fetch_all(conn).await?)
+}
+
 /// A statement that declares a cursor takes no parameters, so the tenant's id stands in it.
 fn sql(text: &str, tenant: TenantId) -> String {
     text.replace("{t}", &format!("'{}'::uuid", tenant.as_uuid()))
+        .replace("{none}", &format!("'{NO_CAMPAIGN}'::uuid"))
+        .replace("{window}", "service_window")
+}
+
+/// The rows of a query with their children in them, as they come. One at a time in a transaction.
+pub(super) struct Rows {
+    root: Cursor,
+    children: Vec<Cursor>,
+}
+
+impl Rows {
+    pub(super) async fn open(
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        root: &'static Query,
+        children: &'static [Child],
+    ) -> Fallible<Self> {
+        let root = Cursor::open(conn, "archive".to_owned(), "", root, false, tenant).await?;
+        let mut opened = Vec::new();
+        for (place, Child { field, query }) in children.iter().enumerate() {
+            opened.push(Cursor::open(conn, format!("archive_{place}"), field, query, true, tenant).await?);
+        }
+        Ok(Self { root, children: opened })
+    }
+
+    pub(super) async fn next(&mut self, conn: &mut PgConnection) -> Fallible<Option<Row>> {
+        let Some((key, mut row)) = self.root.next(conn).await? else { return Ok(None) };
+        for child in &mut self.children {
+            let own = child.of(conn, &key).await?;
+            if !own.is_empty() {
+                row.insert(child.field.to_owned(), own.into());
+            }
+        }
+        Ok(Some(row))
+    }
+
+    pub(super) async fn close(self, conn: &mut PgConnection) -> Fallible<()> {
+        for cursor in std::iter::once(self.root).chain(self.children) {
+            cursor.close(conn).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Rows of a query as they come, with their keys.
@@ -106,15 +137,13 @@ impl Cursor {
     async fn open(
         conn: &mut PgConnection,
         name: String,
-        source: &'static Source,
-        child: Option<usize>,
+        field: &'static str,
+        query: &'static Query,
+        is_child: bool,
         tenant: TenantId,
     ) -> Fallible<Self> {
-        let child = child.and_then(|place| source.children.get(place));
-        let (field, query) = child.map_or(("", &source.root), |child| (child.field, &child.query));
         let declare = format!("DECLARE {name} NO SCROLL CURSOR FOR {}", sql(query.sql, tenant));
         sqlx::raw_sql(AssertSqlSafe(declare)).execute(conn).await?;
-        let is_child = child.is_some();
         Ok(Self { name, field, query, is_child, rows: VecDeque::new(), is_over: false })
     }
 

@@ -7,6 +7,7 @@
 
 mod export;
 mod import;
+mod recount;
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -28,7 +29,7 @@ use super::error::{Fallible, Fault};
 use super::tx::{Access, Locks, Tx};
 use super::{PostgresStore, page_size, schedules};
 use crate::common::changes::Changes;
-use crate::common::examine::{self, Dialect};
+use crate::common::examine::{self, Bounded, Dialect};
 
 /// The timeline on which the server writes.
 pub(super) const TIMELINE: &str = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
@@ -40,7 +41,8 @@ const DATABASE: &str = "SELECT d.oid::text || '.' || c.oid FROM pg_database d, p
      WHERE d.datname = current_database() AND n.nspname = $1 AND c.relname = 'identity'";
 /// What would go on by itself, as `rules::campaign::goes_on` has it.
 const HOLD: &str = "WITH held AS (UPDATE campaign c SET state = $1, paused_for = $2 \
-     WHERE ($3::uuid IS NULL OR c.tenant = $3) AND (c.state IN ('launching', 'scheduled', 'running') \
+     WHERE ($3::uuid IS NULL OR c.tenant = $3) AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = c.tenant) \
+     AND (c.state IN ('launching', 'scheduled', 'running') \
      OR (c.state = 'draft' AND EXISTS \
      (SELECT 1 FROM schedule_run r WHERE r.tenant = c.tenant AND r.campaign = c.id))) \
      RETURNING c.tenant, c.id) SELECT tenant, id FROM held ORDER BY tenant, id";
@@ -191,8 +193,7 @@ pub(super) async fn is_held(conn: &mut PgConnection, tenant: TenantId) -> Fallib
 
 const DIALECT: Dialect = Dialect {
     none: "NULL::uuid",
-    id_text: |column| format!("replace(CAST({column} AS TEXT), '-', '')"),
-    month: "to_char(a.begun_at AT TIME ZONE 'UTC', 'YYYY-MM')",
+    span: |span| format!("interval '{} microseconds'", span.num_microseconds().unwrap_or(i64::MAX)),
 };
 
 /// What keeps the tenants apart beside the queries.
@@ -216,14 +217,17 @@ async fn examine(conn: &mut PgConnection, limit: u32) -> Fallible<Vec<Finding>> 
         line,
     });
     let mut found: Vec<Finding> = isolation.collect();
-    for (invariant, sql) in examine::queries(&DIALECT, limit.clamp(1, MAX_PAGE)) {
+    let limit = limit.clamp(1, MAX_PAGE);
+    for (invariant, sql) in examine::queries(&DIALECT, limit) {
         let rows = sqlx::query(AssertSqlSafe(sql)).try_map(|row: PgRow| {
             let (tenant, message) = (opt_id(&row, 0)?, opt_id(&row, 1)?);
             Ok(Finding { invariant, tenant, message, line: get(&row, 2)? })
         });
         found.extend(rows.fetch_all(&mut *conn).await?);
     }
-    Ok(found)
+    let mut recounted = Bounded::new(limit);
+    recount::recount(conn, |finding| recounted.add(finding)).await?;
+    Ok(recounted.after(found))
 }
 
 /// Where the tables lie, as far as this role can see.

@@ -394,6 +394,8 @@ CREATE TABLE attempt (
     fallback BOOLEAN NOT NULL DEFAULT false,
     -- The day of the session's warm-up that it counts in.
     warm_up_day BIGINT,
+    -- Whether it was free-form content that went only because its window was open.
+    in_window BOOLEAN NOT NULL DEFAULT false,
     price_reason TEXT COLLATE "C" NOT NULL,
     counts_as_service BOOLEAN NOT NULL,
     month TEXT COLLATE "C" NOT NULL,

@@ -160,7 +160,8 @@ async fn write(
     portfolio: &str,
     plan: Plan,
 ) -> Fallible<BegunBatch> {
-    let Plan { court, attempts, deferred, skipped, left, feeds, paused, touched, changes, begun } = plan;
+    let Plan { court, attempts, in_window, deferred, skipped, left, feeds, paused, touched, changes, begun } =
+        plan;
     let (tenant, now) = (court.shared.tenant, court.shared.now);
     let (statement, _) =
         changes::bind(sqlx::query(WRITE.as_str()), now, shared.entropy.as_ref(), changes.finish())?;
@@ -230,12 +231,13 @@ async fn write(
         .bind(touched.iter().map(|it| i64::from(it.n)).collect::<Vec<_>>())
         .bind(touched.iter().map(|it| it.category.as_str()).collect::<Vec<_>>())
         .bind(touched.iter().map(|it| lane_rank(it.lane)).collect::<Vec<_>>())
-        // Limits, 70 to 74.
+        // Limits, 70 to 74, and what went in its window.
         .bind(quota)
         .bind(portfolio)
         .bind(slots.keys().copied().collect::<Vec<_>>())
         .bind(slots.values().copied().collect::<Vec<_>>())
         .bind(until)
+        .bind(attempts.iter().map(|(message, _)| in_window.contains(message)).collect::<Vec<_>>())
         .fetch_one(tx.conn())
         .await?;
     if get::<i64>(&moved, 0)? != int(u64::try_from(feeds.len()).unwrap_or(u64::MAX)) {
@@ -252,14 +254,14 @@ static WRITE: LazyLock<String> = LazyLock::new(|| {
          batches AS (INSERT INTO batch (id, session, at) VALUES ($29, $31, $1)), \
          attempts AS (INSERT INTO attempt (tenant, message, n, session, epoch, incarnation, batch, begun_at, \
              end_by, recipient, tier_slot, category, price, reserve, currency, price_reason, \
-             counts_as_service, month, book, fallback, warm_up_day) \
+             counts_as_service, month, book, fallback, warm_up_day, in_window) \
              SELECT $30, u.message, u.n, $31, $32, $33, $29, $1, u.end_by, u.recipient, u.tier_slot, \
              u.category, u.price, u.reserve, u.currency, u.price_reason, u.counts_as_service, $46, $47, \
-             u.fallback, $48 \
+             u.fallback, $48, u.in_window \
              FROM unnest($34::uuid[], $35::bigint[], $36::timestamptz[], $37::bigint[], $38::boolean[], \
                  $39::text[], $40::bigint[], $41::bigint[], $42::text[], $43::text[], $44::boolean[], \
-                 $45::boolean[]) AS u (message, n, end_by, recipient, tier_slot, category, price, reserve, \
-                 currency, price_reason, counts_as_service, fallback)), \
+                 $45::boolean[], $75::boolean[]) AS u (message, n, end_by, recipient, tier_slot, category, price, reserve, \
+                 currency, price_reason, counts_as_service, fallback, in_window)), \
          opened AS (INSERT INTO open_attempt (session, end_by, tenant, message, n, epoch) \
              SELECT $31, u.end_by, $30, u.message, u.n, $32 \
              FROM unnest($34::uuid[], $35::bigint[], $36::timestamptz[]) AS u (message, n, end_by)), \

@@ -48,10 +48,13 @@ pub(in crate::postgres) async fn enqueue(
         return Ok(Enqueue::NoSession);
     }
     let (phone, bsuid) = addresses(recipient);
-    // The row with the key decides: it is written first, and nothing else unless it was new.
+    // The row with the key decides: it is written first, and nothing else unless it was new. The id of a
+    // campaign's message has no such row, and is taken all the same.
     let sql = format!(
         "INSERT INTO \"{schema}\".single (tenant, message, session, lane, content, reply_to, valid_until, key, \
-         fingerprint, fallback, in_doubt) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING"
+         fingerprint, fallback, in_doubt) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
+         WHERE NOT EXISTS (SELECT 1 FROM \"{schema}\".message m WHERE m.tenant = $1 AND m.id = $2) \
+         ON CONFLICT DO NOTHING"
     );
     let taken = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(tenant.as_uuid())
@@ -68,9 +71,11 @@ pub(in crate::postgres) async fn enqueue(
         .execute(&mut *conn)
         .await?;
     if taken.rows_affected() == 0 {
-        let known = known(conn, schema, tenant, message).await?;
-        let (known, stored) = known.ok_or(Fault::Broken("a message that is known is not there"))?;
-        return Ok(if stored == digest { Enqueue::Known(known) } else { Enqueue::Different(known) });
+        return Ok(match known(conn, schema, tenant, message).await? {
+            Some((known, stored)) if stored == digest => Enqueue::Known(known),
+            Some((known, _)) => Enqueue::Different(known),
+            None => Enqueue::Different(*new),
+        });
     }
     let sql = format!(
         "WITH m AS (INSERT INTO \"{schema}\".message (tenant, id, phone, bsuid) VALUES ($1, $2, $3, $4)) \

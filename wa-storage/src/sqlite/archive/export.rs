@@ -10,7 +10,7 @@ use uuid::Uuid;
 use wa_core::model::{TenantId, from_micros};
 use wa_core::port::store::{ArchiveHead, Record, RecordSink, StoreError};
 
-use crate::common::archive::export::{self as common, Digests, Query, Source};
+use crate::common::archive::export::{self as common, Query, Source};
 use crate::common::archive::{Cell, Kind, Row, put};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::codec::{opt_id, parsed};
@@ -89,32 +89,52 @@ fn read(snapshot: &Snapshot<'_>, tenant: TenantId, giving: &mut Giving<'_>) -> F
     let incarnation = conn.prepare(common::INCARNATION)?.query_row([], |row| opt_id(row, 0)).optional()?;
     let head = ArchiveHead { tenant, name, taken_at: snapshot.now, incarnation: incarnation.flatten() };
     giving.send(Page::Head(head))?;
-    let books = conn
-        .prepare(&sql(common::BOOKS))?
-        .query_map(params![tenant.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    let (digests, prices) = common::prices(books)?;
+    let (digests, prices) = common::prices(books(conn, tenant)?)?;
     for record in prices {
         giving.give(record)?;
     }
     for source in common::SOURCES {
-        stream(conn, tenant, source, &digests, giving)?;
+        stream(conn, tenant, source, |row| giving.give(common::record(source.kind, row, &digests)?))?;
     }
     giving.flush()?;
     Ok(true)
 }
 
-fn sql(text: &str) -> String {
-    text.replace("{t}", "?1")
+/// Every version of a tenant's prices: its key, its text, and whether attempts were begun under it.
+pub(super) fn books(conn: &Connection, tenant: TenantId) -> Fallible<Vec<(i64, String, bool)>> {
+    let mut statement = conn.prepare(&sql(common::BOOKS))?;
+    let rows =
+        statement.query_map(params![tenant.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Gives the records of one kind: parents and children are read side by side, in one order.
-fn stream(
+fn sql(text: &str) -> String {
+    text.replace("{t}", "?1").replace("{none}", "x''").replace("{window}", "window")
+}
+
+/// Visits the rows of a query.
+pub(super) fn rows(
+    conn: &Connection,
+    tenant: TenantId,
+    query: &Query,
+    mut visit: impl FnMut(Row) -> Fallible<()>,
+) -> Fallible<()> {
+    let mut statement = conn.prepare(&sql(query.sql))?;
+    let mut rows = statement.query(params![tenant.as_bytes()])?;
+    while let Some(found) = rows.next()? {
+        let mut row = Row::new();
+        fill(&mut row, found, query, 0)?;
+        visit(row)?;
+    }
+    Ok(())
+}
+
+/// Visits the rows of one kind of records: parents and children are read side by side, in one order.
+pub(super) fn stream(
     conn: &Connection,
     tenant: TenantId,
     source: &'static Source,
-    digests: &Digests,
-    giving: &mut Giving<'_>,
+    mut visit: impl FnMut(Row) -> Fallible<()>,
 ) -> Fallible<()> {
     let mut root = conn.prepare(&sql(source.root.sql))?;
     let statements = source.children.iter().map(|child| conn.prepare(&sql(child.query.sql)));
@@ -136,7 +156,7 @@ fn stream(
                 cursor.attach(&key, &mut row)?;
             }
         }
-        giving.give(common::record(source.kind, row, digests)?)?;
+        visit(row)?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 
 mod export;
 mod import;
+mod recount;
 
 use std::time::Duration;
 
@@ -30,13 +31,14 @@ use super::lock::Noted;
 use super::schedules;
 use super::writer::{Shared, Tx};
 use super::{Durability, SqliteStore, page_size};
-use crate::common::examine::{self, Dialect};
+use crate::common::examine::{self, Bounded, Dialect};
 
 const NEED: &str = "SELECT since, cause FROM reconcile_need WHERE one = 1";
 const MARK: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'journal'";
 /// What would go on by itself, as `rules::campaign::goes_on` has it.
 const GOING_ON: &str = "SELECT c.tenant, c.id FROM campaign c \
-     WHERE (?1 IS NULL OR c.tenant = ?1) AND (c.state IN ('launching', 'scheduled', 'running') \
+     WHERE (?1 IS NULL OR c.tenant = ?1) AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = c.tenant) \
+     AND (c.state IN ('launching', 'scheduled', 'running') \
      OR (c.state = 'draft' AND EXISTS \
      (SELECT 1 FROM schedule_run r WHERE r.tenant = c.tenant AND r.campaign = c.id))) \
      ORDER BY c.tenant, c.id";
@@ -167,11 +169,8 @@ pub(super) fn is_held(conn: &Connection, tenant: TenantId) -> Fallible<bool> {
     Ok(statement.exists(params![tenant.as_bytes()])?)
 }
 
-const DIALECT: Dialect = Dialect {
-    none: "NULL",
-    id_text: |column| format!("lower(hex({column}))"),
-    month: "strftime('%Y-%m', a.begun_at / 1000000, 'unixepoch')",
-};
+const DIALECT: Dialect =
+    Dialect { none: "NULL", span: |span| span.num_microseconds().unwrap_or(i64::MAX).to_string() };
 
 fn examine(conn: &Connection, limit: u32) -> Fallible<Vec<Finding>> {
     let limit = limit.clamp(1, MAX_PAGE);
@@ -195,7 +194,9 @@ fn examine(conn: &Connection, limit: u32) -> Fallible<Vec<Finding>> {
         })?;
         found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
     }
-    Ok(found)
+    let mut recounted = Bounded::new(limit);
+    recount::recount(conn, |finding| recounted.add(finding))?;
+    Ok(recounted.after(found))
 }
 
 /// Whether the store waits until somebody says that it may send.

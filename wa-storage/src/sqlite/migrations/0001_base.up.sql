@@ -385,6 +385,8 @@ CREATE TABLE attempt (
     fallback INTEGER NOT NULL DEFAULT 0,
     -- The day of the session's warm-up that it counts in.
     warm_up_day INTEGER,
+    -- 1 when it was free-form content that went only because its window was open.
+    in_window INTEGER NOT NULL DEFAULT 0,
     price_reason TEXT NOT NULL,
     counts_as_service INTEGER NOT NULL,
     month TEXT NOT NULL,

@@ -1,6 +1,6 @@
 //! The point of no return: a batch is judged and its attempts are written, in one transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rusqlite::{OptionalExtension, params};
 use wa_core::model::{
@@ -22,8 +22,8 @@ const DUE_OF: &str =
     "SELECT n, why, campaign, due_at FROM due WHERE tenant = ?1 AND message = ?2 AND session = ?3";
 const INSERT_ATTEMPT: &str = "INSERT INTO attempt (tenant, message, n, session, epoch, incarnation, batch, \
      begun_at, end_by, recipient, tier_slot, category, price, reserve, currency, price_reason, \
-     counts_as_service, month, book, fallback, warm_up_day) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+     counts_as_service, month, book, fallback, warm_up_day, in_window) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
 const INSERT_OPEN: &str = "INSERT INTO open_attempt (session, end_by, tenant, message, n, epoch) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const PAUSE: &str = "UPDATE campaign SET state = ?3, paused_for = ?4 WHERE tenant = ?1 AND id = ?2";
@@ -115,13 +115,14 @@ fn due_rows(tx: &Tx<'_>, tenant: TenantId, batch: &BeginBatch) -> Fallible<HashM
 
 /// Moves the feeds and writes what the batch took and changed.
 fn write(tx: &Tx<'_>, batch: &BeginBatch, epoch: u64, plan: Plan) -> Fallible<BegunBatch> {
-    let Plan { court, attempts, deferred, skipped, left, feeds, paused, touched, changes, begun } = plan;
+    let Plan { court, attempts, in_window, deferred, skipped, left, feeds, paused, touched, changes, begun } =
+        plan;
     let tenant = court.shared.tenant;
     let stays: HashSet<MessageId> = deferred.iter().map(|it| it.message).collect();
     for message in left.into_iter().filter(|message| !stays.contains(message)) {
         delete_due(tx.conn, tenant, message)?;
     }
-    write_attempts(tx, tenant, batch, epoch, &attempts, court.shared.book)?;
+    write_attempts(tx, tenant, batch, epoch, &attempts, &in_window, court.shared.book)?;
     for it in deferred {
         tx.conn.prepare_cached(PUT_DUE)?.execute(params![
             tenant.as_bytes(),
@@ -183,6 +184,7 @@ fn write_attempts(
     batch: &BeginBatch,
     epoch: u64,
     attempts: &[(MessageId, Attempt)],
+    in_window: &BTreeSet<MessageId>,
     book: Option<i64>,
 ) -> Fallible<()> {
     let incarnation: Option<IncarnationId> = tx
@@ -213,7 +215,8 @@ fn write_attempts(
             attempt.month.to_string(),
             book,
             attempt.content == Chosen::Fallback,
-            attempt.warm_up_day
+            attempt.warm_up_day,
+            in_window.contains(message)
         ])?;
         tx.conn.prepare_cached(INSERT_OPEN)?.execute(params![
             batch.session.as_bytes(),

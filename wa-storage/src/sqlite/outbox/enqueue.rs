@@ -42,9 +42,17 @@ pub(in crate::sqlite) fn enqueue(tx: &Tx<'_>, tenant: TenantId, message: &NewMes
         return Ok(if stored == digest { Enqueue::Known(known) } else { Enqueue::Different(known) });
     }
     let (phone, bsuid) = addresses(recipient);
-    tx.conn
-        .prepare_cached("INSERT INTO message (tenant, id, phone, bsuid) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![tenant.as_bytes(), new.as_bytes(), phone, bsuid])?;
+    let is_new = tx
+        .conn
+        .prepare_cached(
+            "INSERT INTO message (tenant, id, phone, bsuid) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![tenant.as_bytes(), new.as_bytes(), phone, bsuid])?
+        > 0;
+    if !is_new {
+        // The id of a campaign's message, which no call for a single one can mean.
+        return Ok(Enqueue::Different(*new));
+    }
     tx.conn
         .prepare_cached(
             "INSERT INTO single (tenant, message, session, lane, content, reply_to, valid_until, key, fingerprint, \

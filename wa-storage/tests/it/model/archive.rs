@@ -1,4 +1,4 @@
-//! The calls of a script on what keeps a restored store from sending.
+//! The calls of a script on what keeps a restored store from sending, and which of those on the archive come when.
 
 use wa_core::model::{
     CampaignAction, Finding, IncarnationId, Invariant, MessageId, ReconcileCause, TenantId,
@@ -16,18 +16,24 @@ fn places(found: Vec<Finding>) -> Vec<(Invariant, Option<TenantId>, Option<Messa
 
 impl Script {
     pub(super) async fn archive(&mut self) -> Step {
-        match self.roll(7) {
-            6 => {
+        match self.roll(20) {
+            0..=3 => self.import_some(75).await?,
+            4 | 5 => self.unfinished_imports().await?,
+            6 => self.discard_import().await?,
+            7 | 8 => self.held_tenants().await?,
+            9 => self.release_tenant().await?,
+            10..=12 => self.export_one().await?,
+            13 | 14 => {
                 let limit = self.limit();
                 let found = every!(self.stores, s => s.archive().examine(&admin(), limit), places);
                 self.tell("examine", found.is_ok(), found);
             }
-            0 => {
+            15 => {
                 let found = every!(self.stores, s => s.archive().awaits(&admin()));
                 self.tell("awaits", found.is_ok(), found);
             }
-            1 => self.unreconciled().await?,
-            3 => self.lift().await?,
+            16 if self.suspended || self.percent(40) => self.unreconciled().await?,
+            17 if self.suspended || self.percent(40) => self.lift().await?,
             _ => {
                 let fresh = IncarnationId::from_uuid(self.uuid());
                 let all = ReconcileCause::ALL;
@@ -41,7 +47,7 @@ impl Script {
         Ok(())
     }
 
-    async fn unreconciled(&mut self) -> Step {
+    pub(super) async fn unreconciled(&mut self) -> Step {
         let known = self.campaigns.clone();
         let after = self.pick(&known).copied().filter(|_| self.percent(20));
         let limit = self.limit();
@@ -53,7 +59,12 @@ impl Script {
     pub(super) async fn lift(&mut self) -> Step {
         let lifted = every!(self.stores, s => s.archive().lift(&admin()));
         self.suspended = false;
-        // Most campaigns go on, or scripts would have little to send.
+        self.tell("lift", lifted.is_ok_and(|it| it), ());
+        self.resume().await
+    }
+
+    /// Lets most campaigns go on, or scripts would have little to send.
+    pub(super) async fn resume(&mut self) -> Step {
         let held = every!(self.stores, s => s.archive().unreconciled(&admin(), None, 100)).expect("a page");
         for (tenant, campaign) in held {
             if self.percent(80) {
@@ -61,7 +72,6 @@ impl Script {
                 every!(self.stores, s => s.audience().act(&of, campaign.id, resume)).expect("an answer");
             }
         }
-        self.tell("lift", lifted.is_ok_and(|it| it), ());
         Ok(())
     }
 
@@ -69,6 +79,7 @@ impl Script {
         every!(self.stores, s => s.archive().awaits(&admin())).expect("an answer");
         every!(self.stores, s => s.archive().unreconciled(&admin(), None, 1_000)).expect("a page");
         let found = every!(self.stores, s => s.archive().examine(&admin(), 1_000), places).expect("findings");
+        self.compare_arrivals().await?;
         // A script can say of one attempt that it was not sent and that it was read: then another one went.
         assert!(found.iter().all(|(invariant, ..)| *invariant == Invariant::OneDelivery), "{found:?}");
         Ok(())

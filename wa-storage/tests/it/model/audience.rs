@@ -85,6 +85,10 @@ impl Script {
             use wa_core::model::CampaignState::{Draft, Launching};
             open.extend(found.filter(|it| matches!(it.state, Draft | Launching)).map(|it| (tenant, it.id)));
         }
+        if open.is_empty() && self.percent(70) {
+            self.create_campaign().await?;
+            open.extend(self.campaigns.last());
+        }
         let (tenant, id) =
             self.pick(&open).copied().filter(|_| self.percent(90)).unwrap_or_else(|| self.campaign());
         let scope = self.scope_of(tenant);
@@ -116,7 +120,7 @@ impl Script {
         let chunk = ImportChunk { import, from_record: from, rows, last: self.percent(10) };
         let step = every!(self.stores, s => s.audience().import(&scope, &chunk));
         if let Ok(ImportStep::Applied(progress)) = &step
-            && let Some(known) = self.imports.iter_mut().find(|it| it.1 == import)
+            && let Some(known) = self.imports.iter_mut().find(|it| (it.0, it.1) == (tenant, import))
         {
             known.2 = progress.records;
         }
@@ -132,7 +136,7 @@ impl Script {
                 let start = StartImport { id: ImportId::from_uuid(self.uuid()), list, source };
                 let begun = every!(self.stores, s => s.audience().start_import(&scope, &start));
                 if let Ok(Some(progress)) = &begun
-                    && !self.imports.iter().any(|it| it.1 == progress.id)
+                    && !self.imports.iter().any(|it| (it.0, it.1) == (scope.tenant(), progress.id))
                 {
                     self.imports.push((scope.tenant(), progress.id, 0));
                 }
@@ -141,7 +145,15 @@ impl Script {
             2..=5 => self.import().await?,
             6 => {
                 let Some((tenant, ..)) = self.pick(&self.imports).copied() else { return Ok(()) };
-                let (scope, list) = (self.scope_of(tenant), self.list());
+                let scope = self.scope_of(tenant);
+                // Mostly a list that has some.
+                let mut list = self.list();
+                for _ in 0..2 {
+                    let found = every!(self.stores, s => s.audience().imports(&scope, &list));
+                    if found.is_ok_and(|it| it.is_empty()) {
+                        list = self.list();
+                    }
+                }
                 let all = every!(self.stores, s => s.audience().imports(&scope, &list));
                 self.tell("imports", all.as_ref().is_ok_and(|it| !it.is_empty()), all);
             }
@@ -159,7 +171,12 @@ impl Script {
                 self.tell("contact", found.is_ok_and(|it| it.is_some()), id);
             }
             12 => {
-                let (scope, who) = (self.scope(), self.recipient());
+                // Mostly one that is there.
+                let (tenant, id) = self.contact();
+                let (of, scope) = (wa_core::testing::scope::tenant(tenant), self.scope_of(tenant));
+                let known = every!(self.stores, s => s.audience().contact(&of, id)).ok().flatten();
+                let known = known.filter(|_| self.percent(60)).map(|it| it.recipient);
+                let who = known.unwrap_or_else(|| self.recipient());
                 let found = every!(self.stores, s => s.audience().find_contact(&scope, &who));
                 self.tell("find_contact", found.is_ok_and(|it| it.is_some()), who);
             }
@@ -167,12 +184,16 @@ impl Script {
                 let (tenant, id) = self.contact();
                 let (scope, after, limit) =
                     (self.scope_of(tenant), self.percent(30).then_some(id), self.limit());
-                let list = self.percent(60).then(|| self.list());
+                let mut list = self.percent(60).then(|| self.list());
+                let mine = every!(self.stores, s => s.audience().contacts(&scope, list.as_ref(), None, 1));
+                if mine.is_ok_and(|it| it.is_empty()) && list.is_some() {
+                    list = Some(self.list());
+                }
                 let page =
                     every!(self.stores, s => s.audience().contacts(&scope, list.as_ref(), after, limit));
                 self.tell("contacts", page.is_ok_and(|it| !it.is_empty()), &list);
                 if let Some(list) = &list {
-                    let number = self.roll(4);
+                    let number = if self.percent(50) { 0 } else { self.roll(4) };
                     let page = every!(self.stores, s => s.audience().members(&scope, list, number, limit));
                     self.tell("members", page.is_ok_and(|it| !it.is_empty()), number);
                 }

@@ -65,6 +65,7 @@ impl Script {
         every!(stores, s => s.ledger().entitlement(&of)).expect("an entitlement");
         every!(stores, s => s.ledger().usage(&of, Period::of(self.now()))).expect("usage");
         every!(stores, s => s.ledger().cost(&of, &CostOf::Everything)).expect("a cost");
+        self.compare_export(tenant).await?;
         self.compare_money(tenant).await?;
         every!(stores, s => s.numbers().breakers(&of)).expect("breakers");
         every!(stores, s => s.journal().notices(&of, None, 1_000)).expect("notices");

@@ -14,7 +14,7 @@ use wa_core::port::store::{
 };
 use wa_core::testing::scope;
 
-use super::script::{Script, Step, TENANTS};
+use super::script::{Script, Step};
 use super::stores::every;
 
 impl Script {
@@ -189,8 +189,8 @@ impl Script {
 
     /// A tenant that has conversations, and one of them.
     async fn conversation(&self) -> Result<Option<(wa_core::port::Scope, Conversation)>, super::Mismatch> {
-        for place in 0..TENANTS {
-            let of = scope::tenant(Self::tenant_at(place));
+        for tenant in self.tenants() {
+            let of = scope::tenant(tenant);
             let every = ConversationFilter::default();
             let all = every!(self.stores, s => s.inbox().conversations(&of, &every, None, 100));
             if let Some(one) = self.pick(&all.unwrap_or_default()) {

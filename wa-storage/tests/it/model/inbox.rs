@@ -4,9 +4,9 @@ use chrono::TimeDelta;
 use wa_core::model::{
     AttemptKey, ChargedCategory, Fact, RawId, StatusUpdate, TransportName, WebhookConversation,
 };
-use wa_core::port::store::{ProjectedEvent, Projection, RawBody};
+use wa_core::port::store::{ProjectedEvent, Projection, RawBody, WindowFilter};
 
-use super::script::{Script, Step, TENANTS};
+use super::script::{Script, Step};
 use super::stores::every;
 use crate::world::admin;
 
@@ -90,8 +90,7 @@ impl Script {
     /// Notes who has got messages.
     async fn listen(&mut self) -> Step {
         self.heard.clear();
-        for place in 0..TENANTS {
-            let tenant = Self::tenant_at(place);
+        for tenant in self.tenants() {
             let of = wa_core::testing::scope::tenant(tenant);
             if every!(self.stores, s => s.inbox().inbound(&of, None, 1)).is_ok_and(|it| !it.is_empty()) {
                 self.heard.push(tenant);
@@ -100,28 +99,31 @@ impl Script {
         Ok(())
     }
 
+    async fn project(&mut self) -> Step {
+        self.keep().await?;
+        let Some(raw) = self.pick_late(&self.bodies).cloned() else { return Ok(()) };
+        let mut events = Vec::new();
+        for _ in 0..1 + self.roll(4) {
+            events.push(self.event());
+        }
+        let RawBody { id, transport, received_at, .. } = raw;
+        let projection = Projection { raw: id, transport, received_at, events };
+        let projections = [projection];
+        let done = every!(self.stores, s => s.inbox().project(&admin(), &projections));
+        self.listen().await?;
+        if done.is_ok() && self.percent(85) {
+            self.bodies.retain(|it| it.id != id);
+        }
+        let good = done.as_ref().is_ok_and(|it| *it != wa_core::port::store::Projected::default());
+        self.tell("project", good, (projections, done));
+        Ok(())
+    }
+
     pub(super) async fn inbox(&mut self) -> Step {
         match self.roll(29) {
             20..=28 => self.converse().await?,
             0..=3 => self.keep().await?,
-            4..=13 => {
-                self.keep().await?;
-                let Some(raw) = self.pick_late(&self.bodies).cloned() else { return Ok(()) };
-                let mut events = Vec::new();
-                for _ in 0..1 + self.roll(4) {
-                    events.push(self.event());
-                }
-                let RawBody { id, transport, received_at, .. } = raw;
-                let projection = Projection { raw: id, transport, received_at, events };
-                let projections = [projection];
-                let done = every!(self.stores, s => s.inbox().project(&admin(), &projections));
-                self.listen().await?;
-                if done.is_ok() && self.percent(85) {
-                    self.bodies.retain(|it| it.id != id);
-                }
-                let good = done.as_ref().is_ok_and(|it| *it != wa_core::port::store::Projected::default());
-                self.tell("project", good, (projections, done));
-            }
+            4..=13 => self.project().await?,
             14 => {
                 self.keep().await?;
                 let (after, limit) =
@@ -130,23 +132,34 @@ impl Script {
                 self.tell("unprojected", page.is_ok_and(|it| !it.is_empty()), after);
             }
             15 | 16 => {
-                // Mostly a pair that has one.
-                let (session, tenant) = self.session();
+                // Mostly a pair that has one, or at least has talked.
+                let (session, owner) = self.session();
+                let tenant = self.pick(&self.heard).copied().filter(|_| self.percent(90)).unwrap_or(owner);
                 let scope = self.scope_of(tenant);
+                let every = WindowFilter::default();
+                let windows = every!(self.stores, s => s.inbox().windows(&scope, &every, None, 100));
                 let heard =
                     every!(self.stores, s => s.inbox().inbound(&scope, None, 100)).unwrap_or_default();
                 let (tenant_of, contact) = self.contact();
-                let heard = self.pick(&heard).filter(|_| self.percent(90)).map(|it| (it.session, it.contact));
-                if heard.is_none() && self.percent(80) {
+                let heard = self.pick(&heard).map(|it| (it.session, it.contact));
+                let opened = windows.unwrap_or_default();
+                let opened = self.pick(&opened).map(|it| (it.session, it.contact));
+                let pair = opened.filter(|_| self.percent(70)).or(heard).filter(|_| self.percent(90));
+                if pair.is_none() && self.percent(80) {
                     return Ok(());
                 }
-                let (session, contact) = heard.unwrap_or((session, contact));
+                let (session, contact) = pair.unwrap_or((session, contact));
                 let window = every!(self.stores, s => s.inbox().window(&scope, session, contact));
                 self.tell("window", window.is_ok_and(|it| it.is_some()), (session, contact, tenant_of));
             }
             17 | 18 => {
-                let heard = self.heard.is_empty() || self.percent(5);
-                let tenant = if heard { self.tenant() } else { *self.pick(&self.heard).expect("some") };
+                for _ in 0..2 {
+                    if self.heard.is_empty() {
+                        self.project().await?;
+                    }
+                }
+                let nobody = self.heard.is_empty() || self.percent(5);
+                let tenant = if nobody { self.tenant() } else { *self.pick(&self.heard).expect("some") };
                 let after = self.percent(20).then(|| self.roll(3));
                 let (scope, limit) = (self.scope_of(tenant), self.limit());
                 let page = every!(self.stores, s => s.inbox().inbound(&scope, after, limit));

@@ -8,6 +8,7 @@
 //! `WA_MODEL_SCRIPTS` sets how many scripts run, `WA_MODEL_SEED` the first seed.
 
 mod archive;
+mod arrivals;
 mod audience;
 mod export;
 mod heard;
@@ -100,10 +101,10 @@ async fn all_stores_give_the_same_answers_and_leave_the_same_behind() {
         assert_eq!(score.0.len(), OPERATIONS, "every method of every room ran");
         assert!(reopens * 100 >= 5 * steps, "{reopens} re-opens of {steps}");
         for (operation, (ran, worked)) in score.0 {
-            assert!(worked * 100 >= 25 * ran, "{operation}: {worked} of {ran} did what they are for");
+            assert!(worked * 100 >= 30 * ran, "{operation}: {worked} of {ran} did what they are for");
         }
     }
 }
 
 /// The methods of the ten rooms, the steps of time, the re-opens, and what was sent again.
-const OPERATIONS: usize = 102;
+const OPERATIONS: usize = 109;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use wa_core::model::{
-    BatchId, InDoubtPolicy, Lane, MessageId, NewMessage, Outcome, Resolution, SessionId, SkipReason, TenantId,
+    AttemptKey, BatchId, BreakerScope, InDoubtPolicy, Lane, MessageId, MessageState, NewMessage, Outcome,
+    RejectClass, Resolution, SessionId, SessionState, SkipReason, TenantId,
 };
 use wa_core::port::WorkerScope;
 use wa_core::port::store::{
@@ -20,6 +21,7 @@ use super::Mismatch;
 use super::judge::Listener;
 use super::script::{Script, Step};
 use super::stores::{STORES, differ, every};
+use crate::world::failure;
 
 impl Script {
     pub(super) async fn outbox(&mut self) -> Step {
@@ -91,7 +93,19 @@ impl Script {
     }
 
     async fn cancel(&mut self) -> Step {
-        let Some((tenant, id)) = self.any_message().await? else { return Ok(()) };
+        // Mostly one that still waits.
+        let mut found = None;
+        for _ in 0..4 {
+            let Some((tenant, id)) = self.any_message().await? else { return Ok(()) };
+            let of = wa_core::testing::scope::tenant(tenant);
+            let view = every!(self.stores, s => s.reports().message(&of, id)).ok().flatten();
+            let waits = view.is_some_and(|it| matches!(it.state, MessageState::Pending | MessageState::Held));
+            found = Some((tenant, id));
+            if waits {
+                break;
+            }
+        }
+        let Some((tenant, id)) = found else { return Ok(()) };
         let scope = self.scope_of(tenant);
         let cancelled = every!(self.stores, s => s.outbox().cancel(&scope, id));
         self.tell("cancel", matches!(cancelled, Ok(CancelMessage::Cancelled)), (id, cancelled));
@@ -102,7 +116,7 @@ impl Script {
         let ask = DueQuery {
             session,
             lane: self.percent(25).then(|| if self.percent(50) { Lane::Bulk } else { Lane::Transactional }),
-            limit: self.limit(),
+            limit: if self.percent(40) { 100 } else { self.limit() },
             skip: if self.percent(10) { vec![self.campaign().1] } else { Vec::new() },
             skip_feeds: if self.percent(10) { vec![self.campaign().1] } else { Vec::new() },
         };
@@ -110,14 +124,25 @@ impl Script {
         Ok(page.map(|page| page.messages).unwrap_or_default())
     }
 
-    /// A page of a session, mostly one that holds something.
+    /// Whether a session is held up as a whole.
+    async fn is_stopped(&self, session: SessionId) -> Result<bool, Mismatch> {
+        let Some(known) = self.sessions.get(&session) else { return Ok(false) };
+        let of = wa_core::testing::scope::tenant(known.tenant);
+        let settings = every!(self.stores, s => s.directory().settings(&of)).ok().flatten();
+        let open = every!(self.stores, s => s.numbers().breakers(&of)).unwrap_or_default();
+        let found = every!(self.stores, s => s.numbers().session(&of, session)).ok().flatten();
+        Ok(settings.is_some_and(|it| it.paused)
+            || open.iter().any(|it| it.scope == BreakerScope::Session(session))
+            || found.is_some_and(|it| it.state != SessionState::Connected))
+    }
+
+    /// A page of a session, mostly one that holds something and can send it.
     async fn something_due(&mut self) -> Result<Option<(SessionId, WorkerScope, Vec<DueMessage>)>, Mismatch> {
         let Some((mut session, mut scope)) = self.held() else { return Ok(None) };
         let mut due = self.page(session, &scope).await?;
         for _ in 0..4 {
-            if due.is_empty()
-                && let Some(other) = self.held()
-            {
+            if due.is_empty() || self.percent(80) && self.is_stopped(session).await? {
+                let Some(other) = self.held() else { break };
                 (session, scope) = other;
                 due = self.page(session, &scope).await?;
             }
@@ -205,6 +230,8 @@ impl Script {
                 Considered::Judged(mut judged) => {
                     // Of one instant, in any order.
                     judged.recent.sort_by_key(|it| (it.begun_at, it.recipient));
+                    assert!(judged.slots.is_sorted_by_key(|(until, _)| *until));
+                    judged.slots.sort_unstable();
                     Considered::Judged(judged)
                 }
                 Considered::NoSession => Considered::NoSession,
@@ -221,7 +248,12 @@ impl Script {
             let count = u64::try_from(self.attempts.len()).expect("few");
             let late = self.percent(75);
             let place = if late { count.saturating_sub(1 + self.roll(3)) } else { self.roll(count) };
-            let place = usize::try_from(place).expect("few");
+            let mut place = usize::try_from(place).expect("few");
+            // Mostly one of which nothing was said.
+            if self.percent(60) {
+                place = self.pick_late(&self.unsaid()).copied().unwrap_or(place);
+            }
+            self.settled.insert(place);
             let Some((mut attempt, _)) = self.attempts.get(place).copied() else { continue };
             if self.percent(2) {
                 attempt.n += 7;
@@ -264,8 +296,10 @@ impl Script {
 
     /// A failed message of a tenant, mostly one that is there.
     async fn a_failure(&mut self) -> Result<Option<(TenantId, MessageId)>, Mismatch> {
-        for place in 0..super::script::TENANTS {
-            let tenant = Self::tenant_at(place);
+        if self.percent(50) {
+            self.fail().await?;
+        }
+        for tenant in self.tenants() {
             let scope = wa_core::testing::scope::tenant(tenant);
             let all = FailureFilter::default();
             let page =
@@ -323,14 +357,43 @@ impl Script {
         self.pick(&policies).copied().filter(|_| self.percent(40))
     }
 
-    /// Loses the answer about some attempts, of which the latest may still be open.
+    /// Where the attempts are of which nothing was said.
+    fn unsaid(&self) -> Vec<usize> {
+        (0..self.attempts.len()).filter(|it| !self.settled.contains(it)).collect()
+    }
+
+    /// Says the same of some of the latest attempts, mostly of those that are still open.
+    fn of_the_latest(&self, outcome: &Outcome) -> Vec<AttemptFact> {
+        let mut places = self.unsaid();
+        if places.is_empty() || self.percent(20) {
+            places = (0..self.attempts.len()).collect();
+        }
+        let latest = places.into_iter().rev().take(1 + self.index(4));
+        let fact = |(attempt, _): &(AttemptKey, SessionId)| AttemptFact {
+            attempt: *attempt,
+            at: self.now(),
+            outcome: outcome.clone(),
+            retry_after: None,
+        };
+        latest.filter_map(|place| self.attempts.get(place).map(fact)).collect()
+    }
+
+    /// Loses the answer about some attempts.
     async fn lose_answers(&mut self) -> Step {
-        let at = self.now();
-        let lost = self.attempts.iter().rev().take(1 + self.index(4));
-        let fact = |attempt| AttemptFact { attempt, at, outcome: Outcome::Ambiguous, retry_after: None };
-        let facts: Vec<_> = lost.map(|(attempt, _)| fact(*attempt)).collect();
+        let facts = self.of_the_latest(&Outcome::Ambiguous);
         let settled = every!(self.stores, s => s.outbox().settle(&facts));
-        self.tell("settle", settled.is_ok(), (facts, settled));
+        let good = settled.as_ref().is_ok_and(|it| !it.changed.is_empty());
+        self.tell("settle", good, (facts, settled));
+        Ok(())
+    }
+
+    /// Has some messages fail for good.
+    async fn fail(&mut self) -> Step {
+        self.begin().await?;
+        let facts = self.of_the_latest(&Outcome::Rejected(failure(131_026, RejectClass::Recipient)));
+        let settled = every!(self.stores, s => s.outbox().settle(&facts));
+        let good = settled.as_ref().is_ok_and(|it| !it.changed.is_empty());
+        self.tell("settle", good, (facts, settled));
         Ok(())
     }
 
@@ -345,7 +408,14 @@ impl Script {
             self.tell("time", true, 45);
             self.acquire().await?;
         }
-        let Some((_, scope)) = self.held() else { return Ok(()) };
+        // Mostly where something is in doubt.
+        let latest = self.attempts.last().map(|(_, session)| *session).filter(|_| self.percent(75));
+        let owner = latest.filter(|session| self.is_alive(*session)).map(|session| self.leases[&session].0);
+        let scope = match (owner, self.held()) {
+            (Some(worker), _) => self.holder(worker),
+            (None, Some((_, scope))) => scope,
+            (None, None) => return Ok(()),
+        };
         let ask = Recover { grace: Duration::from_secs(self.roll(2)), limit: self.limit() };
         let found = every!(self.stores, s => s.outbox().recover(&scope, &ask));
         // Most looks find nothing whose time has come; what was sent again is counted by itself.
@@ -361,7 +431,8 @@ impl Script {
         if self.percent(60) {
             self.lose_answers().await?;
         }
-        let tenant = self.session().1;
+        let lost = self.pick_late(&self.attempts).map(|(attempt, _)| attempt.tenant);
+        let tenant = lost.filter(|_| self.percent(80)).unwrap_or_else(|| self.session().1);
         let scope = self.scope_of(tenant);
         let doubtful = every!(self.stores, s => s.reports().in_doubt(&scope, None, 100));
         let doubtful: Vec<_> = doubtful.iter().flatten().map(|view| view.id).collect();

@@ -8,7 +8,7 @@ use wa_core::model::{
     FailureCode, FailureDetails, FrequencyCap, Gap, GapSetting, IncarnationId, Included, InstanceId, Lane,
     NewSession, NumberId, OutsideWindow, Period, Quality, QualityPolicy, QuietHours, QuietSettings,
     RejectClass, RetryBackoff, SessionId, SessionReport, SessionSetting, SessionState, StreamPosition,
-    TagKey, TemplateCooldown, TenantSettings, Throughput, Tier, TransportName, WarmUp, WhenRed,
+    TagKey, TemplateCooldown, TenantId, TenantSettings, Throughput, Tier, TransportName, WarmUp, WhenRed,
 };
 use wa_core::port::store::{
     AcquireSessions, AddSession, DispatchState, FailureFilter, Presence, ReaderName, StoreIdentity,
@@ -31,10 +31,11 @@ impl Script {
         };
         self.stores.clock.advance(Duration::from_secs(by));
         self.tell("time", true, by);
-        // The owners live on, mostly.
-        match self.held().filter(|_| self.percent(75)) {
-            Some((session, _)) => self.heartbeat(self.leases[&session].0).await,
-            None => Ok(()),
+        // The owners live on, mostly, or others follow them.
+        match self.owner() {
+            _ if self.percent(25) => Ok(()),
+            Some(worker) => self.heartbeat(worker).await,
+            None => self.acquire().await,
         }
     }
 
@@ -44,11 +45,9 @@ impl Script {
         Ok(())
     }
 
-    pub(super) async fn ensure_tenant(&mut self, place: u64) -> Step {
+    pub(super) async fn ensure_tenant(&mut self, place: u64, fresh: TenantId) -> Step {
         let name = format!("tenant {place}").parse().expect("a name");
-        let fresh = if self.percent(80) { place } else { self.roll(TENANTS) };
-        let made =
-            every!(self.stores, s => s.directory().ensure_tenant(&admin(), &name, Self::tenant_at(fresh)));
+        let made = every!(self.stores, s => s.directory().ensure_tenant(&admin(), &name, fresh));
         self.tell("ensure_tenant", made.is_ok(), made);
         Ok(())
     }
@@ -67,7 +66,9 @@ impl Script {
             }
             1 => {
                 let place = if self.percent(85) { self.roll(TENANTS - 1) } else { self.roll(TENANTS) };
-                self.ensure_tenant(place).await?;
+                let coming = self.arrival.as_ref().map(|it| it.tenant).filter(|_| self.percent(30));
+                let other = if self.percent(80) { place } else { self.roll(TENANTS) };
+                self.ensure_tenant(place, coming.unwrap_or(Self::tenant_at(other))).await?;
             }
             2 => {
                 let (after, limit) = (self.percent(30).then(|| self.tenant()), self.limit());
@@ -87,7 +88,7 @@ impl Script {
             _ => {
                 let scope = self.scope();
                 let settings = TenantSettings {
-                    paused: self.percent(12),
+                    paused: self.percent(8),
                     max_retries: u8::try_from(self.roll(4)).expect("small"),
                     retry_after_seconds: vec![1, 5],
                     retry_backoff: self.percent(20).then(RetryBackoff::default),
@@ -106,7 +107,7 @@ impl Script {
                     billing_offset: self.offset(),
                     budget: self.tenant_budget(),
                     time_zone: "Europe/Berlin".parse().expect("a zone"),
-                    quiet_hours: self.percent(12).then(|| self.night()),
+                    quiet_hours: self.percent(10).then(|| self.night()),
                     ..self.rules()
                 };
                 let put = every!(self.stores, s => s.directory().put_settings(&scope, &settings));
@@ -142,16 +143,17 @@ impl Script {
             },
             beyond: if self.percent(50) { BeyondCap::Wait } else { BeyondCap::Skip },
         };
-        let outside = [OutsideWindow::Block, OutsideWindow::Fallback, OutsideWindow::Send];
+        let outside =
+            [OutsideWindow::Block, OutsideWindow::Fallback, OutsideWindow::Send, OutsideWindow::Send];
         TenantSettings {
             template_cooldown: self.percent(35).then(cooldown),
             frequency_cap: self.percent(20).then(cap),
             window_tracking: self.percent(85),
             cost_tracking: self.percent(85),
-            outside_window: *self.pick(&outside).expect("three"),
+            outside_window: *self.pick(&outside).expect("four"),
             quality: QualityPolicy { yellow_percent: 40, red: WhenRed::Hold },
-            require_opt_in: self.percent(8),
-            safe_mode: self.percent(8).then(|| (0..4).map(|_| self.recipient()).collect()),
+            require_opt_in: self.percent(6),
+            safe_mode: self.percent(6).then(|| (0..4).map(|_| self.recipient()).collect()),
             ..TenantSettings::default()
         }
     }
@@ -244,7 +246,7 @@ impl Script {
         Ok(())
     }
 
-    fn breaker_scope(&self) -> (BreakerScope, wa_core::model::TenantId) {
+    fn breaker_scope(&self) -> (BreakerScope, TenantId) {
         let (session, tenant) = self.session();
         let scope = if self.percent(60) {
             BreakerScope::Session(session)
@@ -309,20 +311,28 @@ impl Script {
             8 | 9 => self.attend().await?,
             10..=13 => self.acquire().await?,
             14 | 15 => {
-                let worker = self.held().map(|(session, _)| self.leases[&session].0);
-                self.heartbeat(worker.unwrap_or(0)).await?;
+                let worker = self.owner().filter(|_| self.percent(90));
+                self.heartbeat(worker.unwrap_or_else(|| self.roll(WORKERS))).await?;
             }
             16 => {
                 let Some((session, scope)) = self.held() else { return Ok(()) };
                 let state = DispatchState { releases: vec![1, 2] };
                 let released = every!(self.stores, s => s.numbers().release(&scope, session, &state));
+                let now = self.now();
+                if let Some((_, lease)) = self.leases.get_mut(&session).filter(|_| released == Ok(true)) {
+                    lease.until = now;
+                }
                 self.tell("release", released.is_ok_and(|it| it), (session, scope));
             }
             17 => {
-                let begun = self.pick_late(&self.attempts).map(|(_, session)| *session);
-                let held =
-                    begun.and_then(|session| Some((session, self.holder(self.leases.get(&session)?.0))));
-                let Some((session, scope)) = held else { return Ok(()) };
+                // Mostly of a session that is held.
+                let alive = |session| self.is_alive(session) || self.percent(10);
+                let begun: Vec<_> = self.attempts.iter().map(|(_, session)| *session).collect();
+                let begun: Vec<_> = begun.into_iter().filter(|session| alive(*session)).collect();
+                let held = self.pick_late(&begun);
+                let held = held.and_then(|session| Some((*session, self.leases.get(session)?.0)));
+                let Some((session, worker)) = held else { return Ok(()) };
+                let scope = self.holder(worker);
                 let since = self.now() - TimeDelta::hours(9);
                 let recent = every!(self.stores, s => s.numbers().recent(&scope, session, since), |mut all: Vec<wa_core::port::store::RecentAttempt>| {
                     // Oldest first is promised, and no order of those begun together.
@@ -350,8 +360,8 @@ impl Script {
                 let (mut what, tenant) = self.breaker_scope();
                 let mut scope = self.scope_of(tenant);
                 let mut any = false;
-                for place in 0..TENANTS {
-                    let of = wa_core::testing::scope::tenant(Self::tenant_at(place));
+                for tenant in self.tenants() {
+                    let of = wa_core::testing::scope::tenant(tenant);
                     let open = every!(self.stores, s => s.numbers().breakers(&of)).unwrap_or_default();
                     any |= !open.is_empty();
                     if let Some(open) = self.pick(&open).filter(|_| self.percent(90)) {
@@ -521,7 +531,17 @@ impl Script {
                 self.tell("messages", page.is_ok_and(|it| !it.is_empty()), before);
             }
             4 => {
-                let (tenant, id) = self.campaign();
+                // Mostly one that was launched.
+                let mut found = self.campaign();
+                for _ in 0..3 {
+                    let (of, id) = (wa_core::testing::scope::tenant(found.0), found.1);
+                    let any = every!(self.stores, s => s.reports().recipients(&of, id, None, 1));
+                    if any.is_ok_and(|it| !it.is_empty()) {
+                        break;
+                    }
+                    found = self.campaign();
+                }
+                let (tenant, id) = found;
                 let after = self.pick(&self.messages).map(|(_, id)| *id).filter(|_| self.percent(20));
                 let (scope, limit) = (self.scope_of(tenant), self.limit());
                 let page = every!(self.stores, s => s.reports().recipients(&scope, id, after, limit));

@@ -1,6 +1,6 @@
 //! A script in the making: what it knows, what it rolls, and what it did so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use wa_core::port::store::{BeginBatch, Lease, RawBody};
 use wa_core::port::{Clock, Scope, WorkerScope};
 use wa_core::testing::{SeededEntropy, scope};
 
+use super::arrivals::Arrival;
 use super::stores::Stores;
 use super::{Mismatch, Score};
 use crate::world::{phone, worker_id};
@@ -35,12 +36,19 @@ pub(super) struct Script {
     pub(super) schedules: Vec<(TenantId, ScheduleId)>,
     pub(super) messages: Vec<(TenantId, MessageId)>,
     pub(super) attempts: Vec<(AttemptKey, SessionId)>,
+    /// The places of attempts of which something was said.
+    pub(super) settled: BTreeSet<usize>,
     pub(super) batches: Vec<(BatchId, DateTime<Utc>)>,
     pub(super) last_batch: Option<BeginBatch>,
     pub(super) bodies: Vec<RawBody>,
     pub(super) imports: Vec<(TenantId, ImportId, u64)>,
     /// Nothing may begin until it is lifted.
     pub(super) suspended: bool,
+    /// The tenant that is on its way in.
+    pub(super) arrival: Option<Arrival>,
+    /// The tenants that came, and those of them that nobody has let go on yet.
+    pub(super) moved: Vec<TenantId>,
+    pub(super) held: Vec<TenantId>,
     /// The tenants that have got messages.
     pub(super) heard: Vec<TenantId>,
 }
@@ -71,11 +79,15 @@ impl Script {
             schedules: Vec::new(),
             messages: Vec::new(),
             attempts: Vec::new(),
+            settled: BTreeSet::new(),
             batches: Vec::new(),
             last_batch: None,
             bodies: Vec::new(),
             imports: Vec::new(),
             suspended: false,
+            arrival: None,
+            moved: Vec::new(),
+            held: Vec::new(),
             heard: Vec::new(),
         }
     }
@@ -83,7 +95,7 @@ impl Script {
     /// The first step: what most scripts need, so that few calls come to nothing.
     pub(super) async fn start(&mut self) -> Step {
         for place in 0..TENANTS - 1 {
-            self.ensure_tenant(place).await?;
+            self.ensure_tenant(place, Self::tenant_at(place)).await?;
         }
         for _ in 0..4 {
             self.add_session().await?;
@@ -100,17 +112,20 @@ impl Script {
         if self.suspended && self.percent(25) {
             return self.lift().await;
         }
-        if self.percent(2) {
+        if !self.held.is_empty() && self.percent(25) {
+            return self.release_tenant().await;
+        }
+        if self.percent(4) {
             return self.archive().await;
         }
         match self.roll(100) {
             0..=7 => self.time().await,
-            8..=16 => self.reopen().await,
-            17..=20 => self.directory().await,
-            21..=31 => self.numbers().await,
-            32..=43 => self.audience().await,
-            44..=46 => self.schedules().await,
-            47..=76 => self.outbox().await,
+            8..=18 => self.reopen().await,
+            19..=22 => self.directory().await,
+            23..=33 => self.numbers().await,
+            34..=45 => self.audience().await,
+            46..=48 => self.schedules().await,
+            49..=76 => self.outbox().await,
             77..=88 => self.inbox().await,
             89..=91 => self.ledger().await,
             92..=95 => self.journal().await,
@@ -176,9 +191,18 @@ impl Script {
         TenantId::from_uuid(Uuid::from_u128(0xA0 + u128::from(place)))
     }
 
-    /// A tenant, mostly one of those that are there.
+    /// All tenants that may be there.
+    pub(super) fn tenants(&self) -> Vec<TenantId> {
+        (0..TENANTS).map(Self::tenant_at).chain(self.moved.iter().copied()).collect()
+    }
+
+    /// A tenant, mostly one of those that are there; never one that is on its way in, of which nobody has a scope.
     pub(super) fn tenant(&self) -> TenantId {
-        Self::tenant_at(if self.percent(92) { self.roll(TENANTS - 1) } else { self.roll(TENANTS + 1) })
+        if self.percent(92) {
+            let moved = self.pick(&self.moved).filter(|_| self.percent(25));
+            return moved.copied().unwrap_or_else(|| Self::tenant_at(self.roll(TENANTS - 1)));
+        }
+        Self::tenant_at(self.roll(TENANTS + 1))
     }
 
     pub(super) fn scope(&self) -> Scope {
@@ -256,9 +280,19 @@ impl Script {
         )
     }
 
+    pub(super) fn is_alive(&self, session: SessionId) -> bool {
+        self.leases.get(&session).is_some_and(|(_, lease)| lease.until > self.now())
+    }
+
+    /// A worker with a lease that still lives.
+    pub(super) fn owner(&self) -> Option<u64> {
+        let alive: Vec<_> = self.leases.keys().filter(|session| self.is_alive(**session)).collect();
+        self.pick(&alive).map(|session| self.leases[session].0)
+    }
+
     /// A session with the scope of its owner, mostly one whose lease still lives.
     pub(super) fn held(&self) -> Option<(SessionId, WorkerScope)> {
-        let alive: Vec<_> = self.leases.iter().filter(|(_, (_, lease))| lease.until > self.now()).collect();
+        let alive: Vec<_> = self.leases.iter().filter(|(session, _)| self.is_alive(**session)).collect();
         let all: Vec<_> = self.leases.iter().collect();
         let from = if alive.is_empty() || self.percent(5) { &all } else { &alive };
         let (session, (worker, lease)) = self.pick(from)?;

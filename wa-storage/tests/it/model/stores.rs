@@ -20,8 +20,9 @@ pub(super) const STORES: usize = 3;
 /// All stores on one clock.
 ///
 /// They may differ in the ids of events, which each store makes itself; in the order of what the
-/// contracts promise no order of; and in that only `SQLite` can know before a lease ends that its owner is
-/// dead. So a bystander holds the file lock here, and `SQLite` does not know either.
+/// contracts promise no order of; in how many records make a page of an export; and in that only `SQLite`
+/// can know before a lease ends that its owner is dead. So a bystander holds the file lock here, and `SQLite`
+/// does not know either.
 pub(crate) struct Stores {
     pub(crate) clock: Arc<ManualClock>,
     memory: MemoryStore,

@@ -87,7 +87,11 @@ pub trait Archive: Send + Sync {
 
     /// Looks for what should hold and does not, at one instant: at most `limit` findings of each invariant, in
     /// the order of the invariants, then by tenant and message. Reads everything; a store need not look for
-    /// what it cannot get wrong.
+    /// what it cannot get wrong: one that counts when it is asked keeps no number that could differ.
+    ///
+    /// What a later event has hidden is no finding: [`Invariant`](crate::model::Invariant) says of each what
+    /// can be told. Instants are those of the store's clock; one that was set back makes findings of what it
+    /// has put out of order.
     ///
     /// - `examine_finds_nothing_in_a_sound_store`: whatever became of its messages.
     ///
@@ -116,7 +120,8 @@ pub trait Archive: Send + Sync {
     async fn export(&self, scope: &Scope, sink: &mut dyn RecordSink) -> Result<bool, StoreError>;
 
     /// Takes the next records of an export in, in one commit. A tenant whose import is not finished is none:
-    /// nobody sees, owns or sends for anything of it, and no webhook finds it. With the last chunk it is there,
+    /// nobody sees, owns or sends for anything of it, and no webhook finds it. The kit gives no scope of it, and no
+    /// clause says what one would show. With the last chunk it is there,
     /// with everything that follows from its records, and it is held until
     /// [`release_tenant`](Self::release_tenant): nothing of it begins, none of its schedules runs and none of
     /// its campaigns moves by itself.
@@ -126,7 +131,7 @@ pub trait Archive: Send + Sync {
     ///
     /// - `import_brings_everything_back`: an export of what was imported is the one that it was imported from.
     /// - `import_derives_what_follows`: counts, reports, costs, budgets, usage, windows and lists answer as before.
-    /// - `import_is_hidden_until_it_is_finished`: and there all at once, also after a reopen.
+    /// - `import_is_hidden_until_it_is_finished`: and there all at once, also after a reopen; no other tenant gets its id.
     /// - `import_goes_on_where_it_stopped`: a chunk that was taken, or comes too early, changes nothing; also after a reopen.
     /// - `import_of_another_file_is_elsewhere`: what came before decides whether a chunk follows.
     /// - `import_refuses_what_is_taken`: the id or the name of a tenant.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::model::{
     Campaign, CampaignAction, CampaignId, CampaignState, Category, CivilDateTime, EventBody, HoldReason,
-    IncarnationId, InstanceId, Lane, MissedRuns, NewSchedule, Outcome, ReconcileCause, ReconcileNeed,
-    Recurrence, RejectClass, Repeat, ScheduleId, ScheduleSpec, SessionId, TagKey, TenantId, Tier, TimeZone,
+    IncarnationId, Lane, MissedRuns, NewSchedule, Outcome, ReconcileCause, ReconcileNeed, Recurrence,
+    RejectClass, Repeat, ScheduleId, ScheduleSpec, SessionId, TenantId, Tier, TimeZone,
 };
 use crate::port::Scope;
 use crate::port::store::{CreateSchedule, DueSchedules, LaunchStep, RunSchedule, StoreIdentity};
@@ -169,18 +169,13 @@ pub(super) async fn suspend_holds_what_would_go_on(w: World) {
 }
 
 pub(super) async fn suspend_starts_a_new_incarnation(mut w: World) {
-    let own = |w: &World, byte| StoreIdentity {
-        instance: w.mint(InstanceId::mint),
-        incarnation: w.mint(IncarnationId::mint),
-        tag_key: TagKey::new([byte; 32]),
-    };
-    let first = must(w.directory().identity(&w.admin(), &own(&w, 1)).await);
+    let first = must(w.directory().identity(&w.admin(), &w.identity(1)).await);
     let fresh = w.mint(IncarnationId::mint);
     must(w.archive().suspend(&w.admin(), fresh, ReconcileCause::Restored).await);
     let expected = StoreIdentity { incarnation: fresh, ..first };
-    assert_eq!(must(w.directory().identity(&w.admin(), &own(&w, 2)).await), expected);
+    assert_eq!(must(w.directory().identity(&w.admin(), &w.identity(2)).await), expected);
     w.reopen().await;
-    assert_eq!(must(w.directory().identity(&w.admin(), &own(&w, 3)).await), expected);
+    assert_eq!(must(w.directory().identity(&w.admin(), &w.identity(3)).await), expected);
 }
 
 pub(super) async fn suspend_keeps_the_first_cause(mut w: World) {

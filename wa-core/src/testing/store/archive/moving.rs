@@ -1,16 +1,19 @@
 //! Tenants that leave one store and come to another.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::lived::{GRACE, answers, begin_one, lived};
 use super::{due_schedules, schedule, step, stored, unreconciled};
 use crate::model::{
-    CampaignAction, CampaignState, HoldReason, MessageState, NewSession, SessionId, TenantId, Tier,
+    CampaignAction, CampaignState, HoldReason, InDoubtPolicy, IncarnationId, MessageState, NewSession,
+    ReconcileCause, SessionId, StreamPosition, TenantId, TenantSettings, Tier,
 };
 use crate::port::Scope;
 use crate::port::store::{
     ArchiveHead, DueSchedules, HeldTenant, ImportTenant, ImportTenantStep, Record, RecordKind, RecordSink,
-    RunSchedule, StoreError, StoreIdentity,
+    Recover, RunSchedule, StoreError, StoreErrorKind,
 };
 use crate::testing::Collected;
 use crate::testing::store::world::{World, Worlds, found, must, rejected, value};
@@ -147,12 +150,7 @@ pub(in crate::testing::store) async fn export_holds_nothing_of_others(w: World) 
 }
 
 pub(in crate::testing::store) async fn export_holds_no_secret(w: World) {
-    let own = StoreIdentity {
-        instance: w.mint(crate::model::InstanceId::mint),
-        incarnation: w.mint(crate::model::IncarnationId::mint),
-        tag_key: crate::model::TagKey::new([0xab; 32]),
-    };
-    let own = must(w.directory().identity(&w.admin(), &own).await);
+    let own = must(w.directory().identity(&w.admin(), &w.identity(0xab)).await);
     let (scope, _, _) = lived(&w, "one").await;
     let all = export(&w, &scope).await;
     assert_eq!(all.head.as_ref().and_then(|head| head.incarnation), Some(own.incarnation));
@@ -230,6 +228,18 @@ pub(in crate::testing::store) async fn import_is_hidden_until_it_is_finished(
     assert_eq!(must(to.archive().examine(&to.admin(), 100).await), []);
     assert_eq!(held(&to).await, []);
     assert!(!must(to.archive().export(&scope, &mut Collected::default()).await));
+    let other = to.directory().ensure_tenant(&to.admin(), &value("other"), scope.tenant()).await;
+    assert_eq!(
+        other.map_err(|error| error.kind()),
+        Err(StoreErrorKind::Broken),
+        "its rows would be another's"
+    );
+    // Nor does what stops everybody else.
+    let fresh = to.mint(IncarnationId::mint);
+    must(to.archive().suspend(&to.admin(), fresh, ReconcileCause::Restored).await);
+    assert!(must(to.archive().lift(&to.admin()).await));
+    let told = must(to.journal().read(&to.admin(), StreamPosition(0), 100).await);
+    assert!(told.iter().all(|entry| entry.tenant != scope.tenant()), "{told:?}");
     import(&to, last).await;
     assert!(is_listed(&to, &scope).await);
     assert_eq!(to.own().await.sessions().count(), 2);
@@ -375,6 +385,13 @@ pub(in crate::testing::store) async fn an_imported_open_attempt_comes_into_doubt
     let own = to.own().await;
     assert_eq!(must(to.outbox().sweep(&own, GRACE).await).in_doubt, [open.key]);
     assert_eq!(to.state(&scope, open.key.message).await, MessageState::InDoubt);
+    // Nobody here knows what followed it there, so no policy sends it again.
+    let in_doubt = InDoubtPolicy::ResendAfter { after: Duration::from_secs(60) };
+    to.put_settings(&scope, &TenantSettings { in_doubt, ..TenantSettings::default() }).await;
+    assert!(must(to.archive().release_tenant(&to.admin(), scope.tenant()).await));
+    to.pass(3_600);
+    let recovered = must(to.outbox().recover(&own, &Recover { grace: GRACE, limit: 10 }).await);
+    assert!(recovered.resent.is_empty() && recovered.next_at.is_some(), "{recovered:?}");
     // A status may still settle it.
     let update = to.status(&session, "of another store", crate::model::Fact::Delivered);
     to.hear(vec![crate::port::store::ProjectedEvent::Status {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    CampaignAction, CampaignState, ListName, MessageState, NewCampaign, Recipient, SkipReason, from_micros,
-    micros,
+    Bsuid, CampaignAction, CampaignState, ListName, MessageState, NewCampaign, Recipient, SkipReason,
+    from_micros, micros,
 };
 use crate::port::store::{DueBody, LaunchStep, Member, UpsertContact};
 use crate::testing::store::world::{World, ends, found, must, only, sorted, value};
@@ -85,6 +85,38 @@ pub(crate) async fn members_come_in_the_order_of_a_launch(mut w: World) {
         assert_eq!(frozen, expected, "session {place}");
     }
     assert!(must(w.audience().members(&scope, &value("nothing"), 0, 10).await).is_empty());
+    two_members_become_one(&w).await;
+}
+
+/// Who joins next does not get the number that is free now, and no launch waits for it.
+async fn two_members_become_one(w: &World) {
+    let scope = w.tenant("three").await;
+    let session = w.session(&scope).await;
+    let list: ListName = value("news");
+    let joins = async |who: Recipient| {
+        let upsert = UpsertContact { list: Some(list.clone()), ..w.upsert(who) };
+        found(w.audience().upsert_contact(&scope, &upsert).await)
+    };
+    let phone = w.fresh_phone();
+    let both = Recipient::new(Some(phone), Some(value("DE.1"))).expect("two addresses");
+    joins(phone.into()).await;
+    joins(value::<Bsuid>("DE.1").into()).await;
+    let early = w.draft(&scope, &w.new_campaign(&list, &[session.id])).await;
+    assert_eq!(w.launch_step(&scope, early.id, 1).await, LaunchStep::Frozen { audience: 1 });
+    // The second member is the first one.
+    let one = joins(both).await;
+    let ended = w.launch_step(&scope, early.id, 1).await;
+    assert!(matches!(&ended, LaunchStep::Done(it) if it.state == CampaignState::Running), "{ended:?}");
+    let late = w.draft(&scope, &w.new_campaign(&list, &[session.id])).await;
+    let launched = w.launch_step(&scope, late.id, 10).await;
+    assert!(matches!(&launched, LaunchStep::Done(_)), "{launched:?}");
+    joins(w.fresh_phone().into()).await;
+    let members = must(w.audience().members(&scope, &list, 0, 10).await);
+    let numbers: Vec<_> = members.iter().map(|member| member.number).collect();
+    assert_eq!((members.first().map(|it| it.contact.id), numbers), (Some(one.id), vec![1, 3]));
+    for campaign in [early, late] {
+        assert_eq!(only(w.recipients(&scope, campaign.id).await).recipient.phone(), Some(phone));
+    }
 }
 
 pub(crate) async fn launch_resumes_where_it_stopped(mut w: World) {

@@ -142,6 +142,10 @@ pub(in crate::testing::store) async fn contact_spend_counts_what_was_sent(w: Wor
 /// How much of a budget is used, in the only currency of these cases.
 pub(in crate::testing::store) async fn used(w: &World, scope: &Scope, of: BudgetOf) -> BudgetUse {
     let used: BTreeMap<Currency, BudgetUse> = must(w.ledger().budget_use(scope, of).await);
+    assert!(
+        used.values().all(|it| *it != BudgetUse::default()),
+        "a currency of which nothing is used is left out"
+    );
     used.values().copied().next().unwrap_or_default()
 }
 
@@ -186,4 +190,6 @@ pub(in crate::testing::store) async fn budget_use_is_the_sum_of_attempts(w: Worl
     check(BudgetOf::Month(Period::of(w.now())), 0, 0).await;
     let cost = must(w.ledger().cost(&scope, &CostOf::Everything).await);
     assert!(cost.by_category.contains_key(&RateCategory::Utility));
+    w.settle(marketing, rejected(RejectClass::Recipient, 131_026)).await;
+    check(of_campaign, 0, 0).await;
 }

@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::port::store::{CancelMessage, Enqueue};
 use crate::testing::store::judges::Scripted;
-use crate::testing::store::world::{World, accepted, must, rejected, sorted, template, value};
+use crate::testing::store::world::{World, accepted, must, only, rejected, sorted, template, value};
 
 fn keyed(message: NewMessage, key: &str) -> NewMessage {
     NewMessage { key: Some(value::<SendKey>(key)), ..message }
@@ -65,6 +65,12 @@ pub(crate) async fn another_body_under_a_key_is_refused(w: World) {
         assert_eq!(must(w.reports().message(&scope, other.id).await), None, "nothing is taken in");
     }
     assert_eq!(w.due_ids(&own, session.id).await, [first.id]);
+
+    let campaign = w.campaign(&scope, session.id, 1).await;
+    let frozen = only(w.recipients(&scope, campaign.id).await);
+    let other = NewMessage { id: frozen.id, ..w.message(session.id, w.fresh_phone()) };
+    assert_eq!(must(w.outbox().enqueue(&scope, &other).await), Enqueue::Different(frozen.id));
+    assert_eq!(only(w.recipients(&scope, campaign.id).await), frozen, "it stays as it was");
 }
 
 pub(crate) async fn keys_of_two_tenants_do_not_meet(w: World) {

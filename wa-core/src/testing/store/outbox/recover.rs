@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::model::{
-    AttemptKey, CampaignAction, CampaignState, EventBody, Fact, HoldReason, InDoubtPolicy, MessageId,
-    MessageState, NewCampaign, NewMessage, Outcome, RejectClass, Session, SkipReason, TenantSettings,
+    AttemptKey, CampaignAction, CampaignState, EventBody, Fact, HoldReason, InDoubtPolicy, IncarnationId,
+    MessageId, MessageState, NewCampaign, NewMessage, Outcome, ReconcileCause, RejectClass, Resolution,
+    Session, SkipReason, TenantSettings,
 };
-use crate::port::store::{CancelMessage, ProjectedEvent, Recover, Recovered};
+use crate::port::store::{CancelMessage, ProjectedEvent, Recover, Recovered, ResolveMessage};
 use crate::port::{Scope, WorkerScope};
 use crate::testing::store::world::{World, accepted, must, only, rejected, sorted};
 
@@ -227,6 +228,28 @@ pub(crate) async fn recover_leaves_alone_what_is_over(w: World) {
     w.pass(86_400);
     assert_eq!(recover(&w, &own).await.resent, [], "often enough");
     assert_eq!(w.state(&scope, stubborn.message).await, MessageState::InDoubt);
+}
+
+pub(crate) async fn recover_leaves_another_life_alone(w: World) {
+    let (scope, session, own) = w.one().await;
+    must(w.directory().identity(&w.admin(), &w.identity(1)).await);
+    set_policy(&w, &scope, resend()).await;
+    let former = doubtful(&w, &scope, &session, &own).await;
+    let fresh = w.mint(IncarnationId::mint);
+    must(w.archive().suspend(&w.admin(), fresh, ReconcileCause::Restored).await);
+    assert!(must(w.archive().lift(&w.admin()).await));
+    let later = doubtful(&w, &scope, &session, &own).await;
+    w.pass(RIPE + 60);
+    let Recovered { resent, given_up, next_at } = recover(&w, &own).await;
+    assert_eq!((ids(&resent), given_up), (vec![later.message], vec![]), "only what this life began");
+    assert!(next_at.is_some(), "the other is still looked at");
+    w.pass(86_400);
+    assert!(recover(&w, &own).await.resent.is_empty());
+    assert_eq!(w.state(&scope, former.message).await, MessageState::InDoubt);
+
+    // Whoever knows better may say so.
+    let said = must(w.outbox().resolve(&scope, former.message, Resolution::Resend).await);
+    assert_eq!(said, ResolveMessage::Requeued(w.now()));
 }
 
 pub(crate) async fn recover_tries_a_failed_resend_again(w: World) {

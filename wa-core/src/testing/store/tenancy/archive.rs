@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::{Answer, Trespassing, refused};
+use super::{Answer, Trespassing};
 use crate::model::{Campaign, CampaignId, Finding, IncarnationId, ReconcileCause, ReconcileNeed, TenantId};
 use crate::port::store::{
     Archive, HeldTenant, ImportTenant, ImportTenantStep, RecordKind, RecordSink, UnfinishedImport,
@@ -46,7 +46,7 @@ impl Archive for Trespassing {
     async fn export(&self, scope: &Scope, sink: &mut dyn RecordSink) -> Answer<bool> {
         let mut own = Collected::default();
         let told = self.store.archive().export(&self.stranger, &mut own).await;
-        refused("export", told, &true);
+        self.refused("export", told, &true);
         let kinds: Vec<_> = own.records.iter().map(|record| record.kind()).collect();
         assert_eq!(kinds, [RecordKind::Tenant], "a stranger has nothing but itself");
         self.store.archive().export(scope, sink).await

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Answer, Trespassing, refused};
+use super::{Answer, Trespassing};
 use crate::model::{
     Campaign, CampaignAction, CampaignId, CampaignName, Consent, ConsentSource, Contact, ContactId, ImportId,
     ImportProgress, ListName, Money, NewCampaign, Recipient,
@@ -22,12 +22,12 @@ impl Audience for Trespassing {
 
     async fn import(&self, scope: &Scope, chunk: &ImportChunk) -> Answer<ImportStep> {
         let told = self.store.audience().import(&self.stranger, chunk).await;
-        refused("import", told, &ImportStep::Missing);
+        self.refused("import", told, &ImportStep::Missing);
         self.store.audience().import(scope, chunk).await
     }
 
     async fn imports(&self, scope: &Scope, list: &ListName) -> Answer<Vec<ImportProgress>> {
-        refused("imports", self.store.audience().imports(&self.stranger, list).await, &vec![]);
+        self.refused("imports", self.store.audience().imports(&self.stranger, list).await, &vec![]);
         self.store.audience().imports(scope, list).await
     }
 
@@ -39,7 +39,7 @@ impl Audience for Trespassing {
         limit: u32,
     ) -> Answer<Vec<ReportedLine>> {
         let told = self.store.audience().import_report(&self.stranger, import, after_line, limit).await;
-        refused("import_report", told, &vec![]);
+        self.refused("import_report", told, &vec![]);
         self.store.audience().import_report(scope, import, after_line, limit).await
     }
 
@@ -49,12 +49,12 @@ impl Audience for Trespassing {
     }
 
     async fn contact(&self, scope: &Scope, id: ContactId) -> Answer<Option<Contact>> {
-        refused("contact", self.store.audience().contact(&self.stranger, id).await, &None);
+        self.refused("contact", self.store.audience().contact(&self.stranger, id).await, &None);
         self.store.audience().contact(scope, id).await
     }
 
     async fn find_contact(&self, scope: &Scope, who: &Recipient) -> Answer<Option<Contact>> {
-        refused("find_contact", self.store.audience().find_contact(&self.stranger, who).await, &None);
+        self.refused("find_contact", self.store.audience().find_contact(&self.stranger, who).await, &None);
         self.store.audience().find_contact(scope, who).await
     }
 
@@ -66,13 +66,13 @@ impl Audience for Trespassing {
         limit: u32,
     ) -> Answer<Vec<Contact>> {
         let told = self.store.audience().contacts(&self.stranger, list, after, limit).await;
-        refused("contacts", told, &vec![]);
+        self.refused("contacts", told, &vec![]);
         self.store.audience().contacts(scope, list, after, limit).await
     }
 
     async fn members(&self, scope: &Scope, list: &ListName, after: u64, limit: u32) -> Answer<Vec<Member>> {
         let told = self.store.audience().members(&self.stranger, list, after, limit).await;
-        refused("members", told, &vec![]);
+        self.refused("members", told, &vec![]);
         self.store.audience().members(scope, list, after, limit).await
     }
 
@@ -84,7 +84,7 @@ impl Audience for Trespassing {
         source: ConsentSource,
     ) -> Answer<Option<Contact>> {
         let told = self.store.audience().set_consent(&self.stranger, contact, Consent::Blocked, source).await;
-        refused("set_consent", told, &None);
+        self.refused("set_consent", told, &None);
         self.store.audience().set_consent(scope, contact, consent, source).await
     }
 
@@ -94,7 +94,7 @@ impl Audience for Trespassing {
     }
 
     async fn unsuppress(&self, scope: &Scope, who: &[Recipient]) -> Answer<u64> {
-        refused("unsuppress", self.store.audience().unsuppress(&self.stranger, who).await, &0);
+        self.refused("unsuppress", self.store.audience().unsuppress(&self.stranger, who).await, &0);
         self.store.audience().unsuppress(scope, who).await
     }
 
@@ -105,14 +105,14 @@ impl Audience for Trespassing {
         limit: u32,
     ) -> Answer<Vec<SuppressedAddress>> {
         let told = self.store.audience().suppressed(&self.stranger, after, limit).await;
-        refused("suppressed", told, &vec![]);
+        self.refused("suppressed", told, &vec![]);
         self.store.audience().suppressed(scope, after, limit).await
     }
 
     async fn create_campaign(&self, scope: &Scope, new: &NewCampaign) -> Answer<CreateCampaign> {
         let told = self.store.audience().create_campaign(&self.stranger, new).await;
         let first = new.sessions.first().copied();
-        refused("create_campaign", told, &CreateCampaign::UnknownSession(first));
+        self.refused("create_campaign", told, &CreateCampaign::UnknownSession(first));
         self.store.audience().create_campaign(scope, new).await
     }
 
@@ -123,38 +123,38 @@ impl Audience for Trespassing {
         budget: Option<Money>,
     ) -> Answer<Option<Campaign>> {
         let told = self.store.audience().set_budget(&self.stranger, campaign, None).await;
-        refused("set_budget", told, &None);
+        self.refused("set_budget", told, &None);
         self.store.audience().set_budget(scope, campaign, budget).await
     }
 
     async fn launch(&self, scope: &Scope, campaign: CampaignId, chunk: &LaunchChunk) -> Answer<LaunchStep> {
         let told = self.store.audience().launch(&self.stranger, campaign, chunk).await;
-        refused("launch", told, &LaunchStep::Missing);
+        self.refused("launch", told, &LaunchStep::Missing);
         self.store.audience().launch(scope, campaign, chunk).await
     }
 
     async fn act(&self, scope: &Scope, campaign: CampaignId, action: CampaignAction) -> Answer<ActOutcome> {
         for action in [CampaignAction::Cancel, CampaignAction::Pause, CampaignAction::Resume] {
             let told = self.store.audience().act(&self.stranger, campaign, action).await;
-            refused("act", told, &ActOutcome::Missing);
+            self.refused("act", told, &ActOutcome::Missing);
         }
         self.store.audience().act(scope, campaign, action).await
     }
 
     async fn campaign(&self, scope: &Scope, id: CampaignId) -> Answer<Option<Campaign>> {
-        refused("campaign", self.store.audience().campaign(&self.stranger, id).await, &None);
+        self.refused("campaign", self.store.audience().campaign(&self.stranger, id).await, &None);
         self.store.audience().campaign(scope, id).await
     }
 
     async fn campaign_named(&self, scope: &Scope, name: &CampaignName) -> Answer<Option<Campaign>> {
         let told = self.store.audience().campaign_named(&self.stranger, name).await;
-        refused("campaign_named", told, &None);
+        self.refused("campaign_named", told, &None);
         self.store.audience().campaign_named(scope, name).await
     }
 
     async fn campaigns(&self, scope: &Scope, after: Option<CampaignId>, limit: u32) -> Answer<Vec<Campaign>> {
         let told = self.store.audience().campaigns(&self.stranger, after, limit).await;
-        refused("campaigns", told, &vec![]);
+        self.refused("campaigns", told, &vec![]);
         self.store.audience().campaigns(scope, after, limit).await
     }
 

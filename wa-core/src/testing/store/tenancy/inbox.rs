@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Answer, Trespassing, refused};
+use super::{Answer, Trespassing};
 use crate::model::{ContactId, Conversation, ConversationAction, ConversationId, RawId, SessionId};
 use crate::port::store::{
     ConversationFilter, ConversationKey, ConversationMessage, ConversationPlace, Inbox, KeptRaw, Projected,
@@ -37,7 +37,7 @@ impl Inbox for Trespassing {
         contact: ContactId,
     ) -> Answer<Option<WindowView>> {
         let told = self.store.inbox().window(&self.stranger, session, contact).await;
-        refused("window", told, &None);
+        self.refused("window", told, &None);
         self.store.inbox().window(scope, session, contact).await
     }
 
@@ -49,7 +49,7 @@ impl Inbox for Trespassing {
         limit: u32,
     ) -> Answer<Vec<WindowEntry>> {
         let told = self.store.inbox().windows(&self.stranger, filter, after, limit).await;
-        refused("windows", told, &vec![]);
+        self.refused("windows", told, &vec![]);
         self.store.inbox().windows(scope, filter, after, limit).await
     }
 
@@ -61,12 +61,12 @@ impl Inbox for Trespassing {
         limit: u32,
     ) -> Answer<Vec<Conversation>> {
         let told = self.store.inbox().conversations(&self.stranger, filter, after, limit).await;
-        refused("conversations", told, &vec![]);
+        self.refused("conversations", told, &vec![]);
         self.store.inbox().conversations(scope, filter, after, limit).await
     }
 
     async fn conversation(&self, scope: &Scope, id: ConversationId) -> Answer<Option<Conversation>> {
-        refused("conversation", self.store.inbox().conversation(&self.stranger, id).await, &None);
+        self.refused("conversation", self.store.inbox().conversation(&self.stranger, id).await, &None);
         self.store.inbox().conversation(scope, id).await
     }
 
@@ -78,7 +78,7 @@ impl Inbox for Trespassing {
         limit: u32,
     ) -> Answer<Vec<ConversationMessage>> {
         let told = self.store.inbox().conversation_messages(&self.stranger, id, after, limit).await;
-        refused("conversation_messages", told, &vec![]);
+        self.refused("conversation_messages", told, &vec![]);
         self.store.inbox().conversation_messages(scope, id, after, limit).await
     }
 
@@ -90,13 +90,13 @@ impl Inbox for Trespassing {
     ) -> Answer<Option<Conversation>> {
         for action in [ConversationAction::Close, ConversationAction::MarkRead, ConversationAction::Reopen] {
             let told = self.store.inbox().act_on_conversation(&self.stranger, id, &action).await;
-            refused("act_on_conversation", told, &None);
+            self.refused("act_on_conversation", told, &None);
         }
         self.store.inbox().act_on_conversation(scope, id, action).await
     }
 
     async fn inbound(&self, scope: &Scope, after: Option<u64>, limit: u32) -> Answer<Vec<StoredInbound>> {
-        refused("inbound", self.store.inbox().inbound(&self.stranger, after, limit).await, &vec![]);
+        self.refused("inbound", self.store.inbox().inbound(&self.stranger, after, limit).await, &vec![]);
         self.store.inbox().inbound(scope, after, limit).await
     }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Answer, Trespassing, refused};
+use super::{Answer, Trespassing};
 use crate::model::{Event, EventId, StreamPosition};
 use crate::port::store::{Journal, ReaderName};
 use crate::port::{AdminScope, Notice, Scope};
@@ -37,7 +37,7 @@ impl Journal for Trespassing {
     }
 
     async fn notices(&self, scope: &Scope, after: Option<EventId>, limit: u32) -> Answer<Vec<Notice>> {
-        refused("notices", self.store.journal().notices(&self.stranger, after, limit).await, &vec![]);
+        self.refused("notices", self.store.journal().notices(&self.stranger, after, limit).await, &vec![]);
         self.store.journal().notices(scope, after, limit).await
     }
 }

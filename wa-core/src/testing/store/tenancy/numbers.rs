@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Answer, Trespassing, refused};
+use super::{Answer, Trespassing};
 use crate::model::{
     Breaker, BreakerScope, NewSession, NumberId, Session, SessionId, SessionReport, SessionSetting,
     TemplateKey, TemplateRecord, TransportName,
@@ -22,12 +22,12 @@ impl Numbers for Trespassing {
     }
 
     async fn session(&self, scope: &Scope, id: SessionId) -> Answer<Option<Session>> {
-        refused("session", self.store.numbers().session(&self.stranger, id).await, &None);
+        self.refused("session", self.store.numbers().session(&self.stranger, id).await, &None);
         self.store.numbers().session(scope, id).await
     }
 
     async fn sessions(&self, scope: &Scope, after: Option<SessionId>, limit: u32) -> Answer<Vec<Session>> {
-        refused("sessions", self.store.numbers().sessions(&self.stranger, after, limit).await, &vec![]);
+        self.refused("sessions", self.store.numbers().sessions(&self.stranger, after, limit).await, &vec![]);
         self.store.numbers().sessions(scope, after, limit).await
     }
 
@@ -38,7 +38,7 @@ impl Numbers for Trespassing {
         report: &SessionReport,
     ) -> Answer<Option<Session>> {
         let told = self.store.numbers().report_session(&self.stranger, id, report).await;
-        refused("report_session", told, &None);
+        self.refused("report_session", told, &None);
         self.store.numbers().report_session(scope, id, report).await
     }
 
@@ -49,7 +49,7 @@ impl Numbers for Trespassing {
         change: &SessionSetting,
     ) -> Answer<Option<Session>> {
         let told = self.store.numbers().set_session(&self.stranger, id, change).await;
-        refused("set_session", told, &None);
+        self.refused("set_session", told, &None);
         self.store.numbers().set_session(scope, id, change).await
     }
 
@@ -71,13 +71,13 @@ impl Numbers for Trespassing {
     }
 
     async fn heartbeat(&self, scope: &WorkerScope, lease: Duration) -> Answer<Vec<SessionId>> {
-        refused("heartbeat", self.store.numbers().heartbeat(&self.nobody(), lease).await, &vec![]);
+        self.refused("heartbeat", self.store.numbers().heartbeat(&self.nobody(), lease).await, &vec![]);
         self.store.numbers().heartbeat(scope, lease).await
     }
 
     async fn release(&self, scope: &WorkerScope, session: SessionId, state: &DispatchState) -> Answer<bool> {
         let told = self.store.numbers().release(&self.nobody(), session, state).await;
-        refused("release", told, &false);
+        self.refused("release", told, &false);
         self.store.numbers().release(scope, session, state).await
     }
 
@@ -88,24 +88,24 @@ impl Numbers for Trespassing {
         since: DateTime<Utc>,
     ) -> Answer<Vec<RecentAttempt>> {
         let told = self.store.numbers().recent(&self.nobody(), session, since).await;
-        refused("recent", told, &vec![]);
+        self.refused("recent", told, &vec![]);
         self.store.numbers().recent(scope, session, since).await
     }
 
     async fn open_breaker(&self, scope: &Scope, breaker: &Breaker) -> Answer<bool> {
         let told = self.store.numbers().open_breaker(&self.stranger, breaker).await;
-        refused("open_breaker", told, &false);
+        self.refused("open_breaker", told, &false);
         self.store.numbers().open_breaker(scope, breaker).await
     }
 
     async fn reset_breaker(&self, scope: &Scope, what: &BreakerScope) -> Answer<bool> {
         let told = self.store.numbers().reset_breaker(&self.stranger, what).await;
-        refused("reset_breaker", told, &false);
+        self.refused("reset_breaker", told, &false);
         self.store.numbers().reset_breaker(scope, what).await
     }
 
     async fn breakers(&self, scope: &Scope) -> Answer<Vec<Breaker>> {
-        refused("breakers", self.store.numbers().breakers(&self.stranger).await, &vec![]);
+        self.refused("breakers", self.store.numbers().breakers(&self.stranger).await, &vec![]);
         self.store.numbers().breakers(scope).await
     }
 
@@ -116,7 +116,7 @@ impl Numbers for Trespassing {
         limit: u32,
     ) -> Answer<Vec<TemplateRecord>> {
         let told = self.store.numbers().templates(&self.stranger, after, limit).await;
-        refused("templates", told, &vec![]);
+        self.refused("templates", told, &vec![]);
         self.store.numbers().templates(scope, after, limit).await
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Answer, Trespassing, refused};
+use super::{Answer, Trespassing};
 use crate::model::{AttemptKey, BatchId, MessageId, NewMessage, Resolution};
 use crate::port::store::{
     Abandoned, AttemptFact, BeginBatch, Begun, CancelMessage, Consider, Considered, DuePage, DueQuery,
@@ -19,37 +19,37 @@ use crate::rules::judge::Judge;
 impl Outbox for Trespassing {
     async fn enqueue(&self, scope: &Scope, message: &NewMessage) -> Answer<Enqueue> {
         let told = self.store.outbox().enqueue(&self.stranger, message).await;
-        refused("enqueue", told, &Enqueue::NoSession);
+        self.refused("enqueue", told, &Enqueue::NoSession);
         self.store.outbox().enqueue(scope, message).await
     }
 
     async fn cancel(&self, scope: &Scope, message: MessageId) -> Answer<CancelMessage> {
         let told = self.store.outbox().cancel(&self.stranger, message).await;
-        refused("cancel", told, &CancelMessage::Missing);
+        self.refused("cancel", told, &CancelMessage::Missing);
         self.store.outbox().cancel(scope, message).await
     }
 
     async fn retry(&self, scope: &Scope, message: MessageId) -> Answer<RetryMessage> {
         let told = self.store.outbox().retry(&self.stranger, message).await;
-        refused("retry", told, &RetryMessage::Missing);
+        self.refused("retry", told, &RetryMessage::Missing);
         self.store.outbox().retry(scope, message).await
     }
 
     async fn redrive(&self, scope: &Scope, ask: &Redrive) -> Answer<Redriven> {
         let told = self.store.outbox().redrive(&self.stranger, ask).await;
-        refused("redrive", told, &Redriven::default());
+        self.refused("redrive", told, &Redriven::default());
         self.store.outbox().redrive(scope, ask).await
     }
 
     async fn listen(&self, scope: &WorkerScope, limit: u32) -> Answer<Listened> {
         let told = self.store.outbox().listen(&self.nobody(), limit).await;
-        refused("listen", told, &Listened::default());
+        self.refused("listen", told, &Listened::default());
         self.store.outbox().listen(scope, limit).await
     }
 
     async fn recover(&self, scope: &WorkerScope, ask: &Recover) -> Answer<Recovered> {
         let told = self.store.outbox().recover(&self.nobody(), ask).await;
-        refused("recover", told, &Recovered::default());
+        self.refused("recover", told, &Recovered::default());
         self.store.outbox().recover(scope, ask).await
     }
 
@@ -60,13 +60,13 @@ impl Outbox for Trespassing {
         resolution: Resolution,
     ) -> Answer<ResolveMessage> {
         let told = self.store.outbox().resolve(&self.stranger, message, resolution).await;
-        refused("resolve", told, &ResolveMessage::Missing);
+        self.refused("resolve", told, &ResolveMessage::Missing);
         self.store.outbox().resolve(scope, message, resolution).await
     }
 
     async fn due(&self, scope: &WorkerScope, ask: &DueQuery) -> Answer<DuePage> {
         let told = self.store.outbox().due(&self.nobody(), ask).await;
-        refused("due", told.map(|page| (page.messages, page.next_at, page.pace)), &(vec![], None, None));
+        self.refused("due", told.map(|page| (page.messages, page.next_at, page.pace)), &(vec![], None, None));
         self.store.outbox().due(scope, ask).await
     }
 
@@ -74,14 +74,14 @@ impl Outbox for Trespassing {
         let told = self.store.outbox().begin(&self.nobody(), batch, judge.clone()).await;
         // A batch id that is known is known to all workers, as abandon needs it.
         if !matches!(told, Ok(Begun::UsedBatch)) {
-            refused("begin", told, &Begun::LeaseLost);
+            self.refused("begin", told, &Begun::LeaseLost);
         }
         self.store.outbox().begin(scope, batch, judge).await
     }
 
     async fn consider(&self, scope: &Scope, ask: &Consider, judge: Arc<dyn Judge>) -> Answer<Considered> {
         let told = self.store.outbox().consider(&self.stranger, ask, judge.clone()).await;
-        refused("consider", told, &Considered::NoSession);
+        self.refused("consider", told, &Considered::NoSession);
         self.store.outbox().consider(scope, ask, judge).await
     }
 
@@ -101,12 +101,16 @@ impl Outbox for Trespassing {
             let all_unknown = moved.iter().all(|fact| unknown.contains(&fact.attempt));
             (changed, all_unknown, opened, due_at)
         });
-        refused("settle", told, &(vec![], true, vec![], None));
+        self.refused("settle", told, &(vec![], true, vec![], None));
         self.store.outbox().settle(facts).await
     }
 
     async fn sweep(&self, scope: &WorkerScope, grace: Duration) -> Answer<Swept> {
-        refused("sweep", self.store.outbox().sweep(&self.nobody(), Duration::ZERO).await, &Swept::default());
+        self.refused(
+            "sweep",
+            self.store.outbox().sweep(&self.nobody(), Duration::ZERO).await,
+            &Swept::default(),
+        );
         self.store.outbox().sweep(scope, grace).await
     }
 }

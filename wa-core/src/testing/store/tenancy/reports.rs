@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Answer, Trespassing, refused};
+use super::{Answer, Trespassing};
 use crate::model::{CampaignAlert, CampaignCounts, CampaignId, MessageId, MessageView};
 use crate::port::Scope;
 use crate::port::store::{FailureFilter, Reports, TrendPoint, TrendQuery};
@@ -10,12 +10,12 @@ use crate::port::store::{FailureFilter, Reports, TrendPoint, TrendQuery};
 #[async_trait]
 impl Reports for Trespassing {
     async fn counts(&self, scope: &Scope, campaign: CampaignId) -> Answer<Option<CampaignCounts>> {
-        refused("counts", self.store.reports().counts(&self.stranger, campaign).await, &None);
+        self.refused("counts", self.store.reports().counts(&self.stranger, campaign).await, &None);
         self.store.reports().counts(scope, campaign).await
     }
 
     async fn message(&self, scope: &Scope, id: MessageId) -> Answer<Option<MessageView>> {
-        refused("message", self.store.reports().message(&self.stranger, id).await, &None);
+        self.refused("message", self.store.reports().message(&self.stranger, id).await, &None);
         self.store.reports().message(scope, id).await
     }
 
@@ -26,7 +26,7 @@ impl Reports for Trespassing {
         limit: u32,
     ) -> Answer<Vec<MessageView>> {
         let told = self.store.reports().messages(&self.stranger, before, limit).await;
-        refused("messages", told, &vec![]);
+        self.refused("messages", told, &vec![]);
         self.store.reports().messages(scope, before, limit).await
     }
 
@@ -38,7 +38,7 @@ impl Reports for Trespassing {
         limit: u32,
     ) -> Answer<Vec<MessageView>> {
         let told = self.store.reports().recipients(&self.stranger, campaign, after, limit).await;
-        refused("recipients", told, &vec![]);
+        self.refused("recipients", told, &vec![]);
         self.store.reports().recipients(scope, campaign, after, limit).await
     }
 
@@ -48,7 +48,7 @@ impl Reports for Trespassing {
         after: Option<MessageId>,
         limit: u32,
     ) -> Answer<Vec<MessageView>> {
-        refused("in_doubt", self.store.reports().in_doubt(&self.stranger, after, limit).await, &vec![]);
+        self.refused("in_doubt", self.store.reports().in_doubt(&self.stranger, after, limit).await, &vec![]);
         self.store.reports().in_doubt(scope, after, limit).await
     }
 
@@ -59,22 +59,26 @@ impl Reports for Trespassing {
         after: Option<MessageId>,
         limit: u32,
     ) -> Answer<Vec<MessageView>> {
-        refused("failed", self.store.reports().failed(&self.stranger, filter, after, limit).await, &vec![]);
+        self.refused(
+            "failed",
+            self.store.reports().failed(&self.stranger, filter, after, limit).await,
+            &vec![],
+        );
         self.store.reports().failed(scope, filter, after, limit).await
     }
 
     async fn silent(&self, scope: &Scope, after: Option<MessageId>, limit: u32) -> Answer<Vec<MessageView>> {
-        refused("silent", self.store.reports().silent(&self.stranger, after, limit).await, &vec![]);
+        self.refused("silent", self.store.reports().silent(&self.stranger, after, limit).await, &vec![]);
         self.store.reports().silent(scope, after, limit).await
     }
 
     async fn alert(&self, scope: &Scope, campaign: CampaignId) -> Answer<Option<CampaignAlert>> {
-        refused("alert", self.store.reports().alert(&self.stranger, campaign).await, &None);
+        self.refused("alert", self.store.reports().alert(&self.stranger, campaign).await, &None);
         self.store.reports().alert(scope, campaign).await
     }
 
     async fn trend(&self, scope: &Scope, ask: &TrendQuery) -> Answer<Vec<TrendPoint>> {
-        refused("trend", self.store.reports().trend(&self.stranger, ask).await, &vec![]);
+        self.refused("trend", self.store.reports().trend(&self.stranger, ask).await, &vec![]);
         self.store.reports().trend(scope, ask).await
     }
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Answer, Trespassing, refused};
+use super::{Answer, Trespassing};
 use crate::model::{
     CampaignId, NewSchedule, Schedule, ScheduleAction, ScheduleId, ScheduleName, ScheduleRun,
 };
@@ -14,17 +14,21 @@ impl Schedules for Trespassing {
     async fn create_schedule(&self, scope: &Scope, new: &NewSchedule) -> Answer<CreateSchedule> {
         let told = self.store.schedules().create_schedule(&self.stranger, new).await;
         let first = new.spec.sessions.first().copied();
-        refused("create_schedule", told, &CreateSchedule::UnknownSession(first));
+        self.refused("create_schedule", told, &CreateSchedule::UnknownSession(first));
         self.store.schedules().create_schedule(scope, new).await
     }
 
     async fn schedule(&self, scope: &Scope, id: ScheduleId) -> Answer<Option<Schedule>> {
-        refused("schedule", self.store.schedules().schedule(&self.stranger, id).await, &None);
+        self.refused("schedule", self.store.schedules().schedule(&self.stranger, id).await, &None);
         self.store.schedules().schedule(scope, id).await
     }
 
     async fn schedule_named(&self, scope: &Scope, name: &ScheduleName) -> Answer<Option<Schedule>> {
-        refused("schedule_named", self.store.schedules().schedule_named(&self.stranger, name).await, &None);
+        self.refused(
+            "schedule_named",
+            self.store.schedules().schedule_named(&self.stranger, name).await,
+            &None,
+        );
         self.store.schedules().schedule_named(scope, name).await
     }
 
@@ -35,7 +39,7 @@ impl Schedules for Trespassing {
         limit: u32,
     ) -> Answer<Vec<Schedule>> {
         let told = self.store.schedules().all_schedules(&self.stranger, after, limit).await;
-        refused("all_schedules", told, &vec![]);
+        self.refused("all_schedules", told, &vec![]);
         self.store.schedules().all_schedules(scope, after, limit).await
     }
 
@@ -47,7 +51,7 @@ impl Schedules for Trespassing {
         limit: u32,
     ) -> Answer<Vec<ScheduleRun>> {
         let told = self.store.schedules().schedule_runs(&self.stranger, id, after, limit).await;
-        refused("schedule_runs", told, &vec![]);
+        self.refused("schedule_runs", told, &vec![]);
         self.store.schedules().schedule_runs(scope, id, after, limit).await
     }
 
@@ -59,7 +63,7 @@ impl Schedules for Trespassing {
     ) -> Answer<ScheduleOutcome> {
         for action in [ScheduleAction::End, ScheduleAction::Pause, ScheduleAction::Resume] {
             let told = self.store.schedules().act_on_schedule(&self.stranger, id, action).await;
-            refused("act_on_schedule", told, &ScheduleOutcome::Missing);
+            self.refused("act_on_schedule", told, &ScheduleOutcome::Missing);
         }
         self.store.schedules().act_on_schedule(scope, id, action).await
     }
@@ -70,7 +74,7 @@ impl Schedules for Trespassing {
 
     async fn run_schedule(&self, scope: &Scope, id: ScheduleId, fresh: CampaignId) -> Answer<RunSchedule> {
         let told = self.store.schedules().run_schedule(&self.stranger, id, fresh).await;
-        refused("run_schedule", told, &RunSchedule::Missing);
+        self.refused("run_schedule", told, &RunSchedule::Missing);
         self.store.schedules().run_schedule(scope, id, fresh).await
     }
 }
