@@ -483,11 +483,11 @@ async fn take_slots(tx: &mut Tx, tenant: TenantId) -> Fallible<()> {
         .bind(now)
         .execute(tx.conn())
         .await?;
-    let hours = SLOT.num_hours();
+    let slot = SLOT.num_microseconds().unwrap_or(i64::MAX);
     sqlx::query(
         "INSERT INTO tier_slot AS t (portfolio, recipient, taken_at, until, uses) \
          SELECT s.transport || ' ' || s.portfolio, a.recipient, min(a.begun_at), \
-         max(a.begun_at) + make_interval(hours => $3::int), count(*) \
+         max(a.begun_at) + $3::bigint * interval '1 microsecond', count(*) \
          FROM session s JOIN attempt a ON a.session = s.id AND a.begun_at > $2 \
          LEFT JOIN result r ON r.tenant = a.tenant AND r.message = a.message AND r.n = a.n \
          WHERE s.tenant = $1 AND a.tier_slot AND r.released_at IS NULL GROUP BY 1, 2 \
@@ -496,7 +496,7 @@ async fn take_slots(tx: &mut Tx, tenant: TenantId) -> Fallible<()> {
     )
     .bind(tenant.as_uuid())
     .bind(ago(now, SLOT))
-    .bind(i32::try_from(hours).unwrap_or(i32::MAX))
+    .bind(slot)
     .execute(tx.conn())
     .await?;
     sqlx::query(AssertSqlSafe(format!(

@@ -15,6 +15,7 @@ use crate::port::store::{
     ArchiveHead, DueSchedules, HeldTenant, ImportTenant, ImportTenantStep, Record, RecordKind, RecordSink,
     Recover, RunSchedule, StoreError, StoreErrorKind,
 };
+use crate::rules::tier::SLOT;
 use crate::testing::Collected;
 use crate::testing::store::world::{World, Worlds, found, must, rejected, value};
 
@@ -420,6 +421,11 @@ pub(in crate::testing::store) async fn an_imported_tenant_takes_its_slots(Worlds
         to.single(&stays, session.id).await;
     }
     assert_eq!(to.begin_due(&own, session.id).await.attempts.len(), 1, "two of three slots are taken");
+    // They last as long as if they had begun here.
+    to.pass(SLOT.num_seconds().unsigned_abs() - 1);
+    assert!(to.begin_due(&own, session.id).await.attempts.is_empty());
+    to.pass(1);
+    assert_eq!(to.begin_due(&own, session.id).await.attempts.len(), 1);
     assert_eq!(must(to.archive().examine(&to.admin(), 100).await), []);
 }
 
