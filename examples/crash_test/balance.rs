@@ -9,6 +9,7 @@ use wa_kit::prelude::*;
 
 use crate::Anyhow;
 use crate::points::Point;
+use crate::witness::Starts;
 
 /// What the test prints at its end.
 #[derive(Debug, Default)]
@@ -27,13 +28,15 @@ pub(crate) struct Balance {
     pub(crate) in_doubt: u64,
     pub(crate) max_in_doubt_after_one_kill: u64,
     pub(crate) violations: Vec<String>,
+    /// When requests started.
+    pub(crate) starts: Starts,
     pub(crate) seconds: u64,
 }
 
 impl Balance {
     /// Whether all went well. A policy that sends again what is in doubt may send twice, and says so.
     pub(crate) fn is_good(&self, at_most_once: bool) -> bool {
-        (self.duplicates == 0 || !at_most_once) && self.lost == 0 && self.violations.is_empty()
+        (self.duplicates == 0 || !at_most_once) && self.lost == 0 && self.starts.late == 0 && self.violations.is_empty()
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -50,6 +53,9 @@ impl Balance {
             "lost": self.lost,
             "in_doubt": self.in_doubt,
             "max_in_doubt_after_one_kill": self.max_in_doubt_after_one_kill,
+            "requests_in_time": self.starts.in_time,
+            "refused_at_the_check": self.starts.refused,
+            "begun_after_start_by": self.starts.late,
             "invariant_violations": self.violations.len(),
             "violations": self.violations,
             "seconds": self.seconds,

@@ -27,6 +27,7 @@ use wa_kit::prelude::*;
 use crate::balance::{Balance, accepted};
 use crate::place::{Counting, Place};
 use crate::points::Point;
+use crate::witness::Starts;
 use crate::worker::{LEASE, config};
 use crate::{Anyhow, Test, free_address, number};
 
@@ -158,6 +159,7 @@ pub(crate) async fn run(test: &Test) -> Result<bool, Anyhow> {
         }
     }
     let truth = accepted(&scene.log)?;
+    balance.starts = Starts::of(&scene.starts)?;
     for campaign in &scene.campaigns {
         balance.compare(&scene.tenant, *campaign, &truth).await?;
     }
@@ -213,6 +215,7 @@ struct Scene {
     slots: Vec<SocketAddr>,
     bound: usize,
     log: PathBuf,
+    starts: PathBuf,
     kit: Kit,
     tenant: TenantHandle,
     sessions: Vec<Session>,
@@ -259,6 +262,7 @@ impl Scene {
             slots,
             bound: test.max_in_doubt,
             log,
+            starts: folder.join("starts"),
             kit,
             tenant,
             sessions,
@@ -279,6 +283,7 @@ impl Scene {
             "--bound",
             &self.bound.to_string(),
         ]);
+        command.arg("--starts").arg(&self.starts);
         if let Some((point, passes)) = crash {
             command.args(["--crash-at", point.name(), "--passes", &passes.to_string()]);
         }

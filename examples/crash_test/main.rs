@@ -6,13 +6,15 @@
 //! again. At the end everything heals, and the provider's file is compared with the store.
 //!
 //! It exits with 1 when a message went out twice under a policy that forbids it, was lost, or the books do
-//! not add up.
+//! not add up, and when a request started after its time (`begun_after_start_by`, by what the transport saw
+//! on the clock when it last looked before it).
 
 mod balance;
 mod driver;
 mod place;
 mod points;
 mod provider;
+mod witness;
 mod worker;
 
 use std::net::SocketAddr;

@@ -16,6 +16,8 @@ use wa_kit::port::{
 };
 use wa_kit::rules::judge::Judge;
 
+use crate::witness::Witness;
+
 /// A named place in the life of a message or of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Point {
@@ -301,6 +303,7 @@ impl Inbox for CrashingStore {
 pub(crate) struct CrashingTransport<T> {
     pub(crate) inner: T,
     pub(crate) points: Arc<Points>,
+    pub(crate) witness: Witness,
 }
 
 #[async_trait]
@@ -310,7 +313,7 @@ impl<T: Transport> Transport for CrashingTransport<T> {
     }
     async fn send(&self, permit: SendPermit) -> SendOutcome {
         self.points.pass(Point::BeforeSend);
-        let outcome = self.inner.send(permit).await;
+        let outcome = self.witness.watch(permit.start_by(), self.inner.send(permit)).await;
         self.points.pass(Point::AfterSend);
         outcome
     }

@@ -1,6 +1,7 @@
 //! A worker's process: a kit on the store under test, with its own entry for webhooks.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use wa_kit::prelude::*;
 
 use crate::place::Place;
 use crate::points::{CrashingStore, CrashingTransport, Point, Points};
+use crate::witness::{WatchedClock, Witness};
 use crate::{APP_SECRET, Anyhow, TOKEN, VERIFY_TOKEN, point};
 
 /// How long a session is held without heartbeat; a stop lasts twice as long.
@@ -29,6 +31,8 @@ pub(crate) struct Worker {
     listen: SocketAddr,
     #[arg(long)]
     bound: usize,
+    #[arg(long)]
+    starts: PathBuf,
     #[arg(long, value_parser = point)]
     crash_at: Option<Point>,
     #[arg(long, default_value_t = 0)]
@@ -41,7 +45,9 @@ impl Worker {
         let inner = self.place.open().await?;
         let store = Arc::new(CrashingStore { inner, points: Arc::clone(&points) });
         let config = config(&self.graph_url)?;
-        let transport = CrashingTransport { inner: CloudTransport::new(&config)?, points };
+        let inner = CloudTransport::with_clock(&config, Arc::new(WatchedClock))?;
+        let witness = Witness::open(&self.starts)?;
+        let transport = CrashingTransport { inner, points, witness };
         let kit = Kit::builder(store)
             .transport("cloud", Arc::new(transport))
             .webhooks("cloud", Arc::new(CloudWebhooks::new(&config)))

@@ -7,7 +7,7 @@ fn crashed(arguments: &[&str]) {
     assert_eq!(run.status, 0, "{run:?}");
     let balance = run.json();
     println!("{} {balance}", arguments.join(" "));
-    for zero in ["duplicates", "lost", "invariant_violations"] {
+    for zero in ["duplicates", "lost", "begun_after_start_by", "invariant_violations"] {
         assert_eq!(count(&balance, zero), 0, "{balance}");
     }
     assert!(count(&balance, "kills") > 0 && count(&balance, "accepted") > 0, "{balance}");
