@@ -36,7 +36,10 @@ pub(crate) struct Balance {
 impl Balance {
     /// Whether all went well. A policy that sends again what is in doubt may send twice, and says so.
     pub(crate) fn is_good(&self, at_most_once: bool) -> bool {
-        (self.duplicates == 0 || !at_most_once) && self.lost == 0 && self.starts.late == 0 && self.violations.is_empty()
+        (self.duplicates == 0 || !at_most_once)
+            && self.lost == 0
+            && self.starts.late == 0
+            && self.violations.is_empty()
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -88,10 +88,6 @@ impl Starts {
             let found = seen.iter().filter(|byte| **byte == start as u8).count();
             u64::try_from(found).unwrap_or(u64::MAX)
         };
-        Ok(Self {
-            in_time: count(Start::InTime),
-            refused: count(Start::Refused),
-            late: count(Start::Late),
-        })
+        Ok(Self { in_time: count(Start::InTime), refused: count(Start::Refused), late: count(Start::Late) })
     }
 }
