@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::Drained;
 use crate::harness::{Anyhow, used};
+use crate::{Drained, provider_id};
 
 /// The other process; it ends with this value.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(crate) async fn serve() -> Result<(), Anyhow> {
             Json(json!({
                 "messaging_product": "whatsapp",
                 "contacts": [{ "input": "4915100000001", "wa_id": "4915100000001" }],
-                "messages": [{ "id": format!("wamid.HBgLNDkxNTExMDAwMDAxFQIAERgS{id:018}") }],
+                "messages": [{ "id": provider_id(id) }],
             }))
         }
     };
@@ -119,8 +119,6 @@ pub(crate) async fn bare(
         ended??;
     }
     let took = begun.elapsed();
-    let cpu = used::cpu().zip(cpu).map(|(after, before)| (after - before).as_secs_f64() * 1e6);
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let cpu = cpu.map(|micros| micros / messages as f64);
+    let cpu = used::cpu_each(cpu, messages);
     Ok((Drained { rows: messages, took, commits: 0 }, cpu))
 }

@@ -22,11 +22,12 @@ mod postgres;
 mod sqlite;
 mod subject;
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use counting::Counted;
-use harness::{Anyhow, Line, median, rate};
+use harness::{Anyhow, Line, median, per, rate};
 use place::Place;
 
 /// Rows of one batch of a baseline.
@@ -82,6 +83,11 @@ enum TransportKind {
     Http,
 }
 
+/// An id as the provider gives them, and as long.
+pub(crate) fn provider_id(of: impl Display) -> String {
+    format!("wamid.HBgLNDkxNTExMDAwMDAxFQIAERgS{of:018}")
+}
+
 /// What one run of a baseline or of the subject's launch did.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Drained {
@@ -114,12 +120,6 @@ impl Series {
         self.rates.push(rate(drained.rows, drained.took));
         self.commits.push(per(drained.commits * 1_000, drained.rows));
     }
-}
-
-fn per(sum: u64, of: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let (sum, of) = (sum as f64, of.max(1) as f64);
-    sum / of
 }
 
 async fn run(args: &Args) -> Result<(), Anyhow> {

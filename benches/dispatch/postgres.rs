@@ -6,7 +6,7 @@ use wa_kit::postgres::TestDatabase;
 use wa_kit::postgres::sqlx::{self, Connection, PgConnection, Row};
 
 use crate::harness::Anyhow;
-use crate::{BATCH, Drained};
+use crate::{BATCH, Drained, provider_id};
 
 const SCHEMA: &str = "SET synchronous_commit = on;
     CREATE TABLE job (
@@ -59,10 +59,6 @@ impl Table {
         sqlx::raw_sql("DROP TABLE job, attempt, result").execute(&mut connection).await?;
         Ok(connection.close().await?)
     }
-}
-
-fn provider_id(id: i64) -> String {
-    format!("wamid.HBgLNDkxNTExMDAwMDAxFQIAERgS{id:018}")
 }
 
 /// Batches of 1,000, claimed by lease and completed.

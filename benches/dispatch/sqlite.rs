@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use wa_kit::sqlite::rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::harness::Anyhow;
-use crate::{BATCH, Drained};
+use crate::{BATCH, Drained, provider_id};
 
 const SCHEMA: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
     CREATE TABLE job (
@@ -68,10 +68,6 @@ type Claimed = (i64, i64, String);
 
 fn claimed(row: &wa_kit::sqlite::rusqlite::Row<'_>) -> wa_kit::sqlite::rusqlite::Result<Claimed> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-}
-
-fn provider_id(id: i64) -> String {
-    format!("wamid.HBgLNDkxNTExMDAwMDAxFQIAERgS{id:018}")
 }
 
 fn claim(tx: &Transaction<'_>, rows: u64) -> Result<Vec<Claimed>, Anyhow> {

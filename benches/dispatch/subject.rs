@@ -20,7 +20,7 @@ use wa_kit::service::{CampaignSpec, EngineConfig, Kit, Number, TenantHandle};
 use crate::counting::{Counted, Counting};
 use crate::harness::{Anyhow, used};
 use crate::place::{Bytes, Place};
-use crate::{Args, Drained};
+use crate::{Args, Drained, provider_id};
 
 /// What one run did.
 #[derive(Debug, Clone)]
@@ -65,12 +65,7 @@ impl Transport for Watched {
         let attempt = permit.attempt();
         let outcome = match &self.to {
             Some(to) => to.send(permit).await,
-            None => SendOutcome::Accepted {
-                provider_id: format!(
-                    "wamid.HBgLNDkxNTExMDAwMDAxFQIAERgS{}",
-                    attempt.message.as_uuid().simple()
-                ),
-            },
+            None => SendOutcome::Accepted { provider_id: provider_id(attempt.message.as_uuid().simple()) },
         };
         let sent = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
         if sent.is_multiple_of(self.tenth) {
@@ -154,7 +149,7 @@ pub(crate) async fn run(
     // A number that was taken anew is quiet for a second: nobody knows what it sent in the last one.
     let begun = transport.first.get().copied().unwrap_or(begun);
     let took = begun.elapsed();
-    let cpu = used::cpu().zip(cpu).map(|(after, before)| after - before);
+    let cpu_micros = used::cpu_each(cpu, args.messages).unwrap_or_default();
     let peak_kib = used::peak_kib().unwrap_or_default();
     let counted = counting.map(Counting::stop);
     let commits = place.commits() - commits;
@@ -170,8 +165,6 @@ pub(crate) async fn run(
         }
         _ => 1.0,
     };
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let cpu_micros = cpu.unwrap_or_default().as_secs_f64() * 1e6 / args.messages as f64;
     Ok(Measured {
         took,
         commits,

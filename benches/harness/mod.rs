@@ -1,7 +1,5 @@
-//! What the benches share: rounds that alternate between subject and baselines, medians, and what a process
-//! has used.
+//! What the benches share: medians, lines of figures, and what a process has used.
 
-#![allow(dead_code, reason = "each bench uses a part of it")]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use std::time::Duration;
@@ -22,6 +20,13 @@ pub(crate) fn rate(events: u64, took: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let events = events as f64;
     events / took.as_secs_f64().max(1e-9)
+}
+
+/// A sum divided evenly.
+pub(crate) fn per(sum: u64, of: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let (sum, of) = (sum as f64, of.max(1) as f64);
+    sum / of
 }
 
 /// One measurement: its name and shape, and its figures.
@@ -76,6 +81,12 @@ pub(crate) mod used {
         let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
         // USER_HZ is 100 on every Linux that Rust runs on.
         Some(Duration::from_millis(ticks * 10))
+    }
+
+    /// Microseconds that each event took since [`cpu`] gave this.
+    pub(crate) fn cpu_each(since: Option<Duration>, events: u64) -> Option<f64> {
+        let micros = (cpu()? - since?).as_micros();
+        Some(super::per(u64::try_from(micros).unwrap_or(u64::MAX), events))
     }
 
     /// The most memory that was in use since [`forget_peak`], in KiB.
