@@ -1,7 +1,8 @@
 //! What becomes of a message that is in doubt: it is kept, sent again, or given up on.
 //!
 //! Invariant: nothing is sent again before its policy allows, and by [`InDoubtPolicy::AtMostOnce`] and
-//! [`InDoubtPolicy::Manual`] nothing ever is; nor what another life of the store began. An attempt that is in doubt stays a fact: whatever is decided
+//! [`InDoubtPolicy::Manual`] nothing ever is; nor what another life of the store began. An attempt that is in
+//! doubt stays a fact: whatever is decided
 //! here, late news of it counts.
 
 use chrono::{DateTime, TimeDelta, Utc};
